@@ -1,0 +1,1 @@
+"""FERscope: train, measure and explain facial-expression recognition models."""
