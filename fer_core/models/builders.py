@@ -1,0 +1,81 @@
+"""Network builders: arguments in, a flat functional Keras model out.
+
+Every network takes float32 (N, H, W, C) in 0..255 and gives class probabilities float32 (N, K). Flat, because
+tf-keras-vis cannot see into nested models; functional, because it fails on ``Sequential``.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from fer_core.models.layers import FusedBatchNormalization
+
+Builder = Callable[..., keras.Model]
+
+
+def _conv_bn_relu(x, filters: int, name: str, normalization):
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+    x = normalization(momentum=0.9, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _head(x, num_classes: int, dropout: float):
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    # float32 here, so that half-precision training does not round the probabilities
+    return layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
+
+
+def _stacked(widths, input_size, channels, num_classes, dropout, fused, last_pool) -> keras.Model:
+    normalization = FusedBatchNormalization if fused else layers.BatchNormalization
+    inputs = keras.Input((input_size, input_size, channels), name="pixels")
+    x = layers.Rescaling(1 / 64, offset=-2.0, name="scale")(inputs)
+    for stage, (filters, depth) in enumerate(widths, start=1):
+        for index in range(1, depth + 1):
+            x = _conv_bn_relu(x, filters, f"block{stage}_{index}", normalization)
+        if stage < len(widths) or last_pool:
+            x = layers.MaxPooling2D(name=f"block{stage}_pool")(x)
+    return keras.Model(inputs, _head(x, num_classes, dropout))
+
+
+def plain_cnn(
+    *,
+    input_size: int | None,
+    channels: int,
+    num_classes: int,
+    width: int = 32,
+    stages: tuple[int, ...] = (2, 2, 2, 2),
+    dropout: float = 0.0,
+    fused: bool = False,
+) -> keras.Model:
+    """3x3 convolutions with batch norm and ReLU, doubling the width at each halving of the grid, then global pooling.
+
+    Args:
+        input_size: side in pixels, or None for any size.
+        stages: number of convolutions at each grid size.
+        fused: use the fused batch normalisation for training.
+    """
+    widths = [(width * 2**stage, depth) for stage, depth in enumerate(stages)]
+    return _stacked(widths, input_size, channels, num_classes, dropout, fused, last_pool=False)
+
+
+def vgg(
+    *,
+    input_size: int | None,
+    channels: int,
+    num_classes: int,
+    stages: tuple[tuple[int, int], ...],
+    dropout: float = 0.0,
+    fused: bool = False,
+) -> keras.Model:
+    """VGG's convolutions (Simonyan & Zisserman 2015, table 1) with batch norm and global average pooling.
+
+    Args:
+        stages: (filters, number of 3x3 convolutions) of each block; 2x2 max pooling between them.
+    """
+    return _stacked(stages, input_size, channels, num_classes, dropout, fused, last_pool=False)
+
+
+BUILDERS: dict[str, Builder] = {"plain_cnn": plain_cnn, "vgg": vgg}

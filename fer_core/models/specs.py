@@ -1,0 +1,91 @@
+"""Every model FERscope can train, as plain data. Loads without TensorFlow.
+
+A spec names the ``family`` that builds and trains it, the input it takes, the arguments of its builder, and the
+``recipe``: the training settings that ``python -m fer_core train <name>`` uses unless told otherwise
+(see ``fer_core.training.config.TrainConfig`` for what each means).
+"""
+
+from fer_core.errors import ModelError
+
+FROM_SCRATCH = {
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "batch_size": 128,
+    "schedule": "cosine",
+    "warmup_epochs": 1.0,
+    "weight_decay": 5e-4,
+    "label_smoothing": 0.1,
+    "ema": 0.999,
+    "augmentation": {"crop": 0.92, "flip": 0.5, "rotation": 10.0, "zoom": 0.1, "brightness": 0.2, "contrast": 0.2},
+    "tta": "ten_view",
+}
+
+MODELS: dict[str, dict] = {
+    "compact": {
+        "title": "Compact: eight 3x3 convolutions, width 32",
+        "family": "network",
+        "builder": "plain_cnn",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {"width": 32, "stages": (2, 2, 2, 2), "dropout": 0.1},
+        # Small pictures first: a pass at 32 pixels costs half of one at 44, and the last passes mend the difference.
+        "recipe": FROM_SCRATCH | {"epochs": 34, "sizes": [[32, 24], [44, 10]], "weight_decay": 3e-4},
+    },
+    "wide": {
+        "title": "Wide: eight 3x3 convolutions, width 64",
+        "family": "network",
+        "builder": "plain_cnn",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {"width": 64, "stages": (2, 2, 2, 2), "dropout": 0.2},
+        "recipe": FROM_SCRATCH | {"epochs": 100, "sizes": [[32, 60], [44, 40]]},
+    },
+    "vgg16": {
+        "title": "VGG16 with batch normalisation, from scratch",
+        "family": "network",
+        "builder": "vgg",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {"stages": ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), "dropout": 0.3},
+        "recipe": FROM_SCRATCH | {"epochs": 30, "learning_rate": 0.05, "sizes": [[32, 20], [44, 10]], "tta": "flip"},
+    },
+    "majority": {
+        "title": "Majority class of the training split",
+        "family": "estimator",
+        "builder": "majority",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {},
+        "recipe": {},
+    },
+    "hog_logistic": {
+        "title": "Logistic regression on HOG features",
+        "family": "estimator",
+        "builder": "hog_logistic",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {"cell": 6, "C": 0.05},
+        "recipe": {},
+    },
+    "hog_svm": {
+        "title": "SVM with RBF kernel on HOG features",
+        "family": "estimator",
+        "builder": "hog_svm",
+        "input_size": 48,
+        "channels": 1,
+        "arguments": {"cell": 6, "C": 5.0, "components": 200},
+        "recipe": {},
+    },
+}
+
+
+def spec(name: str) -> dict:
+    """The entry of ``MODELS`` called ``name``.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise ModelError(f"Unknown model {name!r}.", f"Expected one of {', '.join(MODELS)}.") from None

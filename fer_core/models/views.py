@@ -1,0 +1,45 @@
+"""Test-time averaging: the views of a picture whose probabilities are averaged."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fer_core.errors import ConfigError
+
+SHIFT = 2  # pixels at 48 x 48
+
+
+def _shifted(images: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    height, width = images.shape[1:3]
+    pad = SHIFT
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
+    return padded[:, pad + rows : pad + rows + height, pad + cols : pad + cols + width]
+
+
+def whole(images: np.ndarray) -> list[np.ndarray]:
+    return [images]
+
+
+def flip(images: np.ndarray) -> list[np.ndarray]:
+    return [images, images[:, :, ::-1]]
+
+
+def ten_view(images: np.ndarray) -> list[np.ndarray]:
+    """The picture and its four diagonal shifts by 2 pixels, each with its mirror image."""
+    shifts = [(0, 0), (-SHIFT, -SHIFT), (-SHIFT, SHIFT), (SHIFT, -SHIFT), (SHIFT, SHIFT)]
+    return [view for shift in shifts for view in flip(_shifted(images, *shift))]
+
+
+VIEWS: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {"none": whole, "flip": flip, "ten_view": ten_view}
+
+
+def views(images: np.ndarray, tta: str) -> list[np.ndarray]:
+    """The views of ``images`` (N, H, W, C) that ``tta`` averages, each of the same shape.
+
+    Raises:
+        ConfigError: ``tta`` is unknown.
+    """
+    try:
+        return VIEWS[tta](images)
+    except KeyError:
+        raise ConfigError(f"tta must be one of {', '.join(VIEWS)}. Received {tta!r}.") from None

@@ -1,0 +1,160 @@
+"""Training settings as plain data. Loads without TensorFlow."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from fer_core.errors import ConfigError
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "linear")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+SELECTIONS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a training picture, drawn anew each time it is shown.
+
+    Attributes:
+        crop: side of the random crop as a fraction of the picture's side, 1 for none.
+        flip: probability of a left-right flip.
+        rotation: largest rotation, degrees.
+        zoom: largest relative change of size.
+        brightness: largest shift, as a fraction of the range 0..255.
+        contrast: largest relative change of contrast.
+        erase: probability that a random rectangle is filled with noise (Zhong et al. 2017).
+    """
+
+    crop: float = 1.0
+    flip: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    erase: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training split at most.
+        batch_size: pictures per step.
+        optimizer: ``sgd`` (Nesterov, momentum 0.9), ``adam`` or ``adamw``.
+        learning_rate: the peak.
+        schedule: what follows the warm-up: ``constant``, or ``cosine`` or ``linear`` to zero.
+        warmup_epochs: linear from zero to the peak.
+        weight_decay: decoupled; not applied to biases and normalisation.
+        label_smoothing: mass taken from the true class and spread over all (Szegedy et al. 2016).
+        mixup: alpha of the Beta distribution of mixup (Zhang et al. 2018), 0 for none; off in the last 15 % of epochs.
+        ema: decay of the exponential moving average of the weights per step, 0 for none. Evaluated and kept are
+            then the averaged weights.
+        class_weight: weigh the loss by inverse class frequency.
+        sizes: [[side in pixels, epochs], ...] for progressive resizing; empty trains at ``input_size``.
+        patience: stop when val accuracy has not risen for so many epochs, 0 for never.
+        select: which epoch's weights are kept, ``best`` (by val accuracy) or ``last``.
+        precision: ``auto`` takes mixed_bfloat16 where the processor has units for it.
+        tta: views averaged for the stored predictions, see ``fer_core.models.views``.
+        seed: of weights, order and augmentation.
+        augmentation: see :class:`Augmentation`.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    epochs: int = 30
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    ema: float = 0.0
+    class_weight: bool = False
+    sizes: list[list[int]] = field(default_factory=list)
+    patience: int = 0
+    select: str = "best"
+    precision: str = "auto"
+    tta: str = "none"
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
+        _choice("schedule", self.schedule, SCHEDULES)
+        _choice("precision", self.precision, PRECISIONS)
+        _choice("select", self.select, SELECTIONS)
+        _range("epochs", self.epochs, 1, 100_000)
+        _range("batch_size", self.batch_size, 1, 100_000)
+        _range("learning_rate", self.learning_rate, 1e-12, 100.0)
+        _range("warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        _range("weight_decay", self.weight_decay, 0, 1)
+        _range("label_smoothing", self.label_smoothing, 0, 0.99)
+        _range("mixup", self.mixup, 0, 100)
+        _range("ema", self.ema, 0, 0.999999)
+        _range("patience", self.patience, 0, 100_000)
+        _range("augmentation.crop", self.augmentation.crop, 0.1, 1)
+        if self.sizes and sum(epochs for _, epochs in self.sizes) != self.epochs:
+            raise ConfigError(
+                f"The epochs of sizes {self.sizes} must add up to epochs = {self.epochs}.",
+                "Change one of them, or leave sizes empty.",
+            )
+
+    def size_at(self, epoch: int, input_size: int) -> int:
+        """Side in pixels that ``epoch`` (from 0) trains at."""
+        end = 0
+        for size, epochs in self.sizes:
+            end += epochs
+            if epoch < end:
+                return size
+        return input_size
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "TrainConfig":
+        """Build from plain data; ``sizes`` is scaled to ``epochs`` where only the latter was changed.
+
+        Raises:
+            ConfigError: an unknown key or a value out of range.
+        """
+        values = dict(values)
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"Unknown training settings {unknown}.", f"Expected some of {sorted(known)}.")
+        augmentation = values.pop("augmentation", {})
+        if isinstance(augmentation, dict):
+            try:
+                augmentation = Augmentation(**augmentation)
+            except TypeError as error:
+                raise ConfigError(f"Bad augmentation settings: {error}.") from None
+        values["sizes"] = rescale_sizes(values.get("sizes") or [], values.get("epochs", cls.epochs))
+        return cls(augmentation=augmentation, **values)
+
+
+def rescale_sizes(sizes: list[list[int]], epochs: int) -> list[list[int]]:
+    """Stretch or shrink progressive resizing to ``epochs`` passes in all, keeping the shares."""
+    total = sum(count for _, count in sizes)
+    if not sizes or total == epochs:
+        return [list(pair) for pair in sizes]
+    bounds, seen = [], 0
+    for _, count in sizes:
+        seen += count
+        bounds.append(round(epochs * seen / total))
+    starts = [0, *bounds[:-1]]
+    return [[size, end - start] for (size, _), start, end in zip(sizes, starts, bounds, strict=True) if end > start]
+
+
+def _choice(name: str, value: str, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ConfigError(f"{name} must be one of {', '.join(options)}. Received {value!r}.")
+
+
+def _range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie in {low}..{high}. Received {value}.")
