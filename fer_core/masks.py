@@ -1,0 +1,192 @@
+"""Hide a part of a face: regions, rectangles and equal-area random controls as boolean masks, and what fills them.
+
+Row bands follow Kroening, Liu, Miftah and Shen, "Feeling It: Emotion Classification with Machine Learning", section
+"Models with Masking Layers": the top quarter hides the forehead, the middle quarter below it eyes and eyebrows, the
+bottom half nose and mouth. Their fill is black (the pixels are blocked).
+
+A mask is bool (H, W), True where the picture is hidden.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from fer_core.errors import ConfigError
+
+# Quarters of the height, from (inclusive) and to (exclusive). Together they tile the picture.
+REGIONS: dict[str, tuple[int, int]] = {"forehead": (0, 1), "eyes": (1, 2), "mouth": (2, 4)}
+
+NOT_EMPTY = "Make it at least one pixel wide and high."
+
+
+def region_mask(name: str, shape: tuple[int, int]) -> np.ndarray:
+    """The row band ``name`` of a picture of ``shape`` (H, W): bool (H, W).
+
+    Quarter q ends at row ``q * H // 4``. So bands never overlap and leave no gap; where 4 does not divide H, the
+    lower bands have the extra rows (H = 10: forehead 0-1, eyes 2-4, mouth 5-9).
+
+    Raises:
+        ConfigError: no such region.
+    """
+    if name not in REGIONS:
+        raise ConfigError(f"Unknown region {name!r}.", f"Expected one of {', '.join(REGIONS)}.")
+    height, _ = shape
+    first, last = REGIONS[name]
+    mask = np.zeros(shape, dtype=bool)
+    mask[first * height // 4 : last * height // 4] = True
+    return mask
+
+
+def combine(masks: Iterable[np.ndarray]) -> np.ndarray:
+    """The union of masks of one shape: bool (H, W).
+
+    Raises:
+        ConfigError: no mask given, or shapes differ.
+    """
+    masks = list(masks)
+    if not masks or len({mask.shape for mask in masks}) != 1:
+        raise ConfigError(
+            f"Expected masks of one shape. Received {[mask.shape for mask in masks]}.", "Give at least one mask."
+        )
+    return np.logical_or.reduce(masks)
+
+
+def regions_mask(names: Sequence[str], shape: tuple[int, int]) -> np.ndarray:
+    """The union of several regions, bool (H, W); of none, the empty mask."""
+    return combine([np.zeros(shape, dtype=bool), *(region_mask(name, shape) for name in names)])
+
+
+def rectangle_mask(box: tuple[float, float, float, float], shape: tuple[int, int]) -> np.ndarray:
+    """The user's own rectangle.
+
+    Args:
+        box: left, top, right, bottom as fractions 0..1 of width and height; rounded to whole pixels.
+        shape: (H, W).
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ConfigError: the box leaves the picture, or not one whole pixel is inside it.
+    """
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ConfigError(f"Rectangle {box} must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1.", NOT_EMPTY)
+    height, width = shape
+    mask = np.zeros(shape, dtype=bool)
+    mask[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = True
+    if not mask.any():
+        raise ConfigError(f"Rectangle {box} holds no whole pixel of a picture {width} x {height}.", NOT_EMPTY)
+    return mask
+
+
+def random_mask(area: int, shape: tuple[int, int], seed: int) -> np.ndarray:
+    """A control: one connected rectangle of exactly ``area`` pixels, of random form, at a random place.
+
+    A mask that hides more changes more, so a region's effect only means something beside masks of the same area.
+    Heights are drawn evenly among those that fit. Where ``area`` is no multiple of the height, the last column is
+    left short, so that the count is exact.
+
+    Args:
+        area: number of hidden pixels, 0..H*W.
+        shape: (H, W).
+        seed: same seed, same mask.
+
+    Returns:
+        bool (H, W) with ``area`` True.
+
+    Raises:
+        ConfigError: the area does not fit.
+    """
+    height, width = shape
+    if not 0 <= area <= height * width:
+        raise ConfigError(f"A mask of {area} pixels does not fit a picture of {width} x {height}.")
+    mask = np.zeros(shape, dtype=bool)
+    if area == 0:
+        return mask
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(-(-area // width), min(height, area) + 1))
+    columns = -(-area // rows)
+    top = int(rng.integers(0, height - rows + 1))
+    left = int(rng.integers(0, width - columns + 1))
+    block = np.ones((rows, columns), dtype=bool)
+    missing = rows * columns - area
+    block[rows - missing :, 0 if rng.random() < 0.5 else -1] = False
+    mask[top : top + rows, left : left + columns] = block
+    return mask
+
+
+def random_masks(area: int, shape: tuple[int, int], seeds: Iterable[int]) -> np.ndarray:
+    """:func:`random_mask` for each seed: bool (S, H, W)."""
+    return np.array([random_mask(area, shape, seed) for seed in seeds], dtype=bool).reshape(-1, *shape)
+
+
+def _zero(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:
+    return np.zeros(1, dtype=np.uint8)
+
+
+def _mean(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:
+    """Mean colour of what stays visible, so that the hidden part cannot leak into it; black where nothing stays."""
+    visible = ~masks
+    total = np.sum(images * visible, axis=(1, 2), keepdims=True, dtype=np.float64)
+    count = visible.sum(axis=(1, 2), keepdims=True)
+    return np.rint(total / np.maximum(count, 1)).astype(np.uint8)
+
+
+def _blur(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:
+    """Gaussian blur of the whole picture; sigma is a tenth of the shorter side."""
+    sigma = max(min(images.shape[1:3]) / 10, 0.5)
+    blurred = [cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for image in images]
+    return np.array(blurred, dtype=np.uint8).reshape(images.shape)
+
+
+def _noise(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:
+    """Uniform grey noise, the same for every picture, so that an answer does not depend on its neighbours."""
+    return np.random.default_rng(seed).integers(0, 256, (1, *images.shape[1:3], 1), dtype=np.uint8)
+
+
+FILLS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "zero": _zero,
+    "mean": _mean,
+    "blur": _blur,
+    "noise": _noise,
+}
+
+
+def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: int = 0) -> np.ndarray:
+    """Hide the masked pixels. The inputs stay as they are.
+
+    Args:
+        images: uint8 (H, W), (H, W, 3), (N, H, W) or (N, H, W, 3).
+        masks: bool (H, W), one for all; or (N, H, W), one per picture. One picture with M masks gives M pictures.
+        fill: ``zero`` (black, the paper's), ``mean`` (mean colour of the visible rest), ``blur`` (Gaussian, sigma a
+            tenth of the shorter side: coarse shades stay visible) or ``noise`` (uniform grey, seeded).
+        seed: for ``noise``.
+
+    Returns:
+        uint8: shape of ``images``, or (M, ...) for one picture with M masks.
+
+    Raises:
+        ConfigError: unknown fill, or shapes that do not fit.
+    """
+    if fill not in FILLS:
+        raise ConfigError(f"Unknown fill {fill!r}.", f"Expected one of {', '.join(FILLS)}.")
+    images, masks = np.asarray(images), np.asarray(masks, dtype=bool)
+    size = masks.shape[-2:]
+    colour = images.ndim == 4 or (images.ndim == 3 and images.shape[-1] == 3 and images.shape[:2] == size)
+    single = images.ndim - colour == 2
+    batch = images.reshape((1, *images.shape) if single else images.shape)
+    batch = batch if colour else batch[..., None]
+    stack = masks.reshape(-1, *size, 1)
+    fits = batch.ndim == 4 and masks.ndim in (2, 3) and batch.shape[1:3] == size
+    if not fits or (len(stack) != len(batch) and 1 not in (len(stack), len(batch))):
+        raise ConfigError(f"Masks {masks.shape} do not fit pictures {images.shape}.", "Make masks of the same size.")
+    n = max(len(batch), len(stack)) if len(batch) and len(stack) else 0
+    batch = np.broadcast_to(batch, (n, *batch.shape[1:]))
+    stack = np.broadcast_to(stack, (n, *stack.shape[1:]))
+    if n == 0:
+        return np.zeros((0, *images.shape[1 - single :]), dtype=np.uint8)
+    hidden = np.where(stack, FILLS[fill](batch, stack, seed), batch).astype(np.uint8)
+    hidden = hidden if colour else hidden[..., 0]
+    return hidden[0] if single and masks.ndim == 2 else hidden

@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+
+from fer_core import masks
+from fer_core.errors import ConfigError
+
+PICTURE = np.arange(1, 65, dtype=np.uint8).reshape(8, 8)
+
+
+def _as_text(mask):
+    return ["".join("#" if hidden else "." for hidden in row) for row in mask]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("forehead", [0, 1]), ("eyes", [2, 3]), ("mouth", [4, 5, 6, 7])], ids=lambda value: str(value)
+)
+def test_regions_on_8x8(name, rows):
+    mask = masks.region_mask(name, (8, 8))
+    assert mask.dtype == bool
+    assert np.flatnonzero(mask.any(axis=1)).tolist() == rows
+    assert mask[rows].all()
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 6, 7, 10, 48, 47, 224])
+def test_regions_tile_every_height(height):
+    together = sum(masks.region_mask(name, (height, 3)).astype(int) for name in masks.REGIONS)
+    assert (together == 1).all()
+
+
+def test_height_not_divisible_by_four_gives_extra_rows_to_the_lower_bands():
+    counts = [int(masks.region_mask(name, (10, 1)).sum()) for name in ("forehead", "eyes", "mouth")]
+    assert counts == [2, 3, 5]
+
+
+def test_combinations():
+    assert _as_text(masks.regions_mask(["forehead", "mouth"], (4, 2))) == ["##", "..", "##", "##"]
+    assert not masks.regions_mask([], (4, 2)).any()
+    assert masks.regions_mask(list(masks.REGIONS), (7, 5)).all()
+
+
+def test_combine_takes_regions_and_rectangle_together():
+    mask = masks.combine([masks.region_mask("forehead", (4, 4)), masks.rectangle_mask((0.5, 0.5, 1, 0.75), (4, 4))])
+    assert _as_text(mask) == ["####", "....", "..##", "...."]
+
+
+def test_rectangle_on_8x8():
+    mask = masks.rectangle_mask((0.25, 0.5, 0.75, 0.875), (8, 8))
+    assert _as_text(mask) == ["........"] * 4 + ["..####.."] * 3 + ["........"]
+
+
+@pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (0, 0, 1.1, 1), (-0.1, 0, 1, 1), (0, 0.9, 1, 0.1), (0, 0, 1e-3, 1)])
+def test_rectangle_refuses_empty_and_outside(box):
+    with pytest.raises(ConfigError):
+        masks.rectangle_mask(box, (8, 8))
+
+
+def test_unknown_names_are_refused_by_name():
+    with pytest.raises(ConfigError, match=r"ear.*forehead"):
+        masks.region_mask("ear", (8, 8))
+    with pytest.raises(ConfigError, match=r"gold.*zero"):
+        masks.apply(PICTURE, masks.region_mask("eyes", (8, 8)), "gold")
+    with pytest.raises(ConfigError):
+        masks.combine([])
+
+
+@pytest.mark.parametrize("area", [0, 1, 7, 13, 32, 63, 64])
+def test_random_mask_has_exactly_the_area_and_is_one_piece(area):
+    import cv2
+
+    for seed in range(30):
+        mask = masks.random_mask(area, (8, 8), seed)
+        assert int(mask.sum()) == area
+        pieces, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+        assert pieces - 1 == (area > 0)
+
+
+def test_random_mask_on_an_oblong_picture_has_the_area_of_the_region():
+    region = masks.region_mask("mouth", (11, 5))
+    for mask in masks.random_masks(int(region.sum()), region.shape, range(20)):
+        assert mask.sum() == region.sum()
+
+
+def test_random_mask_is_seeded_and_moves():
+    drawn = [masks.random_mask(16, (8, 8), seed) for seed in range(20)]
+    assert np.array_equal(drawn[3], masks.random_mask(16, (8, 8), 3))
+    assert len({mask.tobytes() for mask in drawn}) > 10
+    assert np.any(drawn, axis=0).all()  # over seeds every pixel is reached
+
+
+def test_random_mask_refuses_what_does_not_fit():
+    with pytest.raises(ConfigError, match="65"):
+        masks.random_mask(65, (8, 8), 0)
+
+
+def test_fill_zero():
+    hidden = masks.apply(PICTURE, masks.region_mask("mouth", (8, 8)), "zero")
+    assert np.array_equal(hidden[:4], PICTURE[:4])
+    assert not hidden[4:].any()
+
+
+def test_fill_mean_is_the_mean_of_the_visible_part():
+    hidden = masks.apply(PICTURE, masks.region_mask("mouth", (8, 8)), "mean")
+    assert np.array_equal(hidden[:4], PICTURE[:4])
+    assert (hidden[4:] == 16).all()  # mean of 1..32 is 16.5, and halves round to even
+
+
+def test_fill_mean_per_channel():
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2] = (10, 20, 30)
+    picture[2:] = (200, 0, 0)
+    hidden = masks.apply(picture, masks.region_mask("mouth", (4, 4)), "mean")
+    assert (hidden == (10, 20, 30)).all()
+
+
+def test_fill_blur_smooths_inside_only_and_keeps_a_flat_picture_flat():
+    picture = np.zeros((48, 48), np.uint8)
+    picture[:, ::2] = 200
+    mask = masks.region_mask("eyes", (48, 48))
+    hidden = masks.apply(picture, mask, "blur")
+    assert np.array_equal(hidden[~mask], picture[~mask])
+    assert np.ptp(hidden[12:24, 16:32].astype(int)) <= 8  # OpenCV weighs in fixed point
+    flat = np.full((48, 48), 77, np.uint8)
+    assert np.array_equal(masks.apply(flat, mask, "blur"), flat)
+
+
+def test_fill_noise_is_seeded_grey_and_spread():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    mask = np.ones((40, 40), bool)
+    noise = masks.apply(picture, mask, "noise", seed=1)
+    assert np.array_equal(noise, masks.apply(picture, mask, "noise", seed=1))
+    assert not np.array_equal(noise, masks.apply(picture, mask, "noise", seed=2))
+    assert np.array_equal(noise[..., 0], noise[..., 1])
+    assert abs(noise.mean() - 127.5) < 6
+
+
+@pytest.mark.parametrize("fill", list(masks.FILLS))
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (5, 8, 8), (8, 8, 8), (3, 8, 8), (5, 8, 8, 3), (0, 8, 8)])
+def test_every_fill_on_every_shape_leaves_input_and_visible_pixels_alone(fill, shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    before = images.copy()
+    mask = masks.region_mask("mouth", (8, 8))
+    hidden = masks.apply(images, mask, fill)
+    assert hidden.shape == images.shape
+    assert hidden.dtype == np.uint8
+    assert np.array_equal(images, before)
+    assert not np.shares_memory(hidden, images)
+    if len(shape) == 2 or shape == (8, 8, 3):
+        assert np.array_equal(hidden[:4], images[:4])
+    else:
+        assert np.array_equal(hidden[:, :4], images[:, :4])
+        for one, picture in zip(hidden, images, strict=True):
+            assert np.array_equal(one, masks.apply(picture, mask, fill))
+
+
+def test_read_only_pictures_work():
+    images = np.zeros((2, 8, 8), np.uint8) + 9
+    images.flags.writeable = False
+    assert masks.apply(images, masks.region_mask("eyes", (8, 8)), "zero").sum() == 2 * 9 * 48
+
+
+def test_one_picture_with_many_masks_and_one_mask_each():
+    stack = masks.random_masks(16, (8, 8), range(4))
+    hidden = masks.apply(PICTURE, stack)
+    assert hidden.shape == (4, 8, 8)
+    assert ((hidden == 0) == stack).all()
+    colour = masks.apply(np.repeat(PICTURE[..., None], 3, axis=2), stack)
+    assert colour.shape == (4, 8, 8, 3)
+    each = masks.apply(np.stack([PICTURE] * 4), stack)
+    assert np.array_equal(each, hidden)
+
+
+@pytest.mark.parametrize("shape", [(7, 8), (2, 8, 9), (8,), (3, 9, 8, 3)])
+def test_shapes_that_do_not_fit_are_refused(shape):
+    with pytest.raises(ConfigError, match="do not fit"):
+        masks.apply(np.zeros(shape, np.uint8), np.zeros((8, 8), bool))
+
+
+def test_number_of_masks_must_fit_number_of_pictures():
+    with pytest.raises(ConfigError, match="do not fit"):
+        masks.apply(np.zeros((3, 8, 8), np.uint8), np.zeros((2, 8, 8), bool))
