@@ -1,4 +1,4 @@
-"""Run directories: written whole or not at all, listed without ever raising, recomputed on demand.
+"""Run directories: written whole or not at all, listed without ever raising.
 
 ``artifacts/runs/<name>/`` holds ``run.json`` (:data:`FIELDS`), ``predictions_<split>.npz``, ``history.csv`` for
 models trained in passes, and ``weights.npz`` (``weights.skops``) where weights are shipped.

@@ -41,6 +41,16 @@ def environment() -> dict:
     return {"machine": machine, "versions": versions, "git_commit": _git_commit()}
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 under a temporary name, then rename: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_directory(target: Path, fill: Callable[[Path], None]) -> Path:
     """Let ``fill`` write into a hidden directory beside ``target``, then rename it to ``target``.
 
