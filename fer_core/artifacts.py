@@ -292,10 +292,10 @@ def find_run(name: str, root: Path | None = None) -> Run:
         RunError: no run, or several, or a damaged one.
     """
     base = _base(root)
-    if (base / "runs" / name).is_dir():
+    if name and Path(name).name == name and (base / "runs" / name).is_dir():
         return read_run(base / "runs" / name)
     names = [run.name for run in list_runs(base)[0]]
-    matches = [candidate for candidate in names if candidate.startswith(name)]
+    matches = [candidate for candidate in names if name and candidate.startswith(name)]
     if len(matches) == 1:
         return read_run(base / "runs" / matches[0])
     if matches:
