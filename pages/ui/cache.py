@@ -1,0 +1,190 @@
+"""Every cached read of the pages.
+
+A public function finds out which files its answer depends on and when they changed; the cached one below it has that
+stamp among its arguments, so that new runs and new datasets appear at the next click. Every cache is bounded.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fer_core import artifacts, datasets
+from fer_core.artifacts import Run
+from fer_core.datasets.split import Dataset
+from fer_core.predictions import Predictions
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+def stamp(*paths: Path) -> Stamp:
+    """Name, time of change (ns) and size of each file: of a folder, the files right in it."""
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    found = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:  # missing, or gone since
+            continue
+        found.append((file.name, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+# Runs
+
+
+def runs() -> list[Run]:
+    """Every readable run, by name."""
+    return _listing()[0]
+
+
+def run_problems() -> list[str]:
+    """What is wrong with each run directory that cannot be read."""
+    return _listing()[1]
+
+
+def run(name: str) -> Run:
+    """The run called ``name``.
+
+    Raises:
+        RunError: there is none.
+    """
+    return artifacts.find_run(name)
+
+
+def runs_table(split: str = "test") -> pd.DataFrame:
+    """``artifacts.runs_frame`` of every run: one row each, best accuracy first."""
+    return _runs_table(str(artifacts.root()), _runs_stamp(), split)
+
+
+def predictions(run_name: str, split: str = "test") -> Predictions:
+    """Stored predictions of a run.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    base = artifacts.root()
+    return _predictions(str(base), run_name, split, stamp(base / "runs" / run_name, base / "datasets"))
+
+
+def history(run_name: str) -> pd.DataFrame | None:
+    """A row per epoch, or None for models that have no passes."""
+    base = artifacts.root()
+    return _history(str(base), run_name, stamp(base / "runs" / run_name))
+
+
+def classifier(run_name: str):
+    """The trained ``Classifier`` of a run with shipped weights. The first call imports TensorFlow (some 10 s).
+
+    Raises:
+        ModelError, RunError: no weights, or they do not fit.
+    """
+    base = artifacts.root()
+    return _classifier(str(base), run_name, stamp(base / "runs" / run_name))
+
+
+def predictor(run_name: str):
+    """The compiled ``inference.Predictor`` of a run; itself a ``Classifier``."""
+    base = artifacts.root()
+    return _predictor(str(base), run_name, stamp(base / "runs" / run_name))
+
+
+def _listing() -> tuple[list[Run], list[str]]:
+    return _runs(str(artifacts.root()), _runs_stamp())
+
+
+def _runs_stamp() -> Stamp:
+    folder = artifacts.root() / "runs"
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = []
+    for path in paths:
+        found += [(f"{path.name}/{name}", time, size) for name, time, size in stamp(path / "run.json")]
+    return tuple(found)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _runs(base: str, stamp: Stamp) -> tuple[list[Run], list[str]]:
+    return artifacts.list_runs(Path(base))
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _runs_table(base: str, stamp: Stamp, split: str) -> pd.DataFrame:
+    return artifacts.runs_frame(_runs(base, stamp)[0], split)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _predictions(base: str, run_name: str, split: str, stamp: Stamp) -> Predictions:
+    return artifacts.find_run(run_name, Path(base)).predictions(split)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _history(base: str, run_name: str, stamp: Stamp) -> pd.DataFrame | None:
+    return artifacts.find_run(run_name, Path(base)).history()
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the network ...")
+def _classifier(base: str, run_name: str, stamp: Stamp):
+    from fer_core.models import registry  # TensorFlow
+
+    return registry.load_classifier(artifacts.find_run(run_name, Path(base)))
+
+
+@st.cache_resource(max_entries=3, show_spinner="Compiling the network ...")
+def _predictor(base: str, run_name: str, stamp: Stamp):
+    from fer_core.inference import Predictor
+
+    return Predictor(_classifier(base, run_name, stamp))
+
+
+# Datasets
+
+
+def dataset_names() -> list[str]:
+    """Datasets whose pictures can be shown."""
+    return datasets.available() if hasattr(datasets, "available") else []
+
+
+def dataset(name: str) -> Dataset:
+    """A registered dataset, memory-mapped; or ``drawn``.
+
+    Raises:
+        DatasetError: it is not registered.
+    """
+    return _dataset(str(datasets.data_dir()), name, _data_stamp(name))
+
+
+def dataset_facts(name: str) -> dict:
+    """Counts, duplicates and leaks of a dataset, from committed facts or the registered data.
+
+    Raises:
+        DatasetError: nothing is known about it.
+    """
+    committed = artifacts.root() / "datasets"
+    return _facts(str(datasets.data_dir()), str(committed), name, _data_stamp(name) + stamp(committed))
+
+
+def mean_faces(name: str, split: str) -> np.ndarray:
+    """Mean picture of each class of a split, uint8 (K, H, W); black where a class has no picture."""
+    return _mean_faces(str(datasets.data_dir()), name, split, _data_stamp(name))
+
+
+def _data_stamp(name: str) -> Stamp:
+    return stamp(datasets.data_dir(), datasets.data_dir() / name)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the dataset ...")
+def _dataset(folder: str, name: str, stamp: Stamp) -> Dataset:
+    return datasets.load(name)
+
+
+@st.cache_data(max_entries=16, show_spinner="Counting pictures ...")
+def _facts(folder: str, committed: str, name: str, stamp: Stamp) -> dict:
+    return datasets.facts(name)
+
+
+@st.cache_data(max_entries=16, show_spinner="Averaging faces ...")
+def _mean_faces(folder: str, name: str, split: str, stamp: Stamp) -> np.ndarray:
+    from fer_core.datasets import summary
+
+    return summary.mean_faces(_dataset(folder, name, stamp)[split])

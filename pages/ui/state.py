@@ -1,0 +1,102 @@
+"""Widgets whose value stands in the address: a copied link opens the same view.
+
+A value that equals its default is left out of the address, one that makes no sense is dropped from it, and a choice
+made on one page (``dataset``, ``model``, ``split``) is kept on the next page that has a widget of the same key.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+LINKED: dict[str, str] = {"bind": "query-params", "persist_state": "session"}
+
+
+def choice(
+    label: str, options: Sequence, *, key: str, default: Any = None, widget: Callable = st.selectbox, **settings: Any
+) -> Any:
+    """One of ``options``, or None where there are none.
+
+    Args:
+        label: of the widget.
+        options: what to choose from.
+        key: name in the address and in the session.
+        default: chosen at first and not written into the address; the first option unless given.
+        widget: ``st.selectbox``, ``st.radio``, ``st.segmented_control``, ``st.pills`` or ``st.select_slider``.
+        settings: passed on to the widget.
+    """
+    options = list(options)
+    if not options:
+        return None
+    default = default if default in options else options[0]
+    _forget_unless(key, lambda value: value in options)
+    if widget in (st.segmented_control, st.pills):
+        settings = {"required": True} | settings
+        return widget(label, options, key=key, default=default, **LINKED, **settings)
+    if widget is st.select_slider:
+        return widget(label, options, key=key, value=default, **LINKED, **settings)
+    return widget(label, options, key=key, index=options.index(default), **LINKED, **settings)
+
+
+def choices(
+    label: str,
+    options: Sequence,
+    *,
+    key: str,
+    default: Sequence = (),
+    widget: Callable = st.multiselect,
+    **settings: Any,
+) -> list:
+    """Any number of ``options``, in the order they were picked."""
+    options = list(options)
+    _forget_unless(key, lambda values: isinstance(values, list) and set(values) <= set(options))
+    if widget in (st.segmented_control, st.pills):
+        settings = {"selection_mode": "multi"} | settings
+    default = [option for option in default if option in options]
+    return list(widget(label, options, key=key, default=default, **LINKED, **settings))
+
+
+def toggle(label: str, *, key: str, default: bool = False, **settings: Any) -> bool:
+    """A switch."""
+    return st.toggle(label, default, key=key, **LINKED, **settings)
+
+
+def slider(label: str, low: float, high: float, default: float, *, key: str, **settings: Any) -> float:
+    """A number between ``low`` and ``high``."""
+    _forget_unless(key, lambda value: isinstance(value, int | float) and low <= value <= high)
+    return st.slider(label, low, high, default, key=key, **LINKED, **settings)
+
+
+def text(label: str, *, key: str, default: str = "", **settings: Any) -> str:
+    """A line of text."""
+    return st.text_input(label, default, key=key, **LINKED, **settings)
+
+
+def page_number(n_items: int, page_size: int, *, key: str) -> int:
+    """Pages of ``page_size`` items, counted from 1; draws no widget where one page holds them all."""
+    n_pages = max(1, -(-n_items // page_size))
+    _forget_unless(key, lambda value: isinstance(value, int) and 1 <= value <= n_pages)
+    if n_pages == 1:
+        return 1
+    return int(st.number_input(f"Page (of {n_pages})", 1, n_pages, 1, key=key, width=140, **LINKED))
+
+
+def query_choice(key: str, options: Sequence[str], default: str | None = None) -> str | None:
+    """What the address says for ``key`` if that is among ``options``, else ``default``. For state without a widget."""
+    value = st.query_params.get(key)
+    return value if value in options else default
+
+
+def set_query(key: str, value: str | None, default: str | None = None) -> None:
+    """Write ``value`` into the address; None or the default removes it. For state without a widget."""
+    if value is None or value == default:
+        if key in st.query_params:
+            del st.query_params[key]
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def _forget_unless(key: str, fits: Callable[[Any], bool]) -> None:
+    """Drop a value that another page, or other data, left under ``key`` and that does not fit here."""
+    if key in st.session_state and not fits(st.session_state[key]):
+        del st.session_state[key]

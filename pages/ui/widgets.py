@@ -1,0 +1,119 @@
+"""Pieces that several pages show: errors, empty states, downloads, picture grids, the sidebar."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from fer_core.errors import FerError
+from pages.ui import cache, state
+
+
+def show_error(error: FerError) -> None:
+    """What went wrong, and how to mend it."""
+    st.error(f"{_plain(error.problem)}\n\n{_plain(error.remedy)}".strip(), icon=":material/error:")
+
+
+@contextmanager
+def page_errors() -> Iterator[None]:
+    """Show a ``FerError`` raised inside instead of a traceback; anything else is a bug and stays one."""
+    try:
+        yield
+    except FerError as error:
+        show_error(error)
+
+
+def empty_state(text: str, command: str = "") -> None:
+    """Say what is missing and the command that mends it."""
+    with st.container(border=True):
+        st.markdown(f":material/info: {text}")
+        if command:
+            st.code(command, language="bash")
+
+
+def download_table(table: pd.DataFrame, name: str, label: str = "Table (CSV)") -> None:
+    """A button that saves ``table`` as ``<name>.csv``."""
+    st.download_button(
+        label,
+        lambda: table.to_csv(index=False).encode(),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv-{name}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def download_figure(figure: Figure, name: str, label: str = "Figure (HTML)") -> None:
+    """A button that saves ``figure`` as ``<name>.html``, interactive and complete in one file."""
+    st.download_button(
+        label,
+        lambda: figure.to_html(include_plotlyjs=True).encode(),
+        f"{name}.html",
+        "text/html",
+        key=f"html-{name}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def show_figure(figure: Figure, name: str, table: pd.DataFrame | None = None) -> None:
+    """Draw ``figure`` with its downloads: PNG in its own toolbar, HTML, and the numbers as CSV."""
+    image = {"format": "png", "filename": name, "scale": 2}
+    st.plotly_chart(figure, key=f"figure-{name}", config={"displaylogo": False, "toImageButtonOptions": image})
+    with st.container(horizontal=True, gap="small"):
+        if table is not None:
+            download_table(table, name, "Data (CSV)")
+        download_figure(figure, name)
+
+
+def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], *, key: str | None = None) -> None:
+    """Class probabilities (K,) as bars in a table, most probable first."""
+    order = np.argsort(-probabilities)
+    table = pd.DataFrame({"expression": [class_names[k] for k in order], "probability": probabilities[order]})
+    bar = st.column_config.ProgressColumn("probability", format="percent", min_value=0.0, max_value=1.0)
+    st.dataframe(table, hide_index=True, column_config={"probability": bar}, key=key)
+
+
+def picture_grid(
+    images: Sequence[np.ndarray], captions: Sequence[str], *, width: int = 96, labels: Sequence[str] | None = None
+) -> None:
+    """Pictures with captions in rows that wrap; ``labels`` are read to those who cannot see them."""
+    with st.container(horizontal=True, gap="small"):
+        for image, caption in zip(images, captions, strict=True):
+            st.image(image, caption=caption, width=width)
+
+
+def paged_pictures(
+    images: Sequence[np.ndarray], captions: Sequence[str], *, key: str, page_size: int = 24, width: int = 96
+) -> None:
+    """:func:`picture_grid` of one page at a time; only the pictures of that page are read."""
+    number = state.page_number(len(captions), page_size, key=key)
+    window = slice((number - 1) * page_size, number * page_size)
+    picture_grid([np.asarray(image) for image in images[window]], captions[window], width=width)
+
+
+def picture_picker(label: str, options: Sequence[str], *, key: str) -> str | None:
+    """One of several named pictures; None where there are none."""
+    return state.choice(label, options, key=key)
+
+
+def sidebar() -> None:
+    """What data and results this app sees."""
+    with st.sidebar:
+        names = cache.dataset_names()
+        st.caption(f"Pictures: {', '.join(names) or 'none registered'}  \nResults: {len(cache.runs())} runs")
+        for problem in cache.run_problems():
+            st.warning(_plain(problem), icon=":material/warning:")
+
+
+def _plain(text: str) -> str:
+    """``text`` with Markdown's and Streamlit's signs made harmless: it may quote a file name."""
+    for sign in "\\`*_[]<>$:~#":
+        text = text.replace(sign, f"\\{sign}")
+    return text
