@@ -1,0 +1,173 @@
+"""Tables behind the Models and Confusion pages, and the figures drawn from them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core import artifacts, comparison, metrics, results
+from fer_core.charts import results as charts
+from fer_core.errors import ConfigError
+from fer_core.predictions import Predictions
+
+NAMES = ("angry", "disgust", "fear")
+A = Predictions(
+    ["p0", "p1", "p2", "p3", "p4"],
+    [0, 0, 0, 1, 2],
+    [[0.8, 0.1, 0.1], [0.3, 0.7, 0.0], [0.1, 0.9, 0.0], [0.4, 0.6, 0.0], [0.5, 0.3, 0.2]],
+    NAMES,
+)
+B = Predictions(
+    A.sample_ids,
+    A.y_true,
+    [[0.1, 0.8, 0.1], [0.3, 0.7, 0.0], [0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.1, 0.3, 0.6]],
+    NAMES,
+)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.5], "val_loss": [2.1, 1.6], "accuracy": [0.3, 0.4]})
+    for model, made in (("one", A), ("two", B)):
+        splits = {"test": made}
+        artifacts.write_run({"dataset": "drawn", "model": model}, predictions=splits, history=history, root=tmp_path)
+    return artifacts.list_runs(tmp_path)[0]
+
+
+def test_metric_rows_are_what_the_runs_store(runs):
+    frame = results.metric_rows(runs, "test", ("accuracy", "macro_f1"))
+    assert len(frame) == 4
+    first = frame.iloc[0]
+    assert (first["run"], first["metric"], first["value"]) == (runs[0].name, "accuracy", metrics.accuracy(A))
+    assert first["low"] <= first["value"] <= first["high"]
+
+
+def test_class_rows_are_what_the_runs_store(runs):
+    frame = results.class_rows(runs, "test")
+    np.testing.assert_allclose(frame[frame["run"] == runs[1].name]["value"], metrics.f1(B))
+    assert frame["support"].tolist() == [3, 1, 1] * 2
+    assert results.class_rows(runs, "test", "recall")["low"].isna().all()
+    with pytest.raises(ConfigError, match="support"):
+        results.class_rows(runs, "test", "support")
+
+
+def test_confusion_worked_by_hand():
+    assert results.confusion(A).tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 0]]
+    np.testing.assert_allclose(results.confusion(A, "rows"), [[1 / 3, 2 / 3, 0], [0, 1, 0], [1, 0, 0]])
+    assert results.confusion_difference(A, B).tolist() == [[0, 0, 0], [0, 0, 0], [1, 0, -1]]
+    assert results.confusion(A.take(np.array([3])), "rows")[0].tolist() == [0, 0, 0]
+    frame = results.confusion_frame(results.confusion(A), NAMES)
+    assert frame.loc["angry", "disgust"] == 2
+    with pytest.raises(ConfigError):
+        results.confusion(A, "columns")
+
+
+def test_a_cell_holds_its_pictures_most_confident_first():
+    cell = results.cell_samples(A, 0, 1)
+    assert cell["sample_id"].tolist() == ["p2", "p1"]
+    np.testing.assert_allclose(cell["confidence"], [0.9, 0.7])
+    np.testing.assert_allclose(cell["p_true"], [0.1, 0.3])
+    assert results.cell_samples(A, 1, 0).empty
+
+
+def test_every_cell_of_the_matrix_has_as_many_pictures_as_it_says():
+    for true in range(3):
+        for predicted in range(3):
+            assert len(results.cell_samples(A, true, predicted)) == results.confusion(A)[true, predicted]
+
+
+def test_the_difference_of_a_cell_names_who_put_the_picture_there():
+    cell = results.cell_differences(A, B, 0, 1)
+    assert cell["sample_id"].tolist() == ["p2", "p0"]
+    assert cell["only"].tolist() == ["a", "b"]
+    for true in range(3):
+        for predicted in range(3):
+            only = results.cell_differences(A, B, true, predicted)["only"]
+            expected = results.confusion_difference(A, B)[true, predicted]
+            assert (only == "a").sum() - (only == "b").sum() == expected
+
+
+def test_every_run_keeps_its_colour_among_all_runs():
+    colours = charts.run_colours(["b", "a", "c", "a"])
+    assert list(colours) == ["a", "b", "c"]
+    assert len(set(colours.values())) == 3
+    assert len(charts.run_colours(str(i) for i in range(30))) == 30
+
+
+def test_figures_draw_the_numbers_they_are_given(runs):
+    colours = charts.run_colours(run.name for run in runs)
+    frame = results.metric_rows(runs, "test", ("accuracy",))
+    figure = charts.metric_intervals(frame, colours)
+    assert [trace.name for trace in figure.data] == [run.name for run in runs]
+    assert list(figure.data[0].x) == [metrics.accuracy(A)]
+    assert figure.data[0].x[0] + figure.data[0].error_x.array[0] == pytest.approx(frame["high"][0])
+    bars = charts.class_bars(results.class_rows(runs, "test"), colours)
+    np.testing.assert_allclose(bars.data[1].y, metrics.f1(B))
+    assert bars.data[1].marker.color == colours[runs[1].name]
+    differences = charts.metric_differences(comparison.differences(A, B, ["accuracy"], n_boot=50))
+    assert differences.data[0].x[0] == pytest.approx(metrics.accuracy(A) - metrics.accuracy(B))
+
+
+def test_learning_curves_tell_train_from_validation(runs):
+    histories = {run.name: run.history() for run in runs}
+    figure = charts.learning_curves(histories, charts.run_colours(histories))
+    drawn = {(trace.name, trace.yaxis): list(trace.y) for trace in figure.data}
+    name = runs[0].name
+    assert drawn[(f"{name}, train", "y")] == [2.0, 1.5]
+    assert drawn[(f"{name}, val", "y")] == [2.1, 1.6]
+    assert drawn[(f"{name}, train", "y2")] == [0.3, 0.4]
+    assert (f"{name}, val", "y2") not in drawn
+
+
+def test_the_heatmap_shows_and_carries_every_cell():
+    figure = charts.confusion_heatmap(results.confusion(A), NAMES, selected=(0, 1))
+    heat, cells = figure.data
+    assert heat.z.tolist() == results.confusion(A).tolist()
+    assert list(cells.text) == ["1", "2", "0", "0", "1", "0", "1", "0", "0"]
+    assert cells.customdata.tolist()[1] == [0, 1]
+    assert (cells.x[1], cells.y[1]) == (1, 0)
+    frame = figure.layout.shapes[0]
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (0.5, 1.5, -0.5, 0.5)
+
+
+def test_shares_and_differences_are_written_as_such():
+    rows = charts.confusion_heatmap(results.confusion(A, "rows"), NAMES, "rows", counts=results.confusion(A))
+    assert rows.data[1].text[1] == "67 %"
+    assert "2 pictures" in rows.data[1].hovertext[1]
+    difference = charts.confusion_heatmap(results.confusion_difference(A, B), NAMES, "count difference")
+    assert difference.data[1].text[6] == "+1"
+    assert difference.data[0].zmin == -difference.data[0].zmax
+
+
+def contrast(text, ground):
+    def luminance(colour):
+        channels = np.array(colour) / 255
+        return np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4) @ [
+            0.2126,
+            0.7152,
+            0.0722,
+        ]
+
+    light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scale", [charts.SEQUENTIAL, charts.DIVERGING])
+def test_text_on_every_colour_of_a_cell_is_readable(scale):
+    for place in np.linspace(0, 1, 41):
+        text = charts._text_on(place, scale, 0.0, 1.0)
+        ground = charts.unlabel_rgb(charts.sample_colorscale(scale, float(place))[0])
+        assert contrast((0, 0, 0) if text == "#000000" else (255, 255, 255), ground) >= 4.5
+
+
+def test_the_reliability_diagram_leaves_out_empty_bins():
+    figure = charts.reliability_diagram({"a": metrics.reliability(A)}, {"a": "#000000"})
+    assert sum(figure.data[1].customdata) == len(A)
+    assert np.isfinite(np.array(figure.data[1].y, float)).all()
+
+
+def test_figures_survive_having_nothing_to_draw():
+    empty = results.metric_rows([], "test")
+    assert not charts.metric_intervals(empty, {}).data
+    assert not charts.class_bars(results.class_rows([], "test"), {}).data
+    assert not charts.learning_curves({}, {}).data
+    assert charts.confusion_heatmap(np.zeros((3, 3)), NAMES).data
