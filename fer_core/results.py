@@ -109,3 +109,36 @@ def cell_differences(a: Predictions, b: Predictions, true: int, predicted: int) 
             "confidence_b": b.confidence,
         }
     )
+
+
+def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
+    """What :func:`fer_core.artifacts.runs_frame` returns, as the Models page shows it.
+
+    Columns: model, run, accuracy, interval (text), macro_f1, roc_auc, mean_tpr, mean_fpr, F1 per class, parameters,
+    size_mb (of shipped weights), latency_ms, discrepancy, dataset, n, date. Numbers stay numbers, so that they sort.
+    """
+    if frame.empty:
+        return frame
+    edges = zip(frame["accuracy_low"], frame["accuracy_high"], strict=True)
+    shown = {"model": frame["model"], "run": frame["name"], "accuracy": frame["accuracy"]}
+    shown["interval"] = [f"{100 * low:.1f} – {100 * high:.1f} %" if np.isfinite(low) else "" for low, high in edges]
+    shown |= {name: frame[name] for name in ("macro_f1", "roc_auc", "mean_tpr", "mean_fpr")}
+    shown |= {column: frame[column] for column in frame if column.startswith("f1_")}
+    shown |= {"parameters": frame["param_count"], "size_mb": frame["weights_bytes"] / 1e6}
+    shown |= {name: frame[name] for name in ("latency_ms", "discrepancy", "dataset", "n", "date")}
+    return pd.DataFrame(shown)
+
+
+def largest_confusion(matrix: np.ndarray) -> tuple[int, int]:
+    """The off-diagonal cell (true, predicted) with the largest absolute value: where a reader looks first."""
+    off_diagonal = np.abs(np.asarray(matrix, dtype=np.float64))
+    np.fill_diagonal(off_diagonal, -1.0)
+    true, predicted = np.unravel_index(off_diagonal.argmax(), off_diagonal.shape)
+    return int(true), int(predicted)
+
+
+def positions(known_ids: np.ndarray, wanted_ids: np.ndarray) -> np.ndarray | None:
+    """Where each of ``wanted_ids`` stands in ``known_ids``: int64 (M,); None unless all of them are there."""
+    order = {sample_id: place for place, sample_id in enumerate(np.asarray(known_ids).tolist())}
+    places = [order.get(sample_id, -1) for sample_id in np.asarray(wanted_ids).tolist()]
+    return None if -1 in places else np.array(places, dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import artifacts, datasets
+from fer_core import artifacts, comparison, datasets
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
 from fer_core.predictions import Predictions
@@ -68,6 +68,26 @@ def predictions(run_name: str, split: str = "test") -> Predictions:
     return _predictions(str(base), run_name, split, stamp(base / "runs" / run_name, base / "datasets"))
 
 
+def differences(run_a: str, run_b: str, split: str = "test") -> pd.DataFrame:
+    """``comparison.differences`` of two runs: every metric, paired bootstrap.
+
+    Raises:
+        RunError: predictions are missing, or the runs share no pictures.
+    """
+    base = artifacts.root()
+    return _differences(str(base), run_a, run_b, split, _predictions_stamp(run_a, run_b))
+
+
+def pairs(run_names: list[str], split: str = "test", metric: str = "accuracy") -> pd.DataFrame:
+    """``comparison.all_pairs`` of several runs.
+
+    Raises:
+        RunError: as :func:`differences`.
+    """
+    base = artifacts.root()
+    return _pairs(str(base), tuple(run_names), split, metric, _predictions_stamp(*run_names))
+
+
 def history(run_name: str) -> pd.DataFrame | None:
     """A row per epoch, or None for models that have no passes."""
     base = artifacts.root()
@@ -116,6 +136,21 @@ def _runs_table(base: str, stamp: Stamp, split: str) -> pd.DataFrame:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _predictions(base: str, run_name: str, split: str, stamp: Stamp) -> Predictions:
     return artifacts.find_run(run_name, Path(base)).predictions(split)
+
+
+def _predictions_stamp(*run_names: str) -> Stamp:
+    base = artifacts.root()
+    return stamp(*(base / "runs" / name for name in run_names), base / "datasets")
+
+
+@st.cache_data(max_entries=32, show_spinner="Comparing ...")
+def _differences(base: str, run_a: str, run_b: str, split: str, stamp: Stamp) -> pd.DataFrame:
+    return comparison.differences(predictions(run_a, split), predictions(run_b, split))
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing ...")
+def _pairs(base: str, run_names: tuple[str, ...], split: str, metric: str, stamp: Stamp) -> pd.DataFrame:
+    return comparison.all_pairs({name: predictions(name, split) for name in run_names}, metric)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -1,0 +1,117 @@
+"""Which expressions are taken for which? Confusion matrices whose cells open their pictures."""
+
+import streamlit as st
+
+from fer_core import metrics, results
+from fer_core.artifacts import Run
+from fer_core.charts import results as charts
+from fer_core.predictions import Predictions
+from pages.ui import cache, samples, state, widgets
+
+SPLIT_NAMES = {"test": "test", "test_clean": "test, no duplicates", "val": "validation"}
+KINDS = {"rows": "share of the true class", "counts": "pictures"}
+NOBODY = "nothing"
+CELL = "confusion-cell"
+
+
+def choose() -> tuple[Run, Run | None, str, str] | None:
+    """Run, run to subtract, split and kind; None where no run is stored."""
+    runs = {run.name: run for run in cache.runs()}
+    if not runs:
+        widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
+        return None
+    best_first = [name for name in cache.runs_table("test").get("name", []) if name in runs] or list(runs)
+    names = best_first + [name for name in runs if name not in best_first]
+    left, right = st.columns(2)
+    with left:
+        run = runs[state.choice("Model", names, key="run")]
+    with right:
+        others = [name for name in names if name != run.name and runs[name].dataset == run.dataset]
+        minus = runs.get(state.choice("Minus", [NOBODY, *others], key="minus"))
+    with st.container(horizontal=True):
+        splits = [split for split in SPLIT_NAMES if split in run.splits and (minus is None or split in minus.splits)]
+        split = state.choice(
+            "Measured on", splits, key="split", widget=st.segmented_control, format_func=SPLIT_NAMES.get
+        )
+        kind = state.choice("Cells show", list(KINDS), key="cells", widget=st.segmented_control, format_func=KINDS.get)
+    if split is None:
+        st.info("These two runs were evaluated on no split in common.")
+        return None
+    return run, minus, split, kind
+
+
+def take_click() -> None:
+    """A click on a cell becomes the chosen pair of classes."""
+    points = st.session_state[CELL].selection.points
+    if points:
+        class_names = st.session_state[f"{CELL}-classes"]
+        true, predicted = points[0]["customdata"]
+        st.session_state["true"], st.session_state["predicted"] = class_names[true], class_names[predicted]
+
+
+def draw(matrix, class_names: tuple[str, ...], kind: str, selected: tuple[int, int], counts, name: str) -> None:
+    figure = charts.confusion_heatmap(matrix, class_names, kind, selected, counts)
+    st.session_state[f"{CELL}-classes"] = class_names
+    st.plotly_chart(
+        figure,
+        key=CELL,
+        on_select=take_click,
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="Confusion matrix: rows are true classes, columns predicted ones",
+    )
+    with st.container(horizontal=True, gap="small"):
+        table = results.confusion_frame(matrix, class_names).reset_index()
+        widgets.download_table(table, f"confusion-{name}", "Matrix (CSV)")
+        widgets.download_figure(figure, f"confusion-{name}")
+
+
+def show_cell(
+    run: Run, a: Predictions, b: Predictions | None, cell: tuple[int, int], split: str, class_names: tuple[str, ...]
+) -> None:
+    true, predicted = class_names[cell[0]], class_names[cell[1]]
+    if b is None:
+        table = results.cell_samples(a, *cell)
+        st.subheader(f"{true} taken for {predicted}" if true != predicted else f"{true}, recognised")
+        st.caption(f"{len(table)} pictures, the most confident first.")
+        captions = [f"{confidence:.0%}" for confidence in table["confidence"]]
+    else:
+        table = results.cell_differences(a, b, *cell)
+        only = table["only"].value_counts()
+        st.subheader(f"{true} taken for {predicted} by one of the two")
+        st.caption(f"{only.get('a', 0)} pictures by the first (A) only, {only.get('b', 0)} by the second (B) only.")
+        captions = [
+            f"{row.only.upper()} only  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
+            for row in table.itertuples()
+        ]
+    samples.show_samples(table, captions, run=run, split=split, key="page")
+
+
+def body() -> None:
+    st.title("Confusion")
+    chosen = choose()
+    if chosen is None:
+        return
+    run, minus, split, kind = chosen
+    a = cache.predictions(run.name, split)
+    b = cache.predictions(minus.name, split) if minus else None
+    matrix = results.confusion(a, kind) if b is None else results.confusion_difference(a, b, kind)
+    if b is not None:
+        kind = {"counts": "count difference", "rows": "row difference"}[kind]
+    names = a.class_names
+    default = results.largest_confusion(matrix)
+    left, right = st.columns([3, 2], gap="large")
+    with right, st.container(horizontal=True):
+        true = state.choice("True", names, key="true", default=names[default[0]])
+        predicted = state.choice("Predicted", names, key="predicted", default=names[default[1]])
+        cell = names.index(true), names.index(predicted)
+    with left:
+        counts = metrics.confusion_matrix(a) if b is None and kind == "rows" else None
+        draw(matrix, names, kind, cell, counts, f"{run.name}{f'-minus-{minus.name}' if minus else ''}-{split}")
+        st.caption("Rows are true classes, columns predicted ones. Click a cell to see its pictures.")
+    with right:
+        show_cell(run, a, b, cell, split, names)
+
+
+with widgets.page_errors():
+    body()

@@ -1,0 +1,199 @@
+"""Which model is best, and is the difference more than chance? Results table, and runs side by side."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_core import comparison, metrics, results
+from fer_core.artifacts import Run
+from fer_core.charts import results as charts
+from pages.ui import cache, samples, state, widgets
+
+SPLIT_NAMES = {"test": "test", "test_clean": "test, no duplicates", "val": "validation"}
+SPLIT_HELP = (
+    "**test** is FER2013's PrivateTest. **test, no duplicates** leaves out the test pictures that training or "
+    "validation pictures repeat pixel by pixel. **validation** is PublicTest, on which all choices were made."
+)
+VIEWS = ("Differences", "Metrics", "Per class", "Learning curves", "Calibration", "Disagreements")
+MEASURES = {"f1": "F1", "precision": "precision", "recall": "recall", "roc_auc": "ROC AUC"}
+
+
+def table_columns(class_names: list[str]) -> dict:
+    """Headings, formats and explanations of the results table."""
+    number, plain = st.column_config.NumberColumn, st.column_config.Column
+    columns = {
+        "model": plain("Model", pinned=True),
+        "run": plain("Run"),
+        "accuracy": number("Accuracy", format="percent"),
+        "interval": plain("95 % interval", help="Percentile bootstrap, 1,000 resamples"),
+        "macro_f1": number("Macro F1", format="%.3f"),
+        "roc_auc": number("ROC AUC", format="%.3f", help="Macro mean, one class against the rest"),
+        "mean_tpr": number("Mean TPR", format="%.3f"),
+        "mean_fpr": number("Mean FPR", format="%.3f", help="Lower is better"),
+        "parameters": number("Parameters", format="compact"),
+        "size_mb": number("Size", format="%.1f MB", help="Shipped weights"),
+        "latency_ms": number("Latency", format="%.1f ms", help="One picture"),
+        "discrepancy": number("Discrepancy", format="%.3f", help="Train accuracy minus validation accuracy"),
+        "n": number("Pictures", format="localized"),
+        "dataset": plain("Dataset"),
+        "date": plain("Date"),
+    }
+    return columns | {f"f1_{name}": number(f"F1 {name}", format="%.3f") for name in class_names}
+
+
+def pick_runs(board: pd.DataFrame, split: str, dataset: str) -> list[str]:
+    """The results table; the rows chosen in it stand in the address as ``runs``."""
+    names = board["run"].tolist()
+    asked = st.query_params.get("runs")
+    wanted = names[:2] if asked is None else [name for name in asked.split(",") if name in names]
+    event = st.dataframe(
+        board,
+        hide_index=True,
+        column_config=table_columns([column[3:] for column in board if column.startswith("f1_")]),
+        key=f"results-{dataset}-{split}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [names.index(name) for name in wanted]}},
+        alt="Results of every run; select rows to compare them",
+    )
+    chosen = [names[row] for row in sorted(event.selection.rows)]
+    state.set_query("runs", ",".join(chosen), default=",".join(names[:2]))
+    return chosen
+
+
+def choose_pair(names: list[str]) -> tuple[str, str]:
+    """Two of the chosen runs."""
+    if len(names) == 2:
+        return names[0], names[1]
+    left, right = st.columns(2)
+    with left:
+        a = state.choice("A", names, key="a")
+    with right:
+        b = state.choice("B", [name for name in names if name != a], key="b")
+    return a, b
+
+
+def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    names = [run.name for run in chosen]
+    pairs = cache.pairs(names, split)
+    a, b = choose_pair(names)
+    pair = pairs[(pairs["a"].isin([a, b])) & (pairs["b"].isin([a, b]))].iloc[0]
+    right = {pair["a"]: pair["only_a"], pair["b"]: pair["only_b"]}
+    frame = cache.differences(a, b, split)
+    st.markdown(
+        f"**A** {a} against **B** {b}, on the same {pair['n']:,} pictures: only A is right on **{right[a]}**, only "
+        f"B on **{right[b]}**. McNemar's p = **{pair['mcnemar_p']:.2g}** ({pair['method']})."
+    )
+    figure = charts.metric_differences(frame, colours[a])
+    widgets.show_figure(figure, f"difference-{a}-{b}-{split}", frame)
+    st.caption(
+        "A minus B with 95 % paired bootstrap intervals; an interval that leaves out 0 is more than chance. "
+        f"Lower is better for {', '.join(sorted(metrics.LOWER_IS_BETTER))}."
+    )
+    if len(names) > 2:
+        st.subheader("All pairs, accuracy")
+        st.dataframe(pairs, hide_index=True)
+        st.caption("holm_p is McNemar's p corrected for the number of pairs (Holm 1979).")
+        widgets.download_table(pairs, f"pairs-{split}")
+
+
+def show_metrics(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    frame = results.metric_rows(chosen, split)
+    widgets.show_figure(charts.metric_intervals(frame, colours), f"metrics-{split}", frame)
+    st.caption("95 % percentile bootstrap intervals of each run by itself; for pairs look at Differences.")
+
+
+def show_classes(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    measure = state.choice(
+        "Measure", list(MEASURES), key="measure", widget=st.segmented_control, format_func=MEASURES.get
+    )
+    frame = results.class_rows(chosen, split, measure)
+    widgets.show_figure(charts.class_bars(frame, colours, MEASURES[measure]), f"{measure}-per-class-{split}", frame)
+
+
+def show_curves(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    histories = {run.name: cache.history(run.name) for run in chosen}
+    missing = [name for name, history in histories.items() if history is None]
+    histories = {name: history for name, history in histories.items() if history is not None}
+    if histories:
+        table = pd.concat([history.assign(run=name) for name, history in histories.items()])
+        widgets.show_figure(charts.learning_curves(histories, colours), "learning-curves", table)
+    if missing:
+        st.info(f"Not trained in passes, so without a curve: {', '.join(missing)}.")
+
+
+def show_calibration(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    bins = {run.name: metrics.reliability(cache.predictions(run.name, split)) for run in chosen}
+    table = pd.concat([pd.DataFrame(of_run).assign(run=name) for name, of_run in bins.items()])
+    widgets.show_figure(charts.reliability_diagram(bins, colours), f"calibration-{split}", table)
+    st.caption("Below the diagonal a model is surer than it is right. Larger points stand for more pictures.")
+
+
+def show_disagreements(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
+    a, b = choose_pair([run.name for run in chosen])
+    table = comparison.disagreements(cache.predictions(a, split), cache.predictions(b, split))
+    counts = table["right"].value_counts()
+    labels = {"all": "all", "a": "only A right", "b": "only B right", "neither": "neither right"}
+    which = state.choice(
+        "Pictures on which A and B disagree",
+        list(labels),
+        key="right",
+        widget=st.segmented_control,
+        format_func=lambda key: f"{labels[key]} ({len(table) if key == 'all' else counts.get(key, 0)})",
+    )
+    st.caption(f"**A** {a}, **B** {b}; the most confident contradictions first.")
+    shown = table if which == "all" else table[table["right"] == which]
+    captions = [
+        f"{row.true}  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
+        for row in shown.itertuples()
+    ]
+    run = next(run for run in chosen if run.name == a)
+    samples.show_samples(shown, captions, run=run, split=split, key="page")
+
+
+DRAW = dict(
+    zip(
+        VIEWS,
+        (show_differences, show_metrics, show_classes, show_curves, show_calibration, show_disagreements),
+        strict=True,
+    )
+)
+
+
+def body() -> None:
+    st.title("Models")
+    runs = cache.runs()
+    if not runs:
+        widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
+        return
+    datasets = sorted({run.dataset for run in runs})
+    with st.container(horizontal=True):
+        splits = [split for split in SPLIT_NAMES if any(split in run.splits for run in runs)]
+        split = state.choice(
+            "Measured on",
+            splits,
+            key="split",
+            widget=st.segmented_control,
+            format_func=lambda name: SPLIT_NAMES[name],
+            help=SPLIT_HELP,
+        )
+        dataset = state.choice("Dataset", datasets, key="dataset") if len(datasets) > 1 else datasets[0]
+    frame = cache.runs_table(split)
+    board = results.leaderboard(frame[frame["dataset"] == dataset] if len(frame) else frame)
+    if board.empty:
+        st.info(f"No run has been evaluated on {SPLIT_NAMES[split]} of {dataset}.")
+        return
+    names = pick_runs(board.reset_index(drop=True), split, dataset)
+    widgets.download_table(board, f"results-{dataset}-{split}")
+    chosen = [next(run for run in runs if run.name == name) for name in names]
+    if not chosen:
+        st.info("Select two or more rows to compare them.", icon=":material/touch_app:")
+        return
+    views = VIEWS if len(chosen) > 1 else [view for view in VIEWS if view not in ("Differences", "Disagreements")]
+    view = state.choice("Side by side", views, key="view", widget=st.segmented_control)
+    if len(chosen) == 1:
+        st.caption("Select a second row to see differences and disagreements.")
+    with widgets.page_errors():
+        DRAW[view](chosen, split, charts.run_colours(run.name for run in runs))
+
+
+body()
