@@ -1,0 +1,160 @@
+"""Hide parts of a face and see what the probabilities do: for any classifier, with or without gradients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_core import masks
+from fer_core.errors import ConfigError
+from fer_core.predictions import Classifier
+
+CHUNK = 256  # pictures per call of the classifier; bounds the memory of large uploads
+
+
+@dataclass(frozen=True)
+class MaskEffect:
+    """What one mask does to one picture, beside random masks of the same area.
+
+    Attributes:
+        class_names: the K class names.
+        before, after: probabilities float32 (K,) of the whole and of the masked picture.
+        controls: probabilities float32 (S, K) under S random masks of the same area.
+        area: hidden share of the picture, 0..1.
+        masked: uint8, the masked picture; control_images: uint8 (S, ...), the controls.
+    """
+
+    class_names: tuple[str, ...]
+    before: np.ndarray
+    after: np.ndarray
+    controls: np.ndarray
+    area: float
+    masked: np.ndarray
+    control_images: np.ndarray
+
+    @property
+    def shift(self) -> np.ndarray:
+        """Change of each probability by the mask, -1..1, float32 (K,)."""
+        return self.after - self.before
+
+    @property
+    def control_shifts(self) -> np.ndarray:
+        """Change of each probability by each random mask, float32 (S, K)."""
+        return self.controls - self.before
+
+    @property
+    def control_shift(self) -> np.ndarray:
+        """Mean over the random masks, float32 (K,); zeros without controls."""
+        return self.control_shifts.mean(axis=0) if len(self.controls) else np.zeros_like(self.before)
+
+    @property
+    def predicted(self) -> tuple[str, str]:
+        """Most probable class before and after."""
+        return self.class_names[int(self.before.argmax())], self.class_names[int(self.after.argmax())]
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the mask changes the most probable class."""
+        return self.predicted[0] != self.predicted[1]
+
+    @property
+    def control_flips(self) -> int:
+        """How many of the random masks change the most probable class."""
+        return int(np.sum(self.controls.argmax(axis=1) != self.before.argmax()))
+
+
+def mask_effect(
+    classifier: Classifier,
+    image: np.ndarray,
+    mask: np.ndarray,
+    fill: str = "zero",
+    control_seeds: Sequence[int] = range(5),
+) -> MaskEffect:
+    """Classify a picture whole, masked, and under random masks of the same area, in one batch.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3).
+        mask: bool (H, W).
+        fill: one of ``masks.FILLS``.
+        control_seeds: a random mask for each; may be empty.
+
+    Raises:
+        ConfigError: unknown fill, or a mask of another size.
+    """
+    hidden = masks.apply(image, mask, fill)
+    drawn = masks.random_masks(int(mask.sum()), mask.shape, control_seeds)
+    controls = masks.apply(image, drawn, fill)
+    probabilities = classifier.predict_proba(np.concatenate([np.stack([image, hidden]), controls]))
+    return MaskEffect(
+        class_names=tuple(classifier.class_names),
+        before=probabilities[0],
+        after=probabilities[1],
+        controls=probabilities[2:],
+        area=float(mask.mean()),
+        masked=hidden,
+        control_images=controls,
+    )
+
+
+def patch_masks(
+    shape: tuple[int, int], patch: float = 1 / 6, stride: float = 0.5
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Square patches that together cover a picture.
+
+    Args:
+        shape: (H, W).
+        patch: side as a share of the shorter side of the picture, 0..1.
+        stride: step as a share of the patch's side, 0..1.
+
+    Returns:
+        bool (rows * cols, H, W), row by row, and (rows, cols). Border patches are moved inside, never cut.
+
+    Raises:
+        ConfigError: a share outside 0..1.
+    """
+    if not 0 < patch <= 1 or not 0 < stride <= 1:
+        raise ConfigError(f"patch and stride must lie in 0..1. Received {patch} and {stride}.")
+    side = max(round(patch * min(shape)), 1)
+    step = max(round(stride * side), 1)
+    tops, lefts = ([*range(0, length - side, step), length - side] for length in shape)
+    stack = np.zeros((len(tops) * len(lefts), *shape), dtype=bool)
+    for index, (top, left) in enumerate((top, left) for top in tops for left in lefts):
+        stack[index, top : top + side, left : left + side] = True
+    return stack, (len(tops), len(lefts))
+
+
+def occlusion_map(
+    classifier: Classifier,
+    images: np.ndarray,
+    classes: np.ndarray,
+    *,
+    patch: float = 1 / 6,
+    stride: float = 0.5,
+    fill: str = "mean",
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Fall of a class's probability when a patch slides over the picture (Zeiler & Fergus 2014, section 4.2).
+
+    Each pixel has the mean fall over the patches that hide it.
+
+    Args:
+        images: uint8 (N, H, W) or (N, H, W, 3).
+        classes: int (N,), the class of each picture whose probability is watched.
+        patch, stride: see :func:`patch_masks`.
+        fill: one of ``masks.FILLS``.
+
+    Returns:
+        float32 (N, H, W), -1..1, positive where hiding lowers the probability; and the number of patches (rows, cols).
+    """
+    shape = images.shape[1:3]
+    stack, grid = patch_masks(shape, patch, stride)
+    covered = stack.sum(axis=0)
+    maps = np.zeros((len(images), *shape), dtype=np.float32)
+    whole = classifier.predict_proba(images) if len(images) else np.zeros((0, 1), np.float32)
+    for index, (image, target) in enumerate(zip(images, classes, strict=True)):
+        parts = [
+            classifier.predict_proba(masks.apply(image, stack[start : start + CHUNK], fill))[:, target]
+            for start in range(0, len(stack), CHUNK)
+        ]
+        fall = whole[index, target] - np.concatenate(parts)
+        maps[index] = np.tensordot(fall, stack, axes=1) / covered
+    return maps, grid
