@@ -65,6 +65,29 @@ def test_mask_effect_is_one_batch_and_leaves_colour_input_alone(picture):
     assert effect.control_images.shape == (3, 48, 48, 3)
 
 
+def test_shift_frame_by_hand(picture):
+    mask = np.zeros((48, 48), bool)
+    mask[24:32] = True
+    effects = {
+        "a": occlusion.mask_effect(Reader(), picture, mask, control_seeds=range(4)),
+        "b": occlusion.mask_effect(Reader(), picture, mask, control_seeds=()),
+    }
+    frame = occlusion.shift_frame(effects)
+    assert frame[["run", "class"]].agg(" ".join, axis=1).tolist() == [
+        f"{run} {name}" for run in "ab" for name in Reader.class_names
+    ]
+    first = frame.iloc[0]
+    assert first["before"] == pytest.approx(0.8)
+    assert first["shift"] == pytest.approx(-0.4)
+    assert first["control"] == pytest.approx(effects["a"].controls[:, 0].mean())
+    assert first["control_low"] == pytest.approx(effects["a"].controls[:, 0].min())
+    assert first["control_high"] == pytest.approx(effects["a"].controls[:, 0].max())
+    assert first["beyond_control"] == pytest.approx(-0.4 - effects["a"].control_shift[0])
+    assert frame[frame["run"] == "b"]["control"].isna().all()
+    assert frame[frame["run"] == "b"]["beyond_control"].isna().all()
+    assert frame[frame["run"] == "b"]["shift"].tolist() == pytest.approx([-0.4, 0.2, 0.2])
+
+
 @pytest.mark.parametrize("shape", [(48, 48), (50, 37), (5, 9), (3, 3)])
 @pytest.mark.parametrize("patch", [1 / 6, 0.5, 1.0])
 def test_patches_cover_the_picture_evenly_sized(shape, patch):

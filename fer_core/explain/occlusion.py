@@ -1,9 +1,10 @@
 """Hide parts of a face and see what the probabilities do: for any classifier, with or without gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from fer_core import masks
 from fer_core.errors import ConfigError
@@ -94,6 +95,31 @@ def mask_effect(
         masked=hidden,
         control_images=controls,
     )
+
+
+def shift_frame(effects: Mapping[str, MaskEffect]) -> pd.DataFrame:
+    """Effects of one mask on several models as a table.
+
+    Args:
+        effects: run name -> its effect.
+
+    Returns:
+        A row per run and class: run, class, before, after, shift; control, control_low, control_high (mean, smallest
+        and largest probability under the random masks), control_shift (mean change), and beyond_control
+        (shift - control_shift: what the region does beyond hiding as much anywhere). NaN without controls.
+    """
+    columns = ["run", "class", "before", "after", "shift", "control", "control_low", "control_high", "control_shift"]
+    rows = []
+    for run, effect in effects.items():
+        drawn = effect.controls if len(effect.controls) else np.full((1, len(effect.before)), np.nan)
+        low, mean, high = drawn.min(axis=0), drawn.mean(axis=0), drawn.max(axis=0)
+        numbers = (effect.before, effect.after, effect.shift, mean, low, high, mean - effect.before)
+        rows += [
+            (run, name, *values)
+            for name, values in zip(effect.class_names, np.stack(numbers, axis=1).tolist(), strict=True)
+        ]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(beyond_control=frame["shift"] - frame["control_shift"])
 
 
 def patch_masks(
