@@ -77,6 +77,11 @@ def conflicts(facts: Mapping) -> pd.DataFrame:
     return pd.DataFrame(list(facts["duplicates"]["conflicts"].items()), columns=["labels", "groups"])
 
 
+def left_out_table(left_out: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Rows and files that were not used: columns where, reason."""
+    return pd.DataFrame([tuple(item) for item in left_out], columns=["where", "reason"])
+
+
 def positions_of_class(split: Split, name: str | None, seed: int | None = None) -> np.ndarray:
     """Positions int64 (M,) in ``split`` of the pictures of class ``name`` (of all for None), shuffled with a seed."""
     everything = np.arange(len(split))

@@ -6,7 +6,6 @@ stamp among its arguments, so that new runs and new datasets appear at the next 
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -176,8 +175,18 @@ def _predictor(base: str, run_name: str, stamp: Stamp):
 
 
 def dataset_names() -> list[str]:
-    """Datasets whose pictures can be shown."""
-    return datasets.available() if hasattr(datasets, "available") else []
+    """Datasets whose pictures can be shown: the registered ones, then ``drawn``."""
+    return [*datasets.available(), datasets.DRAWN]
+
+
+def registered_datasets() -> list[str]:
+    """Datasets on this machine."""
+    return datasets.available()
+
+
+def known_datasets() -> list[str]:
+    """Datasets of which at least the facts are known; ``drawn`` last."""
+    return sorted(datasets.known(), key=lambda name: (name == datasets.DRAWN, name))
 
 
 def dataset(name: str) -> Dataset:
@@ -196,16 +205,11 @@ def dataset_facts(name: str) -> dict:
         DatasetError: nothing is known about it.
     """
     committed = artifacts.root() / "datasets"
-    return _facts(str(datasets.data_dir()), str(committed), name, _data_stamp(name) + stamp(committed))
-
-
-def mean_faces(name: str, split: str) -> np.ndarray:
-    """Mean picture of each class of a split, uint8 (K, H, W); black where a class has no picture."""
-    return _mean_faces(str(datasets.data_dir()), name, split, _data_stamp(name))
+    return _facts(str(datasets.data_dir()), str(committed), name, _data_stamp(name) + stamp(committed / f"{name}.json"))
 
 
 def _data_stamp(name: str) -> Stamp:
-    return stamp(datasets.data_dir(), datasets.data_dir() / name)
+    return stamp(datasets.data_dir() / name)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the dataset ...")
@@ -216,10 +220,3 @@ def _dataset(folder: str, name: str, stamp: Stamp) -> Dataset:
 @st.cache_data(max_entries=16, show_spinner="Counting pictures ...")
 def _facts(folder: str, committed: str, name: str, stamp: Stamp) -> dict:
     return datasets.facts(name)
-
-
-@st.cache_data(max_entries=16, show_spinner="Averaging faces ...")
-def _mean_faces(folder: str, name: str, split: str, stamp: Stamp) -> np.ndarray:
-    from fer_core.datasets import summary
-
-    return summary.mean_faces(_dataset(folder, name, stamp)[split])

@@ -1,6 +1,7 @@
 """Pieces that several pages show: errors, empty states, downloads, picture grids, the sidebar."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,7 +10,9 @@ import streamlit as st
 from plotly.graph_objects import Figure
 
 from fer_core.errors import FerError
-from pages.ui import cache, state
+from pages.ui import cache
+
+PAGE_SIZE = 24  # pictures on one page of a gallery
 
 
 def show_error(error: FerError) -> None:
@@ -89,25 +92,29 @@ def picture_grid(
             st.image(image, caption=caption, width=width)
 
 
-def paged_pictures(
-    images: Sequence[np.ndarray], captions: Sequence[str], *, key: str, page_size: int = 24, width: int = 96
-) -> None:
-    """:func:`picture_grid` of one page at a time; only the pictures of that page are read."""
-    number = state.page_number(len(captions), page_size, key=key)
-    window = slice((number - 1) * page_size, number * page_size)
-    picture_grid([np.asarray(image) for image in images[window]], captions[window], width=width)
+def page_window(number: int, page_size: int = PAGE_SIZE) -> slice:
+    """Where the items of page ``number`` (from 1) stand."""
+    return slice((number - 1) * page_size, number * page_size)
 
 
-def picture_picker(label: str, options: Sequence[str], *, key: str) -> str | None:
-    """One of several named pictures; None where there are none."""
-    return state.choice(label, options, key=key)
+def progress_bar() -> Callable[[str, int, int], None]:
+    """A bar that a long task of the library reports to: what is done, how much of it, out of how much."""
+    bar, started = st.progress(0.0, "Starting ..."), time.monotonic()
+
+    def report(what: str, done: int, total: int) -> None:
+        share = min(max(done / total, 0.0), 1.0) if total else 0.0
+        passed = time.monotonic() - started
+        left = f", {passed / share - passed:.0f} s left" if share > 0.02 else ""
+        bar.progress(share, f"{what}{left}")
+
+    return report
 
 
 def sidebar() -> None:
     """What data and results this app sees."""
     with st.sidebar:
-        names = cache.dataset_names()
-        st.caption(f"Pictures: {', '.join(names) or 'none registered'}  \nResults: {len(cache.runs())} runs")
+        names = cache.registered_datasets()
+        st.caption(f"Pictures: {', '.join(names) or 'none registered'}  \nStored runs: {len(cache.runs())}")
         for problem in cache.run_problems():
             st.warning(_plain(problem), icon=":material/warning:")
 
