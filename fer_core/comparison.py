@@ -102,13 +102,17 @@ def differences(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """:func:`paired_bootstrap` of several metrics on the same resamples, one row each; undefined ones are left out."""
+    """:func:`paired_bootstrap` of several metrics on the same resamples, one row each; undefined ones are left out.
+
+    A column ``better`` says "a" or "b" where the interval leaves out 0, else "neither".
+    """
     a, b = align(a, b)
     weights = metrics.resamples(len(a), n_boot, seed)
     rows = []
     for name in names:
         try:
-            rows.append(asdict(_difference(a, b, name, weights)))
+            result = _difference(a, b, name, weights)
+            rows.append(asdict(result) | {"better": _better(result)})
         except RunError:
             continue
     return pd.DataFrame(rows)
@@ -180,6 +184,12 @@ def disagreements(a: Predictions, b: Predictions) -> pd.DataFrame:
             "right": np.select([a.y_pred == a.y_true, b.y_pred == b.y_true], ["a", "b"], "neither"),
         }
     )
+
+
+def _better(result: Difference) -> str:
+    if result.low <= 0.0 <= result.high:
+        return "neither"
+    return "a" if (result.difference > 0) != (result.metric in metrics.LOWER_IS_BETTER) else "b"
 
 
 def _mcnemar_p(only_a: int, only_b: int) -> tuple[float, str]:

@@ -114,27 +114,34 @@ def cell_differences(a: Predictions, b: Predictions, true: int, predicted: int) 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """What :func:`fer_core.artifacts.runs_frame` returns, as the Models page shows it.
 
-    Columns: model, run, accuracy, interval (text), macro_f1, roc_auc, mean_tpr, mean_fpr, F1 per class, parameters,
-    size_mb (of shipped weights), latency_ms, discrepancy, dataset, n, date. Numbers stay numbers, so that they sort.
+    Columns: run, accuracy, interval (text), macro_f1, roc_auc, mean_tpr, mean_fpr, F1 per class, parameters,
+    size_mb (of shipped weights), latency_ms, discrepancy, model, dataset, n, date.
+    Numbers stay numbers, so that they sort.
     """
     if frame.empty:
         return frame
     edges = zip(frame["accuracy_low"], frame["accuracy_high"], strict=True)
-    shown = {"model": frame["model"], "run": frame["name"], "accuracy": frame["accuracy"]}
+    shown = {"run": frame["name"], "accuracy": frame["accuracy"]}
     shown["interval"] = [f"{100 * low:.1f} – {100 * high:.1f} %" if np.isfinite(low) else "" for low, high in edges]
     shown |= {name: frame[name] for name in ("macro_f1", "roc_auc", "mean_tpr", "mean_fpr")}
     shown |= {column: frame[column] for column in frame if column.startswith("f1_")}
     shown |= {"parameters": frame["param_count"], "size_mb": frame["weights_bytes"] / 1e6}
-    shown |= {name: frame[name] for name in ("latency_ms", "discrepancy", "dataset", "n", "date")}
+    shown |= {name: frame[name] for name in ("latency_ms", "discrepancy", "model", "dataset", "n", "date")}
     return pd.DataFrame(shown)
 
 
-def largest_confusion(matrix: np.ndarray) -> tuple[int, int]:
-    """The off-diagonal cell (true, predicted) with the largest absolute value: where a reader looks first."""
-    off_diagonal = np.abs(np.asarray(matrix, dtype=np.float64))
-    np.fill_diagonal(off_diagonal, -1.0)
-    true, predicted = np.unravel_index(off_diagonal.argmax(), off_diagonal.shape)
-    return int(true), int(predicted)
+def find_cell(matrix: np.ndarray, true: int | None = None, predicted: int | None = None) -> tuple[int, int]:
+    """Cell (true, predicted) to look at: as given; what is not given is where confusion is largest.
+
+    That is the largest absolute value off the diagonal, among the cells of the given row or column.
+    """
+    sizes = np.abs(np.asarray(matrix, dtype=np.float64))
+    if true is None or predicted is None:
+        np.fill_diagonal(sizes, -1.0)
+    excluded = np.ones(sizes.shape, dtype=bool)
+    excluded[slice(None) if true is None else true, slice(None) if predicted is None else predicted] = False
+    row, column = np.unravel_index(np.where(excluded, -2.0, sizes).argmax(), sizes.shape)
+    return int(row), int(column)
 
 
 def positions(known_ids: np.ndarray, wanted_ids: np.ndarray) -> np.ndarray | None:

@@ -40,13 +40,19 @@ def choose() -> tuple[Run, Run | None, str, str] | None:
     return run, minus, split, kind
 
 
+def first_page() -> None:
+    """Another cell is shown from its beginning."""
+    st.session_state.pop("page", None)
+
+
 def take_click() -> None:
     """A click on a cell becomes the chosen pair of classes."""
     points = st.session_state[CELL].selection.points
     if points:
         class_names = st.session_state[f"{CELL}-classes"]
-        true, predicted = points[0]["customdata"]
-        st.session_state["true"], st.session_state["predicted"] = class_names[true], class_names[predicted]
+        st.session_state["true"] = class_names[int(points[0]["y"])]
+        st.session_state["predicted"] = class_names[int(points[0]["x"])]
+        first_page()
 
 
 def draw(matrix, class_names: tuple[str, ...], kind: str, selected: tuple[int, int], counts, name: str) -> None:
@@ -99,12 +105,12 @@ def body() -> None:
     if b is not None:
         kind = {"counts": "count difference", "rows": "row difference"}[kind]
     names = a.class_names
-    default = results.largest_confusion(matrix)
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(horizontal=True):
-        true = state.choice("True", names, key="true", default=names[default[0]])
-        predicted = state.choice("Predicted", names, key="predicted", default=names[default[1]])
-        cell = names.index(true), names.index(predicted)
+        settings = {"placeholder": "most confused", "on_change": first_page}
+        true = state.optional_choice("True", names, key="true", **settings)
+        predicted = state.optional_choice("Predicted", names, key="predicted", **settings)
+        cell = results.find_cell(matrix, *(None if name is None else names.index(name) for name in (true, predicted)))
     with left:
         counts = metrics.confusion_matrix(a) if b is None and kind == "rows" else None
         draw(matrix, names, kind, cell, counts, f"{run.name}{f'-minus-{minus.name}' if minus else ''}-{split}")

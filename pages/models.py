@@ -21,8 +21,7 @@ def table_columns(class_names: list[str]) -> dict:
     """Headings, formats and explanations of the results table."""
     number, plain = st.column_config.NumberColumn, st.column_config.Column
     columns = {
-        "model": plain("Model", pinned=True),
-        "run": plain("Run"),
+        "run": plain("Run", pinned=True),
         "accuracy": number("Accuracy", format="percent"),
         "interval": plain("95 % interval", help="Percentile bootstrap, 1,000 resamples"),
         "macro_f1": number("Macro F1", format="%.3f"),
@@ -33,6 +32,7 @@ def table_columns(class_names: list[str]) -> dict:
         "size_mb": number("Size", format="%.1f MB", help="Shipped weights"),
         "latency_ms": number("Latency", format="%.1f ms", help="One picture"),
         "discrepancy": number("Discrepancy", format="%.3f", help="Train accuracy minus validation accuracy"),
+        "model": plain("Model"),
         "n": number("Pictures", format="localized"),
         "dataset": plain("Dataset"),
         "date": plain("Date"),
@@ -83,11 +83,11 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
         f"**A** {a} against **B** {b}, on the same {pair['n']:,} pictures: only A is right on **{right[a]}**, only "
         f"B on **{right[b]}**. McNemar's p = **{pair['mcnemar_p']:.2g}** ({pair['method']})."
     )
-    figure = charts.metric_differences(frame, colours[a])
+    figure = charts.metric_differences(frame, a, b, colours)
     widgets.show_figure(figure, f"difference-{a}-{b}-{split}", frame)
     st.caption(
         "A minus B with 95 % paired bootstrap intervals; an interval that leaves out 0 is more than chance. "
-        f"Lower is better for {', '.join(sorted(metrics.LOWER_IS_BETTER))}."
+        "↓ marks metrics where lower is better."
     )
     if len(names) > 2:
         st.subheader("All pairs, accuracy")

@@ -111,6 +111,13 @@ def test_all_metrics_are_compared_on_the_same_resamples():
     assert frame.loc["ece", "low"] == alone.low
 
 
+def test_the_better_run_is_named_whichever_way_a_metric_points():
+    frame = comparison.differences(drawn(1, skill=3), drawn(2, skill=0.5), n_boot=100).set_index("metric")["better"]
+    assert (frame[["accuracy", "macro_f1", "log_loss", "brier_score", "mean_fpr"]] == "a").all()
+    same = comparison.differences(drawn(1), drawn(1), n_boot=20)["better"]
+    assert (same == "neither").all()
+
+
 def test_a_metric_that_is_undefined_is_left_out():
     a, b = pair(5, 5, 5, 5)
     assert "roc_auc" not in set(comparison.differences(a, b, n_boot=20)["metric"])

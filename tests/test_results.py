@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core import artifacts, comparison, metrics, results
+from fer_core import artifacts, metrics, results
 from fer_core.charts import results as charts
 from fer_core.errors import ConfigError
 from fer_core.predictions import Predictions
@@ -103,8 +103,53 @@ def test_figures_draw_the_numbers_they_are_given(runs):
     bars = charts.class_bars(results.class_rows(runs, "test"), colours)
     np.testing.assert_allclose(bars.data[1].y, metrics.f1(B))
     assert bars.data[1].marker.color == colours[runs[1].name]
-    differences = charts.metric_differences(comparison.differences(A, B, ["accuracy"], n_boot=50))
-    assert differences.data[0].x[0] == pytest.approx(metrics.accuracy(A) - metrics.accuracy(B))
+
+
+def test_differences_are_drawn_in_the_colour_of_the_better_run():
+    frame = pd.DataFrame(
+        {
+            "metric": ["accuracy", "log_loss", "ece"],
+            "difference": [0.2, 0.3, 0.0],
+            "low": [0.1, 0.2, -0.1],
+            "high": [0.3, 0.4, 0.1],
+            "better": ["a", "b", "neither"],
+        }
+    )
+    figure = charts.metric_differences(frame, "one", "two", {"one": "#000001", "two": "#000002"})
+    drawn = {trace.name: (list(trace.y), list(trace.x), trace.marker.color) for trace in figure.data}
+    assert drawn["one is better"] == (["accuracy"], [0.2], "#000001")
+    assert drawn["two is better"] == (["log loss ↓"], [0.3], "#000002")
+    assert drawn["no telling"][0] == ["ECE ↓"]
+
+
+def test_the_arrow_marks_exactly_the_metrics_where_lower_is_better():
+    labels = dict(zip(metrics.METRICS, charts._labels(metrics.METRICS), strict=True))
+    assert {name for name, label in labels.items() if "↓" in label} == metrics.LOWER_IS_BETTER
+
+
+def test_the_leaderboard_keeps_numbers_and_writes_intervals(runs):
+    board = results.leaderboard(artifacts.runs_frame(runs))
+    assert board["accuracy"].tolist() == sorted([metrics.accuracy(A), metrics.accuracy(B)], reverse=True)
+    assert board["interval"].str.fullmatch(r"\d+\.\d – \d+\.\d %").all()
+    assert board["f1_angry"].dtype == float
+    assert results.leaderboard(artifacts.runs_frame([])).empty
+
+
+def test_without_a_choice_the_largest_confusion_is_looked_at():
+    matrix = np.array([[9, -3, 1], [2, 9, 0], [0, 1, 9]])
+    assert results.find_cell(matrix) == (0, 1)
+    assert results.find_cell(matrix, true=1) == (1, 0)
+    assert results.find_cell(matrix, true=2) == (2, 1)
+    assert results.find_cell(matrix, predicted=2) == (0, 2)
+    assert results.find_cell(matrix, true=2, predicted=2) == (2, 2)
+    assert results.find_cell(np.zeros((3, 3)), predicted=0) == (1, 0)
+
+
+def test_pictures_are_found_by_id_or_not_at_all():
+    known = np.array(["b", "a", "c"])
+    assert results.positions(known, np.array(["c", "b"])).tolist() == [2, 0]
+    assert results.positions(known, np.array(["c", "d"])) is None
+    assert results.positions(known, np.array([], dtype=str)).tolist() == []
 
 
 def test_learning_curves_tell_train_from_validation(runs):
@@ -123,9 +168,9 @@ def test_the_heatmap_shows_and_carries_every_cell():
     heat, cells = figure.data
     assert heat.z.tolist() == results.confusion(A).tolist()
     assert list(cells.text) == ["1", "2", "0", "0", "1", "0", "1", "0", "0"]
-    assert cells.customdata.tolist()[1] == [0, 1]
     assert (cells.x[1], cells.y[1]) == (1, 0)
     frame = figure.layout.shapes[0]
+    assert [shape.line.color for shape in figure.layout.shapes] == ["#000000", "#FFFFFF"]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (0.5, 1.5, -0.5, 0.5)
 
 

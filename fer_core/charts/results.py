@@ -15,6 +15,20 @@ from plotly.subplots import make_subplots
 PALETTE: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#B5A300")
 SEQUENTIAL = [[0.0, "#EAF1F8"], [0.5, "#5B9BD0"], [1.0, "#08306B"]]
 DIVERGING = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#F7F7F7"], [0.75, "#998EC3"], [1.0, "#542788"]]
+GREY = "#8C8C8C"
+SYMBOLS = {"a": "circle", "b": "diamond", "neither": "circle-open"}
+LABELS = {
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "roc_auc": "ROC AUC",
+    "mean_tpr": "mean TPR",
+    "mean_fpr": "mean FPR ↓",
+    "log_loss": "log loss ↓",
+    "brier_score": "Brier score ↓",
+    "ece": "ECE ↓",
+    "top2_accuracy": "top-2 accuracy",
+}
 MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 BELOW = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "title": None}
 
@@ -35,7 +49,7 @@ def metric_intervals(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figu
     for run, rows in frame.groupby("run", sort=False):
         figure.add_scatter(
             x=rows["value"],
-            y=rows["metric"],
+            y=_labels(rows["metric"]),
             error_x=_errors(rows),
             name=run,
             mode="markers",
@@ -56,27 +70,33 @@ def metric_intervals(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figu
     return figure
 
 
-def metric_differences(frame: pd.DataFrame, colour: str = PALETTE[0]) -> go.Figure:
-    """Differences of two runs with 95 % intervals around a line at zero.
+def metric_differences(frame: pd.DataFrame, a: str, b: str, colours: Mapping[str, str]) -> go.Figure:
+    """Differences of two runs with 95 % intervals around a line at zero, coloured by the run that is better.
 
     Args:
-        frame: columns metric, difference, low, high, as :func:`fer_core.comparison.differences` returns them.
+        frame: columns metric, difference, low, high, better, as :func:`fer_core.comparison.differences` returns them.
+        a, b: names of the runs.
+        colours: see :func:`run_colours`.
     """
-    rows = frame.assign(value=frame["difference"])
-    figure = go.Figure(
-        go.Scatter(
-            x=rows["value"],
-            y=rows["metric"],
-            error_x=_errors(rows),
-            mode="markers",
-            marker={"color": colour, "size": 10},
-            customdata=rows[["low", "high"]],
-            hovertemplate="%{y}: %{x:+.4f} [%{customdata[0]:+.4f}, %{customdata[1]:+.4f}]<extra></extra>",
-        )
-    )
-    figure.add_vline(x=0, line={"width": 1, "color": "#8C8C8C"})
+    figure = go.Figure()
+    groups = {"a": (f"{a} is better", colours[a]), "b": (f"{b} is better", colours[b]), "neither": ("no telling", GREY)}
+    for better, (name, colour) in groups.items():
+        rows = frame[frame["better"] == better].assign(value=frame["difference"])
+        if len(rows):
+            figure.add_scatter(
+                x=rows["value"],
+                y=_labels(rows["metric"]),
+                error_x=_errors(rows),
+                name=name,
+                mode="markers",
+                marker={"color": colour, "size": 10, "symbol": SYMBOLS[better]},
+                customdata=rows[["low", "high"]],
+                hovertemplate="%{y}: %{x:+.4f} [%{customdata[0]:+.4f}, %{customdata[1]:+.4f}]<extra></extra>",
+            )
+    figure.add_vline(x=0, line={"width": 1, "color": GREY})
+    order = {"autorange": "reversed", "categoryorder": "array", "categoryarray": _labels(frame["metric"])}
     figure.update_layout(
-        height=90 + 34 * max(len(rows), 1), margin=MARGIN, yaxis={"autorange": "reversed"}, showlegend=False
+        height=110 + 34 * max(len(frame), 1), margin=MARGIN, yaxis=order, legend=BELOW | {"y": -0.1}, showlegend=True
     )
     return figure
 
@@ -144,8 +164,8 @@ def confusion_heatmap(
 ) -> go.Figure:
     """A confusion matrix, rows true and columns predicted, whose cells can be clicked.
 
-    Streamlit reports no selection on heatmaps; an invisible marker in each cell takes the click, with
-    ``customdata`` [true, predicted] as positions in ``class_names``.
+    Streamlit reports no selection on heatmaps; an invisible marker in each cell takes the click. Its ``x`` is the
+    predicted class and its ``y`` the true one, as positions in ``class_names``.
 
     Args:
         matrix: (K, K), counts, shares of a row, or a difference of either.
@@ -169,15 +189,14 @@ def confusion_heatmap(
     ]
     invisible = {"marker": {"opacity": 0}}
     figure.add_scatter(
-        x=columns,
-        y=rows,
+        x=columns.tolist(),
+        y=rows.tolist(),
         mode="markers+text",
         text=texts,
         textfont={"color": [_text_on(value, scale, low, high) for value in matrix.ravel()], "size": 13},
         marker={"symbol": "square", "size": 34, "opacity": 0},
         selected=invisible,
         unselected=invisible,
-        customdata=np.stack([rows, columns], axis=1),
         hovertext=hover,
         hoverinfo="text",
         showlegend=False,
@@ -185,7 +204,8 @@ def confusion_heatmap(
     if selected is not None:
         true, predicted = selected
         corners = {"x0": predicted - 0.5, "x1": predicted + 0.5, "y0": true - 0.5, "y1": true + 0.5}
-        figure.add_shape(type="rect", **corners, line={"color": "#D55E00", "width": 4})
+        for colour, width in (("#000000", 6), ("#FFFFFF", 2)):  # seen on every colour of a cell
+            figure.add_shape(type="rect", **corners, line={"color": colour, "width": width})
     ticks = {"tickvals": list(range(k)), "ticktext": list(class_names), "showgrid": False, "zeroline": False}
     figure.update_layout(
         height=90 + 62 * k,
@@ -207,7 +227,7 @@ def reliability_diagram(bins: Mapping[str, Mapping[str, np.ndarray]], colours: M
         bins: run -> what :func:`fer_core.metrics.reliability` returns. Markers grow with the number of samples.
     """
     figure = go.Figure()
-    diagonal = {"color": "#8C8C8C", "dash": "dash", "width": 1}
+    diagonal = {"color": GREY, "dash": "dash", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=diagonal, name="perfectly calibrated", hoverinfo="skip")
     for run, of_run in bins.items():
         filled = of_run["count"] > 0
@@ -232,6 +252,11 @@ def reliability_diagram(bins: Mapping[str, Mapping[str, np.ndarray]], colours: M
         yaxis={"title": "accuracy", "range": [0, 1]},
     )
     return figure
+
+
+def _labels(names: Iterable[str]) -> list[str]:
+    """Metric names for people; an arrow marks those where lower is better."""
+    return [LABELS.get(name, name) for name in names]
 
 
 def _errors(rows: pd.DataFrame) -> dict:

@@ -38,11 +38,11 @@ def choice(
     return widget(label, options, key=key, index=options.index(default), **LINKED, **settings)
 
 
-def optional_choice(label: str, options: Sequence, *, key: str, placeholder: str) -> Any:
+def optional_choice(label: str, options: Sequence, *, key: str, placeholder: str, **settings: Any) -> Any:
     """One of ``options``, or None until something is chosen; what is chosen always stands in the address."""
     options = list(options)
     _forget_unless(key, lambda value: value is None or value in options)
-    return st.selectbox(label, options, index=None, key=key, placeholder=placeholder, bind="query-params")
+    return st.selectbox(label, options, index=None, key=key, placeholder=placeholder, bind="query-params", **settings)
 
 
 def choices(
