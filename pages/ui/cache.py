@@ -6,12 +6,17 @@ stamp among its arguments, so that new runs and new datasets appear at the next 
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, comparison, datasets
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
+from fer_core.explain import occlusion
+from fer_core.explain import saliency as explain_saliency
+from fer_core.explain.occlusion import MaskEffect
+from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.predictions import Predictions
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -220,3 +225,66 @@ def _dataset(folder: str, name: str, stamp: Stamp) -> Dataset:
 @st.cache_data(max_entries=16, show_spinner="Counting pictures ...")
 def _facts(folder: str, committed: str, name: str, stamp: Stamp) -> dict:
     return datasets.facts(name)
+
+
+# Explanations
+
+
+def answering(run_name: str):
+    """What classifies for a run."""
+    return classifier(run_name)
+
+
+def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
+    """Class probabilities float32 (K,) of one face, uint8 (H, W) or (H, W, 3)."""
+    return _probabilities(*_model_key(run_name), image)
+
+
+def saliency(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> SaliencyMap:
+    """Map of one face, see :func:`fer_core.explain.saliency.explain`; its arrays have N = 1.
+
+    Raises:
+        ModelError: the method needs a network and the model has none.
+    """
+    return _saliency(*_model_key(run_name), image, class_index, method, layer)
+
+
+def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
+    """Layers to choose from, and the name of the default.
+
+    Raises:
+        ModelError: the model has no network, or its network no convolution.
+    """
+    model = classifier(run_name)
+    return explain_saliency.cam_layers(model), explain_saliency.default_layer(model).name
+
+
+def mask_effect(run_name: str, image: np.ndarray, mask: np.ndarray, fill: str, controls: int) -> MaskEffect:
+    """Effect of a mask on one face beside ``controls`` random masks of the same area."""
+    return _mask_effect(*_model_key(run_name), image, mask, fill, controls)
+
+
+def _model_key(run_name: str) -> tuple[str, str, Stamp]:
+    base = artifacts.root()
+    return str(base), run_name, stamp(base / "runs" / run_name)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _probabilities(base: str, run_name: str, stamp: Stamp, image: np.ndarray) -> np.ndarray:
+    return answering(run_name).predict_proba(image[None])[0]
+
+
+@st.cache_data(max_entries=128, show_spinner="Explaining ...")
+def _saliency(
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, method: str, layer: str | None
+) -> SaliencyMap:
+    needs_network = explain_saliency.METHODS[method].needs_network
+    model = classifier(run_name) if needs_network else answering(run_name)
+    return explain_saliency.explain(model, image[None], class_index, method, layer)
+
+
+@st.cache_data(max_entries=128, show_spinner="Masking ...")
+def _mask_effect(
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, mask: np.ndarray, fill: str, controls: int
+) -> MaskEffect:
+    return occlusion.mask_effect(answering(run_name), image, mask, fill, range(controls))

@@ -74,6 +74,18 @@ def slider(label: str, low: float, high: float, default: float, *, key: str, **s
     return st.slider(label, low, high, default, key=key, **LINKED, **settings)
 
 
+def span(label: str, low: int, high: int, default: tuple[int, int], *, key: str, **settings: Any) -> tuple[int, int]:
+    """Two numbers between ``low`` and ``high``, the smaller first."""
+    _forget_unless(key, lambda value: len(value) == 2 and low <= min(value) and max(value) <= high)
+    return tuple(st.slider(label, low, high, default, key=key, **LINKED, **settings))
+
+
+def number(label: str, low: int, high: int, default: int, *, key: str, **settings: Any) -> int:
+    """A whole number between ``low`` and ``high``, typed or stepped."""
+    _forget_unless(key, lambda value: isinstance(value, int) and low <= value <= high)
+    return int(st.number_input(label, low, high, default, key=key, **LINKED, **settings))
+
+
 def text(label: str, *, key: str, default: str = "", **settings: Any) -> str:
     """A line of text."""
     return st.text_input(label, default, key=key, **LINKED, **settings)
