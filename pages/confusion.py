@@ -8,8 +8,15 @@ from fer_core.charts import results as charts
 from fer_core.predictions import Predictions
 from pages.ui import cache, samples, state, widgets
 
-SPLIT_NAMES = {"test": "test", "test_clean": "test, no duplicates", "val": "validation"}
-KINDS = {"rows": "share of the true class", "counts": "pictures"}
+SPLITS = ("test", "test_clean", "val")
+KINDS = {"row shares": "rows", "counts": "counts"}
+DIFFERENCES = {"rows": "row difference", "counts": "count difference"}
+LEGENDS = {
+    "rows": "Rows are true classes, columns predicted ones; each row adds up to 100 %.",
+    "counts": "Rows are true classes, columns predicted ones; numbers of pictures.",
+    "row difference": "Percentage points of the true class, A minus B: violet where A has more, orange where B has.",
+    "count difference": "Pictures, A minus B: violet where A has more, orange where B has.",
+}
 NOBODY = "nothing"
 CELL = "confusion-cell"
 
@@ -24,16 +31,14 @@ def choose() -> tuple[Run, Run | None, str, str] | None:
     names = best_first + [name for name in runs if name not in best_first]
     left, right = st.columns(2)
     with left:
-        run = runs[state.choice("Model", names, key="run")]
+        run = runs[state.choice("Model (A)", names, key="run")]
     with right:
         others = [name for name in names if name != run.name and runs[name].dataset == run.dataset]
-        minus = runs.get(state.choice("Minus", [NOBODY, *others], key="minus"))
+        minus = runs.get(state.choice("Minus (B)", [NOBODY, *others], key="minus"))
     with st.container(horizontal=True):
-        splits = [split for split in SPLIT_NAMES if split in run.splits and (minus is None or split in minus.splits)]
-        split = state.choice(
-            "Measured on", splits, key="split", widget=st.segmented_control, format_func=SPLIT_NAMES.get
-        )
-        kind = state.choice("Cells show", list(KINDS), key="cells", widget=st.segmented_control, format_func=KINDS.get)
+        splits = [split for split in SPLITS if split in run.splits and (minus is None or split in minus.splits)]
+        split = state.choice("Measured on", splits, key="split", widget=st.segmented_control)
+        kind = KINDS[state.choice("Cells show", list(KINDS), key="cells", widget=st.segmented_control)]
     if split is None:
         st.info("These two runs were evaluated on no split in common.")
         return None
@@ -85,7 +90,7 @@ def show_cell(
         table = results.cell_differences(a, b, *cell)
         only = table["only"].value_counts()
         st.subheader(f"{true} taken for {predicted} by one of the two")
-        st.caption(f"{only.get('a', 0)} pictures by the first (A) only, {only.get('b', 0)} by the second (B) only.")
+        st.caption(f"{only.get('a', 0)} pictures by A only, {only.get('b', 0)} by B only.")
         captions = [
             f"{row.only.upper()} only  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
             for row in table.itertuples()
@@ -102,8 +107,7 @@ def body() -> None:
     a = cache.predictions(run.name, split)
     b = cache.predictions(minus.name, split) if minus else None
     matrix = results.confusion(a, kind) if b is None else results.confusion_difference(a, b, kind)
-    if b is not None:
-        kind = {"counts": "count difference", "rows": "row difference"}[kind]
+    kind = kind if b is None else DIFFERENCES[kind]
     names = a.class_names
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(horizontal=True):
@@ -114,7 +118,7 @@ def body() -> None:
     with left:
         counts = metrics.confusion_matrix(a) if b is None and kind == "rows" else None
         draw(matrix, names, kind, cell, counts, f"{run.name}{f'-minus-{minus.name}' if minus else ''}-{split}")
-        st.caption("Rows are true classes, columns predicted ones. Click a cell to see its pictures.")
+        st.caption(f"{LEGENDS[kind]} Click a cell to see its pictures.")
     with right:
         show_cell(run, a, b, cell, split, names)
 

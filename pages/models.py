@@ -8,13 +8,14 @@ from fer_core.artifacts import Run
 from fer_core.charts import results as charts
 from pages.ui import cache, samples, state, widgets
 
-SPLIT_NAMES = {"test": "test", "test_clean": "test, no duplicates", "val": "validation"}
+SPLITS = ("test", "test_clean", "val")
 SPLIT_HELP = (
-    "**test** is FER2013's PrivateTest. **test, no duplicates** leaves out the test pictures that training or "
-    "validation pictures repeat pixel by pixel. **validation** is PublicTest, on which all choices were made."
+    "**test**: pictures used for nothing else. **test_clean**: test without the pictures that train or val repeat "
+    "pixel by pixel. **val**: validation, on which all choices were made."
 )
 VIEWS = ("Differences", "Metrics", "Per class", "Learning curves", "Calibration", "Disagreements")
-MEASURES = {"f1": "F1", "precision": "precision", "recall": "recall", "roc_auc": "ROC AUC"}
+MEASURES = {"F1": "f1", "precision": "precision", "recall": "recall", "ROC AUC": "roc_auc"}
+RIGHT = {"only A": "a", "only B": "b", "neither": "neither"}
 
 
 def table_columns(class_names: list[str]) -> dict:
@@ -103,11 +104,9 @@ def show_metrics(chosen: list[Run], split: str, colours: dict[str, str]) -> None
 
 
 def show_classes(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
-    measure = state.choice(
-        "Measure", list(MEASURES), key="measure", widget=st.segmented_control, format_func=MEASURES.get
-    )
-    frame = results.class_rows(chosen, split, measure)
-    widgets.show_figure(charts.class_bars(frame, colours, MEASURES[measure]), f"{measure}-per-class-{split}", frame)
+    label = state.choice("Measure", list(MEASURES), key="measure", widget=st.segmented_control)
+    frame = results.class_rows(chosen, split, MEASURES[label])
+    widgets.show_figure(charts.class_bars(frame, colours, label), f"{MEASURES[label]}-per-class-{split}", frame)
 
 
 def show_curves(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
@@ -131,17 +130,12 @@ def show_calibration(chosen: list[Run], split: str, colours: dict[str, str]) -> 
 def show_disagreements(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
     a, b = choose_pair([run.name for run in chosen])
     table = comparison.disagreements(cache.predictions(a, split), cache.predictions(b, split))
-    counts = table["right"].value_counts()
-    labels = {"all": "all", "a": "only A right", "b": "only B right", "neither": "neither right"}
-    which = state.choice(
-        "Pictures on which A and B disagree",
-        list(labels),
-        key="right",
-        widget=st.segmented_control,
-        format_func=lambda key: f"{labels[key]} ({len(table) if key == 'all' else counts.get(key, 0)})",
+    which = state.choice("Who is right", ["all", *RIGHT], key="right", widget=st.segmented_control)
+    shown = table if which == "all" else table[table["right"] == RIGHT[which]]
+    st.caption(
+        f"**A** {a}, **B** {b}: {len(shown):,} of {len(table):,} pictures on which they disagree, the most confident "
+        "contradictions first. Each caption names the true class first."
     )
-    st.caption(f"**A** {a}, **B** {b}; the most confident contradictions first.")
-    shown = table if which == "all" else table[table["right"] == which]
     captions = [
         f"{row.true}  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
         for row in shown.itertuples()
@@ -167,20 +161,13 @@ def body() -> None:
         return
     datasets = sorted({run.dataset for run in runs})
     with st.container(horizontal=True):
-        splits = [split for split in SPLIT_NAMES if any(split in run.splits for run in runs)]
-        split = state.choice(
-            "Measured on",
-            splits,
-            key="split",
-            widget=st.segmented_control,
-            format_func=lambda name: SPLIT_NAMES[name],
-            help=SPLIT_HELP,
-        )
+        splits = [split for split in SPLITS if any(split in run.splits for run in runs)]
+        split = state.choice("Measured on", splits, key="split", widget=st.segmented_control, help=SPLIT_HELP)
         dataset = state.choice("Dataset", datasets, key="dataset") if len(datasets) > 1 else datasets[0]
     frame = cache.runs_table(split)
     board = results.leaderboard(frame[frame["dataset"] == dataset] if len(frame) else frame)
     if board.empty:
-        st.info(f"No run has been evaluated on {SPLIT_NAMES[split]} of {dataset}.")
+        st.info(f"No run has been evaluated on {split} of {dataset}.")
         return
     names = pick_runs(board.reset_index(drop=True), split, dataset)
     widgets.download_table(board, f"results-{dataset}-{split}")

@@ -240,6 +240,7 @@ def reliability_diagram(bins: Mapping[str, Mapping[str, np.ndarray]], colours: M
             line={"color": colours[run], "width": 2},
             marker={"size": 6 + 18 * np.sqrt(count / max(count.sum(), 1)), "opacity": 0.8},
             customdata=count,
+            cliponaxis=False,
             hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{customdata} pictures<extra>"
             + str(run)
             + "</extra>",

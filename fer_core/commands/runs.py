@@ -144,23 +144,28 @@ def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
     from fer_core import datasets
     from fer_core.verification import verify_run
 
-    notes, dataset, classifier = [], None, None
-    if run.dataset in datasets.available():
+    notes = ["no weights shipped"] if weights and run.weights_path is None else []
+    weights = weights and run.weights_path is not None
+    dataset, classifier, problems = None, None, []
+    expected = run.run.get("dataset_fingerprint")
+    if run.dataset not in datasets.available():
+        unchecked = f"{run.dataset} is not registered"
+    else:
         dataset = datasets.load(run.dataset)
-        expected = run.run.get("dataset_fingerprint")
+        unchecked = ""
         if expected and dataset.fingerprint != expected:
-            notes.append(f"the registered {run.dataset} holds other pictures: {dataset.fingerprint}, not {expected}")
+            unchecked = f"the registered {run.dataset} holds other pictures: {dataset.fingerprint}, not {expected}"
             dataset = None
-    elif weights:
-        notes.append(f"{run.dataset} is not registered")
-    if weights and run.weights_path is None:
-        notes.append("no weights shipped")
-    elif weights and dataset is not None:
+    if weights and dataset is None:
+        problems.append(f"the weights cannot be checked: {unchecked}.")
+    elif unchecked:
+        notes.append(unchecked)
+    if weights and dataset is not None:
         from fer_core.models.registry import load_classifier
 
         try:
             classifier = load_classifier(run)
         except FerError as error:
-            return [*verify_run(run, dataset=dataset), str(error)], notes
+            problems.append(str(error))
     with Console(stderr=True).status(f"{run.name}: {'predicting again' if classifier else 'recomputing'} ..."):
-        return verify_run(run, dataset=dataset, classifier=classifier), notes
+        return problems + verify_run(run, dataset=dataset, classifier=classifier), notes
