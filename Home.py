@@ -41,7 +41,7 @@ st.set_page_config(
         "README.md beside Home.py is the manual; `python -m fer_core --help` lists the commands."
     },
 )
-page = st.navigation(pages())
+page = st.navigation({"FERscope": pages()})
 widgets.sidebar()
 with widgets.page_errors():
     page.run()

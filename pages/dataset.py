@@ -60,7 +60,7 @@ def show_balance(facts: Mapping) -> None:
 def show_mean_faces(facts: Mapping) -> None:
     st.subheader("Mean faces")
     faces = facts["mean_faces"]
-    widgets.picture_grid(list(faces.values()), list(faces), width=110)
+    widgets.picture_grid(list(faces.values()), list(faces), width=100)
     st.caption("Mean of every training picture of a class, pixel by pixel.")
 
 
@@ -85,7 +85,7 @@ def show_samples(name: str) -> None:
     number = state.page_number(len(found), widgets.PAGE_SIZE, key="page")
     shown = found[widgets.page_window(number)]
     captions = [f"{split.class_names[split.y_true[at]]}  \n{split.sample_ids[at]}" for at in shown]
-    widgets.picture_grid([split.images[at] for at in shown], captions)
+    widgets.picture_grid([split.images[at] for at in shown], captions, width=112)
     st.caption(f"{len(found):,} pictures.")
 
 
@@ -186,7 +186,7 @@ def body() -> None:
     with st.container(horizontal=True):
         name = state.choice("Dataset", names, key="dataset", widget=st.segmented_control)
         others = [other for other in names if other != name]
-        beside = state.choices("Beside it", others, key="beside", widget=st.pills)
+        beside = state.choices("Side by side with", others, key="beside", widget=st.pills)
     facts = cache.dataset_facts(name)
     if facts["drawn"]:
         st.info("Drawn by FERscope, not photographed: for trying things out before a dataset is registered.")
