@@ -82,7 +82,7 @@ def show_samples(name: str) -> None:
     if not len(found):
         st.info(f"No {label} picture in {split_name}.")
         return
-    number = state.page_number(len(found), widgets.PAGE_SIZE, key="page")
+    number = state.page_number(len(found), widgets.PAGE_SIZE, key="page", of=("dataset", name, split_name, label))
     shown = found[widgets.page_window(number)]
     captions = [f"{split.class_names[split.y_true[at]]}  \n{split.sample_ids[at]}" for at in shown]
     widgets.picture_grid([split.images[at] for at in shown], captions, width=112)

@@ -27,7 +27,8 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
     if table.empty:
         st.info("No picture here.", icon=":material/check_circle:")
         return
-    number = state.page_number(len(table), PAGE_SIZE, key=key)
+    items = (run.name, split, len(table), table["sample_id"].iloc[0])
+    number = state.page_number(len(table), PAGE_SIZE, key=key, of=items)
     window = slice((number - 1) * PAGE_SIZE, number * PAGE_SIZE)
     images, reason = _pictures(run, split, table["sample_id"].to_numpy()[window])
     if images is None:

@@ -74,7 +74,9 @@ def slider(label: str, low: float, high: float, default: float, *, key: str, **s
     return st.slider(label, low, high, default, key=key, **LINKED, **settings)
 
 
-def span(label: str, low: int, high: int, default: tuple[int, int], *, key: str, **settings: Any) -> tuple[int, int]:
+def span(
+    label: str, low: float, high: float, default: tuple[float, float], *, key: str, **settings: Any
+) -> tuple[float, float]:
     """Two numbers between ``low`` and ``high``, the smaller first."""
     _forget_unless(key, lambda value: len(value) == 2 and low <= min(value) and max(value) <= high)
     return tuple(st.slider(label, low, high, default, key=key, **LINKED, **settings))
@@ -91,13 +93,19 @@ def text(label: str, *, key: str, default: str = "", **settings: Any) -> str:
     return st.text_input(label, default, key=key, **LINKED, **settings)
 
 
-def page_number(n_items: int, page_size: int, *, key: str) -> int:
-    """Pages of ``page_size`` items, counted from 1; draws no widget where one page holds them all."""
+def page_number(n_items: int, page_size: int, *, key: str, of: object = None) -> int:
+    """Pages of ``page_size`` items, counted from 1; draws no widget where one page holds them all.
+
+    ``of`` says what the items are: when that changes, the first page comes up.
+    """
     n_pages = max(1, -(-n_items // page_size))
-    _forget_unless(key, lambda value: isinstance(value, int) and 1 <= value <= n_pages)
+    seen = st.session_state.get(f"{key}-of", of)
+    st.session_state[f"{key}-of"] = of
+    _forget_unless(key, lambda value: seen == of and isinstance(value, int) and 1 <= value <= n_pages)
     if n_pages == 1:
         return 1
-    return int(st.number_input(f"Page (of {n_pages})", 1, n_pages, 1, key=key, width=140, **LINKED))
+    label = f"Page (of {n_pages:,})"
+    return int(st.number_input(label, 1, n_pages, 1, key=key, width=140, bind="query-params"))
 
 
 def query_choice(key: str, options: Sequence[str], default: str | None = None) -> str | None:
