@@ -51,6 +51,12 @@ def test_enlarging_keeps_pixels_square_and_places():
     assert charts.enlarge(np.zeros((10, 20, 3), np.uint8), 25).shape == (30, 60, 3)
 
 
+def test_shrinking_keeps_form_and_small_pictures():
+    assert charts.shrink(np.zeros((3000, 4000, 3), np.uint8), 400).shape == (300, 400, 3)
+    assert charts.shrink(np.zeros((9000, 2), np.uint8), 300).shape == (300, 1)
+    assert charts.shrink(PICTURE, 400) is PICTURE
+
+
 def test_outline_draws_on_the_edge_only():
     mask = MAP.astype(bool)
     drawn = charts.mask_outline(PICTURE, mask, min_side=48)

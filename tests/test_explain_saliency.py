@@ -157,6 +157,13 @@ def test_layer_and_grid_are_reported(classifier, pictures):
     assert saliency.explain(classifier, pictures, 1, "occlusion").grid == (11, 11)
 
 
+def test_map_frame_lists_every_pixel():
+    values = np.arange(6, dtype=np.float32).reshape(1, 2, 3) / 5
+    frame = saliency.map_frame(saliency.SaliencyMap(values, values, (2, 3), None, "gradient", np.array([0])))
+    assert frame.values.tolist()[4] == pytest.approx([1, 1, 0.8])
+    assert len(frame) == 6
+
+
 def test_grid_cells_keep_their_place_when_enlarged():
     raw = np.zeros((1, 6, 6), np.float32)
     raw[0, 1, 4] = 1

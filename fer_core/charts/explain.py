@@ -40,6 +40,15 @@ def enlarge(image: np.ndarray, min_side: int = MIN_SIDE, smooth: bool = False) -
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST)
 
 
+def shrink(image: np.ndarray, max_side: int = MIN_SIDE) -> np.ndarray:
+    """The picture so small that its longer side has at most ``max_side`` pixels; a smaller one as it is."""
+    factor = max_side / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    size = max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def overlay(
     image: np.ndarray,
     values: np.ndarray,
@@ -113,9 +122,9 @@ def probability_shifts(frame: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         barmode="group",
         bargap=0.25,
-        height=110 + 250 * max(len(runs), 1),
+        height=100 + 230 * max(len(runs), 1),
         margin=MARGIN,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0 + 0.1 / max(len(runs), 1), "x": 0},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.14 / max(len(runs), 1), "x": 0},
     )
     return figure
 

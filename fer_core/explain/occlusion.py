@@ -44,9 +44,14 @@ class MaskEffect:
         return self.controls - self.before
 
     @property
+    def control_mean(self) -> np.ndarray:
+        """Mean probability of each class under the random masks, float32 (K,); ``before`` without controls."""
+        return self.controls.mean(axis=0) if len(self.controls) else self.before
+
+    @property
     def control_shift(self) -> np.ndarray:
         """Mean over the random masks, float32 (K,); zeros without controls."""
-        return self.control_shifts.mean(axis=0) if len(self.controls) else np.zeros_like(self.before)
+        return self.control_mean - self.before
 
     @property
     def predicted(self) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from fer_core.errors import ConfigError, ModelError
 from fer_core.explain.occlusion import occlusion_map
@@ -326,6 +327,12 @@ def explain(
     raw, grid, used = chosen.function(classifier, images, classes, layer, **options)
     values = _scaled(_resized(raw, images.shape[1:3]), chosen.cap)
     return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy())
+
+
+def map_frame(found: SaliencyMap) -> pd.DataFrame:
+    """The first picture's map as a table: row, column, value, from top left to bottom right."""
+    rows, columns = np.indices(found.values.shape[1:])
+    return pd.DataFrame({"row": rows.ravel(), "column": columns.ravel(), "value": found.values[0].ravel()})
 
 
 def _resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

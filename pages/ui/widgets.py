@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.graph_objects import Figure
 
 from fer_core.errors import FerError
+from fer_core.images import encode_png
 from pages.ui import cache
 
 PAGE_SIZE = 24  # pictures on one page of a gallery
@@ -59,6 +60,20 @@ def download_figure(figure: Figure, name: str, label: str = "Figure (HTML)") -> 
         f"{name}.html",
         "text/html",
         key=f"html-{name}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+def download_picture(image: np.ndarray, name: str, label: str = "Picture (PNG)") -> None:
+    """A button that saves ``image`` uint8 as ``<name>.png``."""
+    st.download_button(
+        label,
+        lambda: encode_png(image),
+        f"{name}.png",
+        "image/png",
+        key=f"png-{name}",
         icon=":material/download:",
         type="tertiary",
         on_click="ignore",

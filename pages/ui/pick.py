@@ -1,0 +1,92 @@
+"""Which models, and which face: the pickers that Saliency and Masks share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from fer_core.charts import explain as charts
+from fer_core.datasets import overview
+from pages.ui import cache, state, widgets
+
+EVERY_CLASS = "all"
+SOURCES = {"dataset": "From a dataset", "upload": "Upload", "sample": "Sample photo"}
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face to look into.
+
+    Attributes:
+        image: uint8 (H, W) or (H, W, 3), as the models get it.
+        label: its class where it comes from a dataset, else None.
+        title: where it comes from, for people; ``slug``: the same for file names.
+    """
+
+    image: np.ndarray
+    label: str | None
+    title: str
+    slug: str
+
+
+def models(most: int, *, key: str = "models") -> list[str]:
+    """Names of one to ``most`` runs that can classify here, best first; empty where there are none."""
+    found = {run.name: run for run in cache.runs()}
+    ready = [name for name, run in found.items() if run.weights_path is not None]
+    if not ready:
+        trained = next(iter(found.values()), None)
+        what = f"{trained.model} {trained.dataset}" if trained else "compact fer2013"
+        text = "No stored run has its weights here." if trained else "No model is trained yet."
+        widgets.empty_state(f"{text} This command trains one:", f"python -m fer_core train {what}")
+        return []
+    ranked = [name for name in cache.runs_table("test").get("name", []) if name in ready]
+    ready = ranked + [name for name in ready if name not in ranked]
+    label = "Models" if most > 1 else "Model"
+    chosen = state.choices(label, ready, key=key, default=ready[:1], max_selections=most)
+    if not chosen:
+        st.info("Choose a model.")
+    return chosen
+
+
+def face() -> Face | None:
+    """Let the user pick a face: of a dataset, of an uploaded picture, or of the sample photo."""
+    source = state.choice("Picture", list(SOURCES), key="from", widget=st.segmented_control, format_func=SOURCES.get)
+    if source == "dataset":
+        return _of_dataset()
+    if source == "sample":
+        return _of_picture(cache.sample_photo(), "astronaut.jpg")
+    upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
+    return _of_picture(upload.getvalue(), upload.name) if upload else None
+
+
+def _of_dataset() -> Face | None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = state.choice("Dataset", cache.dataset_names(), key="dataset", width=150)
+        data = cache.dataset(name)
+        splits = list(data.splits)
+        default = "test" if "test" in splits else splits[0]
+        split = data[state.choice("Split", splits, key="split", default=default, width=110)]
+        label = state.choice("Class", [EVERY_CLASS, *data.class_names], key="class", width=120)
+        found = overview.positions_of_class(split, None if label == EVERY_CLASS else label)
+        if not len(found):
+            st.info("No such picture; choose another class or split.")
+            return None
+        number = state.number(f"Picture (of {len(found):,})", 1, len(found), 1, key="picture", width=150)
+    at = found[number - 1]
+    sample_id = str(split.sample_ids[at])
+    true = data.class_names[split.y_true[at]]
+    return Face(np.asarray(split.images[at]), true, f"{sample_id}, labelled {true}", f"{name}-{sample_id}")
+
+
+def _of_picture(content: bytes, name: str) -> Face:
+    found = cache.faces(content, name)
+    number = 1
+    if len(found) > 1:
+        numbers = [str(crop.number) for crop in found]
+        widgets.picture_grid([crop.image for crop in found], numbers, width=72)
+        number = int(state.choice("Face", numbers, key="face", widget=st.segmented_control))
+    chosen = found[number - 1]
+    if chosen.note:
+        st.caption(chosen.note)
+    stem = name.rsplit(".", 1)[0]
+    return Face(charts.shrink(chosen.image), None, f"{name}, face {number} of {len(found)}", f"{stem}-face{number}")
