@@ -149,9 +149,11 @@ def register() -> None:
             "The same from the command line: `python -m fer_core data add PATH`."
         )
         with st.form("register", border=False):
-            path = st.text_input("Path on this machine", placeholder="CSV file, zip archive or folder")
+            path = st.text_input(
+                "Path on this machine", placeholder="CSV file, zip archive or folder", key="register-path"
+            )
             upload = st.file_uploader("Or upload", type=["csv", "zip"])
-            name = st.text_input("Name", placeholder="taken from the pictures or the file", max_chars=40)
+            name = st.text_input("Name", placeholder="taken from the pictures or the file", key="register-name")
             asked = st.form_submit_button("Register", type="primary")
         if asked and not path and upload is None:
             st.warning("Give a path or upload a file.")
