@@ -13,6 +13,8 @@ import numpy as np
 REACH = 1.4  # the canvas shows -REACH to REACH
 _SHIFT = 4  # sub-pixel bits of cv2's fixed point
 _CURVE = np.linspace(-1, 1, 17)
+_LAGRANGE = np.stack([_CURVE * (_CURVE - 1) / 2, 1 - _CURVE**2, _CURVE * (_CURVE + 1) / 2], axis=1)
+_CIRCLE = np.array([[np.cos(angle), np.sin(angle)] for angle in np.linspace(0, 2 * np.pi, 32, endpoint=False)])
 
 Units = Mapping[str, float]
 
@@ -39,7 +41,7 @@ class Look:
     hair: float = 55
     background: float = 110
     style: str = "short"
-    width: float = 0.76
+    width: float = 0.7
     jaw: float = 0.35
     eye_size: float = 1
     eye_gap: float = 1
@@ -96,18 +98,23 @@ class _Canvas:
         self.flat = np.full((side, side), look.background, np.uint8)
         self.dark = np.zeros((side, side), np.uint8)
         self.bright = np.zeros((side, side), np.uint8)
+        self.figure = np.zeros((side, side), np.uint8)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Face units (N, 2) to fixed-point pixels; points in front move with yaw and pitch, as on an ellipsoid."""
-        points = np.asarray(points, np.float64).reshape(-1, 2)
-        x, y = points[:, 0], points[:, 1]
-        depth = np.sqrt(np.clip(1 - (x / 0.95) ** 2 - (y / 1.2) ** 2, 0, 1))
-        moved = np.stack([x + 0.5 * depth * self.look.yaw, y + 0.4 * depth * self.look.pitch], axis=1)
-        return np.rint((moved + REACH) * self.unit * 2**_SHIFT).astype(np.int32)
+        moved = np.array(points, np.float64)
+        depth = np.sqrt(np.maximum(0, 1 - (moved / (0.95, 1.2)) ** 2 @ (1, 1)))
+        moved += depth[:, None] * (0.5 * self.look.yaw, 0.4 * self.look.pitch)
+        return np.rint((moved + REACH) * (self.unit * 2**_SHIFT)).astype(np.int32)
 
     def fill(self, points: np.ndarray, value: float, layer: np.ndarray | None = None) -> None:
         target = self.flat if layer is None else layer
         cv2.fillPoly(target, [self.project(points)], int(np.clip(value, 0, 255)), cv2.LINE_AA, _SHIFT)
+
+    def body(self, points: np.ndarray, value: float) -> None:
+        """Fill a part of the silhouette, which the light falls on."""
+        self.fill(points, value)
+        self.fill(points, 255, self.figure)
 
     def line(self, points: np.ndarray, value: float, width: float, layer: np.ndarray | None = None) -> None:
         target = self.flat if layer is None else layer
@@ -124,38 +131,33 @@ class _Canvas:
 
     def finish(self) -> np.ndarray:
         """Everything laid over each other and lit: float32 (side, side)."""
-        shade = self._light()
-        shade *= 1 - 0.7 * _soft(self.dark, 0.03 * self.unit) / 255
-        return self.flat * shade + 70 * _soft(self.bright, 0.05 * self.unit) / 255
+        figure = self.figure.astype(np.float32) / 255  # neither light nor wrinkles fall on what is behind the head
+        shade = self._light(figure) * (1 - figure * (0.7 / 255) * _soft(self.dark, 0.03 * self.unit))
+        return self.flat * shade + figure * (70 / 255) * _soft(self.bright, 0.05 * self.unit)
 
-    def _light(self) -> np.ndarray:
-        """Lambert shading of an ellipsoid: about 1 where it faces the light."""
+    def _light(self, figure: np.ndarray) -> np.ndarray:
+        """Lambert shading of an ellipsoid: about 1 where it faces the light; even outside of ``figure``."""
         axis = np.linspace(-REACH, REACH, self.side, dtype=np.float32)
-        x, y = axis[None, :] / 1.0, axis[:, None] / 1.3
+        x, y = axis[None, :] / 0.9, axis[:, None] / 1.2
         z = np.sqrt(np.clip(1 - x**2 - y**2, 0.02, 1))
         lx, ly = self.look.light
         lz = np.sqrt(max(0.1, 1 - lx**2 - ly**2))
         facing = np.clip((x * lx + y * ly + z * lz) / np.sqrt(x**2 + y**2 + z**2), 0, 1)
-        return (1 - self.look.contrast + self.look.contrast * 1.25 * facing).astype(np.float32)
+        lit = 1 - self.look.contrast + self.look.contrast * 1.25 * facing
+        return 1 - 0.3 * self.look.contrast + figure * (lit - 1 + 0.3 * self.look.contrast)
 
 
 def _soft(layer: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(layer, (0, 0), sigma).astype(np.float32)
 
 
-def _oval(x: float, y: float, rx: float, ry: float, n: int = 32) -> np.ndarray:
-    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
+def _oval(x: float, y: float, rx: float, ry: float) -> np.ndarray:
+    return _CIRCLE * (rx, ry) + (x, y)
 
 
-def _curve(*points: tuple[float, float]) -> np.ndarray:
-    """Quadratic curve through three points, or the points themselves if there are others than three."""
-    if len(points) != 3:
-        return np.array(points, np.float64)
-    start, middle, end = np.array(points, np.float64)
-    t = (_CURVE[:, None] + 1) / 2
-    control = 2 * middle - (start + end) / 2
-    return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+def _curve(start: tuple[float, float], middle: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
+    """Quadratic curve through three points: (17, 2)."""
+    return _LAGRANGE @ np.array([start, middle, end], np.float64)
 
 
 def _outline(look: Look, drop: float = 0, grow: float = 1) -> np.ndarray:
@@ -163,28 +165,29 @@ def _outline(look: Look, drop: float = 0, grow: float = 1) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     x, y = np.sin(angle), -np.cos(angle)
     low = np.clip(y, 0, 1)
-    x = look.width * x * (1 - look.jaw * low**2 * 0.55) * (1 + 0.10 * np.sin(2 * np.pi * low) * low)
+    x = np.sign(x) * np.abs(x) ** (1 - 0.25 * low)  # jaw and chin are squarer than an ellipse
+    x = look.width * x * (1 - 0.42 * look.jaw * low**1.5 - 0.04 * low)
     return np.stack([x * grow, (y * (1 + drop * low)) * (1 + (grow - 1) * (y < 0))], axis=1)
 
 
 def _head(canvas: _Canvas, look: Look, au: Units) -> None:
     if look.style == "long":
-        canvas.fill(
+        canvas.body(
             np.concatenate([_oval(0, -0.15, look.width * 1.3, 1.0)[16:], [[1.05, 1.4], [-1.05, 1.4]]]), look.hair
         )
-    canvas.fill([[-0.42, 0.6], [0.42, 0.6], [0.5, 1.4], [-0.5, 1.4]], look.skin * 0.72)
-    canvas.fill([[-1.4, 1.3], [-0.5, 1.15], [0.5, 1.15], [1.4, 1.3], [1.4, 1.4], [-1.4, 1.4]], look.hair * 0.5 + 60)
+    canvas.body([[-0.42, 0.6], [0.42, 0.6], [0.5, 1.4], [-0.5, 1.4]], look.skin * 0.72)
+    canvas.body([[-1.4, 1.3], [-0.5, 1.15], [0.5, 1.15], [1.4, 1.3], [1.4, 1.4], [-1.4, 1.4]], look.hair * 0.5 + 60)
     if look.style != "long":
         for side in (-1, 1):
-            canvas.fill(_oval(side * look.width * 1.01, 0.02, 0.11, 0.21), look.skin * 0.86)
-    canvas.fill(_outline(look, drop=0.13 * au["AU26"]), look.skin)
+            canvas.body(_oval(side * look.width * 1.01, 0.02, 0.11, 0.21), look.skin * 0.86)
+    canvas.body(_outline(look, drop=0.13 * au["AU26"]), look.skin)
     if look.beard:
         jaw = _outline(look, drop=0.13 * au["AU26"])
-        jaw = jaw[jaw[:, 1] > 0.28]
-        inner = [[-0.45, 0.36], [-0.2, 0.34], [0, 0.37], [0.2, 0.34], [0.45, 0.36]]
-        mask = canvas.inside(np.concatenate([jaw, np.array(inner)]))[..., None][..., 0]
-        mask = cv2.GaussianBlur(mask, (0, 0), 0.04 * canvas.unit) * look.beard
-        canvas.flat = (canvas.flat * (1 - mask) + (0.5 * look.hair + 0.2 * look.skin) * mask).astype(np.uint8)
+        cheek = [[-0.52, 0.22], [-0.4, 0.46], [-0.22, 0.37], [0, 0.4], [0.22, 0.37], [0.4, 0.46], [0.52, 0.22]]
+        grown = canvas.inside(np.concatenate([jaw[jaw[:, 1] > 0.1], cheek]))
+        grown = cv2.GaussianBlur(grown, (0, 0), 0.05 * canvas.unit) * look.beard
+        stubble = 0.5 * look.hair + 0.2 * look.skin
+        canvas.flat = (canvas.flat + (stubble - canvas.flat) * grown).astype(np.uint8)
 
 
 def _skin_folds(canvas: _Canvas, look: Look, au: Units) -> None:
@@ -194,7 +197,7 @@ def _skin_folds(canvas: _Canvas, look: Look, au: Units) -> None:
     for side in (-1, 1):
         canvas.fill(_oval(side * 0.31, -0.17, 0.2, 0.13), 95, canvas.dark)
         canvas.fill(_oval(side * 0.44, 0.2 - 0.08 * smile, 0.17, 0.12), 90 + 130 * au["AU6"], canvas.bright)
-        canvas.fill(_oval(side * 0.58, 0.42, 0.1, 0.2), 70, canvas.dark)
+        canvas.fill(_oval(side * 0.6 * look.width / 0.7, 0.45, 0.09, 0.25), 38, canvas.dark)
         fold = _curve((side * 0.14, 0.2), (side * 0.3, 0.28 - 0.03 * smile), (side * corner[0], corner[1]))
         depth = 45 * look.age + 150 * max(smile, sneer)
         canvas.line(fold, depth, 0.05, canvas.dark)
@@ -271,15 +274,7 @@ def _eye(canvas: _Canvas, look: Look, au: Units, side: int) -> None:
     x0, y0 = side * 0.32 * look.eye_gap, -0.14
     half = 0.165 * look.eye_size
     squint = max(0.75 * au["AU6"], 0.65 * au["AU7"])
-    upper = (
-        0.088
-        * look.eye_size
-        * (
-            1 + 0.75 * au["AU5"] - 0.4 * squint - 0.35 * au["AU43"]
-            if "AU43" in au
-            else 1 + 0.75 * au["AU5"] - 0.4 * squint
-        )
-    )
+    upper = 0.088 * look.eye_size * (1 + 0.75 * au["AU5"] - 0.4 * squint)
     lower = 0.055 * look.eye_size * (1 + 0.25 * au["AU5"] - 0.85 * squint)
     sad = au["AU1"] * (1 - au["AU2"])  # the outer part of the lid hangs
     x = x0 + half * _CURVE
@@ -294,7 +289,7 @@ def _eye(canvas: _Canvas, look: Look, au: Units, side: int) -> None:
     opening = np.concatenate([np.stack([x, lid], 1), np.stack([x, floor], 1)[::-1]])
     ball = canvas.flat.copy()
     flat, canvas.flat = canvas.flat, ball
-    canvas.fill(opening + [0, 0], min(250, 0.35 * look.skin + 175))
+    canvas.fill(opening, min(250, 0.35 * look.skin + 175))
     gaze = (x0 + 0.06 * look.gaze[0], y0 - 0.012 + 0.03 * look.gaze[1])
     canvas.fill(_oval(*gaze, 0.082 * look.eye_size, 0.082 * look.eye_size), 78)
     canvas.fill(_oval(*gaze, 0.066 * look.eye_size, 0.066 * look.eye_size), 105)
@@ -327,7 +322,8 @@ def _brow(canvas: _Canvas, look: Look, au: Units, side: int) -> None:
     )
     share = (_CURVE + 1) / 2
     thick = 0.042 * look.brow_weight * (1 - 0.75 * share**2) * (0.75 + 0.25 * np.minimum(1, 6 * share))
-    shape = np.concatenate([points - np.stack([0 * thick, thick], 1), (points + np.stack([0 * thick, thick], 1))[::-1]])
+    up = np.stack([np.zeros_like(thick), thick], axis=1)
+    shape = np.concatenate([points - up, (points + up)[::-1]])
     canvas.fill(shape, min(look.hair, look.skin * 0.5) * 0.8)
 
 
@@ -344,7 +340,7 @@ def _mouth(canvas: _Canvas, look: Look, au: Units) -> None:
     gap = max(0.0, 0.05 * part + 0.07 * part * smile + 0.06 * part * stretch + 0.30 * jaw + 0.035 * sneer * part)
     top = y0 - 0.01 - 0.085 * sneer - 0.03 * part - 0.05 * jaw + 0.03 * smile - 0.03 * down
     bottom = top + gap + 0.0
-    bend = 1 - np.abs(_CURVE) ** (2.0 + 1.6 * sneer + 1.2 * stretch)
+    bend = (1 - np.abs(_CURVE) ** (2.0 + 1.6 * sneer + 1.2 * stretch)) ** (1 - 0.45 * jaw)
     x = half * _CURVE
     upper_in = corner + (top - corner) * bend
     lower_in = corner + (bottom - corner) * bend
@@ -385,16 +381,19 @@ def _front_hair(canvas: _Canvas, look: Look) -> None:
         canvas.fill(_oval(-0.2, -0.82, 0.18, 0.07), 130, canvas.bright)
         return
     outline = _outline(look, grow=1.06)
-    line = {"short": -0.68, "long": -0.62, "fringe": -0.5}[look.style]
-    crown = outline[outline[:, 1] < -0.25]
+    line = {"short": -0.66, "long": -0.64, "fringe": -0.52}[look.style]
+    crown = outline[outline[:, 1] < -0.3]
     crown = crown[np.argsort(np.arctan2(crown[:, 0], -crown[:, 1]))]
-    crown = crown * [1.02, 1.12]
-    inner = np.stack(
-        [look.width * 0.93 * _CURVE[::-1], line + 0.42 * np.abs(_CURVE) ** 4 + 0.03 * np.sin(5 * _CURVE)], 1
-    )
+    crown = crown * [1.0, 1.1]
+    temple = {"short": 0.3, "long": 0.55, "fringe": 0.3}[look.style]
+    fall = line + temple * np.abs(_CURVE[::-1]) ** 5 + 0.025 * np.sin(4 * _CURVE[::-1] + 1)
+    inner = np.stack([look.width * 0.96 * _CURVE[::-1], fall], 1)
     if look.style == "fringe":
-        inner[:, 1] += 0.02 * np.cos(40 * _CURVE)
-    canvas.fill(np.concatenate([crown, inner]), look.hair)
+        inner[:, 1] += 0.025 * (np.arange(len(inner)) % 2)
+    cap = np.concatenate([crown, inner])
+    canvas.body(cap, look.hair)
+    for layer in (canvas.dark, canvas.bright):  # no wrinkles on the hair
+        canvas.fill(cap, 0, layer)
     for x in np.linspace(-0.5, 0.5, 7):
         strand = _curve((0.15 * x, -1.1), (0.7 * x, -0.95), (x, line - 0.05))
         canvas.line(strand, look.hair + 16, 0.02)

@@ -34,7 +34,7 @@ def random_look(rng: np.random.Generator) -> Look:
         hair=float(rng.choice([uniform(18, 60), uniform(18, 60), uniform(60, 110), uniform(140, 190)])),
         background=uniform(30, 200),
         style=str(rng.choice(STYLES)),
-        width=uniform(0.7, 0.82),
+        width=uniform(0.64, 0.75),
         jaw=uniform(0.2, 0.6),
         eye_size=uniform(0.9, 1.12),
         eye_gap=uniform(0.94, 1.06),
@@ -48,7 +48,7 @@ def random_look(rng: np.random.Generator) -> Look:
         yaw=uniform(-0.28, 0.28),
         pitch=uniform(-0.12, 0.12),
         roll=uniform(-10, 10),
-        scale=uniform(0.92, 1.12),
+        scale=uniform(1.0, 1.2),
         shift=(uniform(-0.07, 0.07), uniform(-0.07, 0.07)),
         light=(uniform(-0.7, 0.7), uniform(-0.7, 0.1)),
         contrast=uniform(0.25, 0.75),
@@ -111,7 +111,7 @@ def faces(
     return Split(ids, pictures, y_true, tuple(class_names), _fingerprint({prefix: (pictures, y_true)}, class_names))
 
 
-def dataset(n_train: int = 420, n_val: int = 140, n_test: int = 140, *, size: int = 48, seed: int = 0) -> Dataset:
+def dataset(n_train: int = 280, n_val: int = 70, n_test: int = 70, *, size: int = 48, seed: int = 0) -> Dataset:
     """A dataset of drawn faces, named ``drawn``; no face stands in two splits."""
     counts = {"train": n_train, "val": n_val, "test": n_test}
     drawn = {
