@@ -31,7 +31,7 @@ def choose() -> tuple[Run, Run | None, str, str] | None:
     names = best_first + [name for name in runs if name not in best_first]
     left, right = st.columns(2)
     with left:
-        run = runs[state.choice("Model (A)", names, key="run")]
+        run = runs[state.choice("Model (A)", names, key="model")]
     with right:
         others = [name for name in names if name != run.name and runs[name].dataset == run.dataset]
         minus = runs.get(state.choice("Minus (B)", [NOBODY, *others], key="minus"))
@@ -45,11 +45,6 @@ def choose() -> tuple[Run, Run | None, str, str] | None:
     return run, minus, split, kind
 
 
-def first_page() -> None:
-    """Another cell is shown from its beginning."""
-    st.session_state.pop("page", None)
-
-
 def take_click() -> None:
     """A click on a cell becomes the chosen pair of classes."""
     points = st.session_state[CELL].selection.points
@@ -57,7 +52,6 @@ def take_click() -> None:
         class_names = st.session_state[f"{CELL}-classes"]
         st.session_state["true"] = class_names[int(points[0]["y"])]
         st.session_state["predicted"] = class_names[int(points[0]["x"])]
-        first_page()
 
 
 def draw(matrix, class_names: tuple[str, ...], kind: str, selected: tuple[int, int], counts, name: str) -> None:
@@ -111,9 +105,8 @@ def body() -> None:
     names = a.class_names
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(horizontal=True):
-        settings = {"placeholder": "most confused", "on_change": first_page}
-        true = state.optional_choice("True", names, key="true", **settings)
-        predicted = state.optional_choice("Predicted", names, key="predicted", **settings)
+        true = state.optional_choice("True", names, key="true", placeholder="most confused")
+        predicted = state.optional_choice("Predicted", names, key="predicted", placeholder="most confused")
         cell = results.find_cell(matrix, *(None if name is None else names.index(name) for name in (true, predicted)))
     with left:
         counts = metrics.confusion_matrix(a) if b is None and kind == "rows" else None

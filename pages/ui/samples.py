@@ -31,8 +31,9 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
     number = state.page_number(len(table), PAGE_SIZE, key=key, of=items)
     window = slice((number - 1) * PAGE_SIZE, number * PAGE_SIZE)
     images, reason = _pictures(run, split, table["sample_id"].to_numpy()[window])
-    if images is None:
+    if reason:
         st.caption(reason)
+    if images is None:
         st.dataframe(table.iloc[window], hide_index=True)
     else:
         widgets.picture_grid(images, list(captions)[window])
@@ -40,7 +41,7 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
 
 
 def _pictures(run: Run, split: str, sample_ids: np.ndarray) -> tuple[list[np.ndarray] | None, str]:
-    """Pictures of ``sample_ids``, or None and why there are none."""
+    """Pictures of ``sample_ids``, or None; and what the reader should know about them."""
     remedy = "Ids only; to see the pictures: `python -m fer_core data add PATH`."
     if run.dataset not in cache.dataset_names():
         return None, f"{run.dataset} is not registered here. {remedy}"
@@ -51,4 +52,9 @@ def _pictures(run: Run, split: str, sample_ids: np.ndarray) -> tuple[list[np.nda
     where = positions(pictures.sample_ids, sample_ids)
     if where is None:
         return None, f"The registered {run.dataset} holds other pictures than this run was evaluated on. {remedy}"
-    return [np.asarray(pictures.images[place]) for place in where], ""
+    expected = run.run.get("dataset_fingerprint")
+    other = expected and pictures.fingerprint and expected != pictures.fingerprint
+    doubt = (
+        f"The registered {run.dataset} is another copy than this run's; pictures are matched by id." if other else ""
+    )
+    return [np.asarray(pictures.images[place]) for place in where], doubt

@@ -1,0 +1,159 @@
+"""The Models and Confusion pages on small runs, without a browser."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fer_core import artifacts, datasets, results
+from fer_core.labels import CLASS_NAMES
+from fer_core.predictions import Predictions
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
+
+
+def predictions(split, seed, skill):
+    y_true = np.random.default_rng(0).integers(0, 7, 120)
+    logits = np.random.default_rng(seed).normal(size=(120, 7)) + skill * np.eye(7)[y_true]
+    probs = np.exp(logits)
+    ids = [f"{split}_{i:05d}" for i in range(120)]
+    return Predictions(ids, y_true, probs / probs.sum(1, keepdims=True), CLASS_NAMES)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three runs: two trained in passes, one not."""
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "val_loss": [2.1, 1.2], "accuracy": [0.2, 0.5]})
+    for seed, (model, skill) in enumerate((("best", 3.0), ("good", 2.0), ("plain", 0.5))):
+        artifacts.write_run(
+            {"dataset": "tiny", "model": model, "date": "2026-01-31"},
+            history=None if model == "plain" else history,
+            predictions={split: predictions(split, seed, skill) for split in ("val", "test")},
+            root=tmp_path,
+        )
+    return tmp_path
+
+
+def open_page(name, **query):
+    app = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def text(app):
+    return "\n".join(element.value for kind in (app.markdown, app.caption, app.info, app.subheader) for element in kind)
+
+
+@pytest.mark.parametrize("page", ["models", "confusion"])
+def test_without_runs_the_page_says_how_to_get_one(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    app = open_page(page)
+    assert "No run is stored yet" in text(app)
+    assert app.code[0].value.startswith("python -m fer_core train")
+
+
+@pytest.mark.parametrize("page", ["models", "confusion"])
+def test_damaged_predictions_are_an_error_that_names_the_file(page, folder, monkeypatch):
+    path = folder / "runs" / "tiny-best-s0-20260131" / "predictions_test.npz"
+    content = bytearray(path.read_bytes())
+    content[40:400] = bytes(360)  # the archive's directory at its end stays, so that only reading finds out
+    path.write_bytes(content)
+    app = open_page(page)
+    assert "predictions" in app.error[0].value
+    assert "is damaged" in app.error[0].value
+
+
+def test_the_two_best_runs_are_compared_at_first(folder):
+    app = open_page("models")
+    assert app.dataframe[0].value["run"].tolist() == [
+        f"tiny-{model}-s0-20260131" for model in ("best", "good", "plain")
+    ]
+    assert "**A** tiny-best-s0-20260131 against **B** tiny-good-s0-20260131" in text(app)
+    assert "on the same 120 pictures" in text(app)
+
+
+def test_runs_in_the_address_are_the_chosen_ones(folder):
+    app = open_page("models", runs="tiny-best-s0-20260131,tiny-plain-s0-20260131")
+    assert "against **B** tiny-plain-s0-20260131" in text(app)
+    assert "Select two or more rows" in text(open_page("models", runs=""))
+    assert "Select a second row" in text(open_page("models", runs="tiny-good-s0-20260131"))
+    assert "Select two or more rows" in text(open_page("models", runs="no-such-run"))
+
+
+def test_three_runs_are_compared_pairwise_with_correction(folder):
+    names = [f"tiny-{model}-s0-20260131" for model in ("best", "good", "plain")]
+    app = open_page("models", runs=",".join(names))
+    pairs = app.dataframe[1].value
+    assert len(pairs) == 3
+    assert (pairs["holm_p"] >= pairs["mcnemar_p"]).all()
+
+
+@pytest.mark.parametrize(
+    "view", ["Differences", "Metrics", "Per class", "Learning curves", "Calibration", "Disagreements"]
+)
+def test_every_view_draws_and_any_choice_of_runs_suits_it(folder, view):
+    for runs in ("tiny-best-s0-20260131,tiny-plain-s0-20260131", "tiny-plain-s0-20260131"):
+        open_page("models", view=view, runs=runs)
+
+
+def test_runs_without_passes_have_no_learning_curve_and_the_page_says_so(folder):
+    app = open_page("models", view="Learning curves", runs="tiny-best-s0-20260131,tiny-plain-s0-20260131")
+    assert "without a curve: tiny-plain-s0-20260131" in text(app)
+
+
+def test_disagreements_are_listed_by_id_where_the_pictures_are_not_registered(folder):
+    app = open_page("models", view="Disagreements", right="only B")
+    assert "tiny is not registered here" in text(app)
+    shown = app.dataframe[-1].value
+    assert set(shown["right"]) == {"b"}
+    assert (shown["true"] == shown["pred_b"]).all()
+
+
+def test_the_largest_confusion_is_shown_until_a_cell_is_chosen(folder):
+    app = open_page("confusion")
+    made = artifacts.find_run("tiny-best").predictions("test")
+    true, predicted = results.find_cell(results.confusion(made, "rows"))
+    assert app.subheader[0].value == f"{CLASS_NAMES[true]} taken for {CLASS_NAMES[predicted]}"
+
+
+def test_the_cell_in_the_address_shows_its_samples(folder):
+    app = open_page("confusion", model="tiny-plain-s0-20260131", split="val", true="sad", predicted="fear")
+    expected = results.cell_samples(artifacts.find_run("tiny-plain").predictions("val"), 4, 2)
+    assert app.subheader[0].value == "sad taken for fear"
+    assert f"{len(expected)} pictures" in text(app)
+    assert app.dataframe[-1].value["sample_id"].tolist() == expected["sample_id"].tolist()
+
+
+def test_the_difference_of_two_runs_tells_who_put_a_picture_there(folder):
+    app = open_page("confusion", minus="tiny-plain-s0-20260131", true="sad", predicted="sad")
+    a, b = (artifacts.find_run(name).predictions("test") for name in ("tiny-best", "tiny-plain"))
+    expected = results.cell_differences(a, b, 4, 4)["only"].value_counts()
+    assert f"{expected.get('a', 0)} pictures by A only, {expected.get('b', 0)} by B only." in text(app)
+
+
+def test_nonsense_in_the_address_does_no_harm(folder):
+    open_page("confusion", model="x", minus="y", split="z", true="1", predicted="?", page="-4", cells="no")
+    open_page("models", runs="a,b", view="no", split="no", measure="1", page="999")
+
+
+def test_pictures_of_a_registered_dataset_are_shown(folder, monkeypatch):
+    drawn = datasets.synthetic.dataset(21, 21, 70)
+    test = drawn["test"]
+    probs = np.eye(7, dtype=np.float32)[(test.y_true + (np.arange(len(test)) % 2)) % 7]
+    made = Predictions(test.sample_ids, test.y_true, probs, test.class_names)
+    artifacts.write_run({"dataset": drawn.name, "model": "half"}, predictions={"test": made}, root=folder)
+    monkeypatch.setattr(datasets, "available", lambda: [drawn.name])
+    monkeypatch.setattr(datasets, "load", lambda name: drawn)
+    name = artifacts.find_run(f"{drawn.name}-half").name
+    app = open_page("confusion", model=name, true="angry", predicted="disgust")
+    assert "is not registered" not in text(app)
+    assert not app.dataframe
+    shown = app.get("image")
+    assert 0 < len(shown) == len(results.cell_samples(made, 0, 1))
