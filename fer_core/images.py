@@ -157,7 +157,9 @@ def _open(content: bytes, name: str) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture: it {_looks_like(content)}.", f"Use a {READABLE} file.") from None
+        raise ImageError(
+            f"{name} cannot be read as a picture: it {_looks_like(content)}.", f"Use a {READABLE} file."
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's own, looser limit
         pixels = re.search(r"\d+", str(error))
         raise _too_many_pixels(name, f"{int(pixels[0]):,} pixels" if pixels else "too many pixels") from None
@@ -186,7 +188,7 @@ def _looks_like(content: bytes) -> str:
             return f"is {kind}"
     if content[4:8] == b"ftyp":
         heif = content[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
-        return "is a HEIC picture, which cannot be read here (save it as JPEG)" if heif else "is a video or AVIF file"
+        return "is a HEIC file (save it as JPEG)" if heif else "is a video or AVIF file"
     head = content[:2048]
     if b"<svg" in head:
         return "is an SVG drawing, which has no pixels (export it as PNG)"

@@ -1,0 +1,183 @@
+"""From a picture file to classified faces, and what was found as rows and as JSON. Page and command line share it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from fer_core import faces, images
+from fer_core.errors import FerError, ImageError, ModelError
+from fer_core.faces import FaceCrop
+
+if TYPE_CHECKING:
+    from fer_core.artifacts import Run
+    from fer_core.predictions import Classifier
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and the faces to classify in it.
+
+    Attributes:
+        name: of the file.
+        image: uint8 (H, W, 3) RGB.
+        crops: at least one, numbered from left to right.
+    """
+
+    name: str
+    image: np.ndarray
+    crops: tuple[FaceCrop, ...]
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """What was found in a picture, without its pixels.
+
+    Attributes:
+        name: of the file.
+        size: width and height in pixels; (0, 0) if it could not be read.
+        crops: the faces.
+        probabilities: float32 (number of faces, K).
+        class_names: the K classes.
+        error: why there is nothing; None if all went well.
+    """
+
+    name: str
+    size: tuple[int, int]
+    crops: tuple[FaceCrop, ...]
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+    error: FerError | None = None
+
+
+def read(source: bytes | str | Path | BinaryIO, *, name: str = "") -> Picture:
+    """Decode a picture and find its faces.
+
+    Raises:
+        ImageError: it cannot be read.
+        ModelError: the face detector cannot start.
+    """
+    image = images.decode(source, name=name)
+    return Picture(name or str(source), image, tuple(faces.find_faces(image)))
+
+
+def classify(picture: Picture, classifier: "Classifier") -> PictureResult:
+    """Class probabilities of every face of ``picture``."""
+    from fer_core import inference
+
+    probabilities = inference.classify(classifier, picture.crops)
+    size = (picture.image.shape[1], picture.image.shape[0])
+    return PictureResult(picture.name, size, picture.crops, probabilities, tuple(classifier.class_names))
+
+
+def failure(name: str, error: FerError, class_names: Sequence[str] = ()) -> PictureResult:
+    """The result of a picture that could not be read."""
+    nothing = np.zeros((0, len(class_names)), np.float32)
+    return PictureResult(name, (0, 0), (), nothing, tuple(class_names), error)
+
+
+def to_frame(results: Iterable[PictureResult]) -> pd.DataFrame:
+    """A row per face; pictures that could not be read have none.
+
+    Columns: file, face, expression, probability, left, top, width, height (of the face's box in pixels, empty where
+    none was found), score, whole, note, and ``p_<class>`` for each class.
+    """
+    rows = [_row(result, index) for result in results for index in range(len(result.crops))]
+    columns = ["file", "face", "expression", "probability", "left", "top", "width", "height", "score", "whole", "note"]
+    frame = pd.DataFrame(rows, columns=list(dict.fromkeys(columns + [key for row in rows for key in row])))
+    return frame.astype(dict.fromkeys(("left", "top", "width", "height"), "Int64"))
+
+
+def to_records(results: Iterable[PictureResult], run_name: str) -> dict:
+    """Everything as plain JSON data: the model, then per picture its size, faces with landmarks, or its error."""
+    return {"model": run_name, "pictures": [_record(result) for result in results]}
+
+
+def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
+    """Runs that have weights here, most accurate on val first."""
+
+    def accuracy(run: "Run") -> float:
+        return (run.run["metrics"].get("val") or {}).get("accuracy") or 0.0
+
+    return sorted((run for run in runs if run.weights_path), key=lambda run: (-accuracy(run), run.name))
+
+
+def default_run(runs: Iterable["Run"]) -> "Run":
+    """The run that is most accurate on val among those with weights.
+
+    Raises:
+        ModelError: none has weights.
+    """
+    usable = usable_runs(runs)
+    if not usable:
+        raise ModelError("No trained model has weights here yet.", TRAIN_FIRST)
+    return usable[0]
+
+
+TRAIN_COMMAND = "python -m fer_core train compact fer2013"
+TRAIN_FIRST = f"Train one: {TRAIN_COMMAND}"
+
+
+def expand(paths: Iterable[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]]:
+    """Picture files that ``paths`` name: files as they are, whatever their suffix; folders with all below them.
+
+    Returns:
+        The files, each once, and (path, error) for folders without a picture.
+    """
+    files: dict[Path, None] = {}
+    problems = []
+    for path in paths:
+        if not path.is_dir():
+            files[path] = None
+            continue
+        below = sorted(file for file in path.rglob("*") if _is_candidate(file, path))
+        files |= dict.fromkeys(below)
+        if not below:
+            error = ImageError(f"{path} holds no picture.", f"Expected files ending in {', '.join(images.SUFFIXES)}.")
+            problems.append((path, error))
+    return list(files), problems
+
+
+def _is_candidate(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.suffix.lower() in images.SUFFIXES and file.is_file()
+
+
+def _row(result: PictureResult, index: int) -> dict:
+    crop, probabilities = result.crops[index], result.probabilities[index]
+    box = crop.face.box if crop.face else (None,) * 4
+    best = int(probabilities.argmax())
+    row = {
+        "file": result.name,
+        "face": crop.number,
+        "expression": result.class_names[best],
+        "probability": float(probabilities[best]),
+        **dict(zip(("left", "top", "width", "height"), box, strict=True)),
+        "score": crop.face.score if crop.face else None,
+        "whole": crop.whole,
+        "note": crop.note,
+    }
+    return row | {f"p_{name}": float(p) for name, p in zip(result.class_names, probabilities, strict=True)}
+
+
+def _record(result: PictureResult) -> dict:
+    if result.error is not None:
+        return {"file": result.name, "error": {"problem": result.error.problem, "remedy": result.error.remedy}}
+    found = []
+    for crop, row in zip(result.crops, (_row(result, index) for index in range(len(result.crops))), strict=True):
+        found.append(
+            {
+                "face": crop.number,
+                "expression": row["expression"],
+                "probabilities": {name: row[f"p_{name}"] for name in result.class_names},
+                "box": list(crop.face.box) if crop.face else None,
+                "score": row["score"],
+                "landmarks": {name: list(point) for name, point in crop.face.landmarks.items()} if crop.face else None,
+                "whole": crop.whole,
+                "note": crop.note,
+            }
+        )
+    return {"file": result.name, "width": result.size[0], "height": result.size[1], "faces": found}
