@@ -9,6 +9,7 @@ from fer_core.explain.saliency import METHODS, map_frame
 from pages.ui import cache, pick, state, widgets
 
 PREDICTED, TRUE = "predicted", "true"
+THUMBNAIL = 128
 
 
 class Look(NamedTuple):
@@ -26,7 +27,7 @@ def choose_method() -> str:
 
 def choose_class(class_names: list[str], has_truth: bool) -> str:
     special = [PREDICTED, TRUE] if has_truth else [PREDICTED]
-    titles = {PREDICTED: "the predicted class", TRUE: "the true class"}
+    titles = {PREDICTED: "predicted class", TRUE: "true class"}
     return state.choice(
         "Explain", [*special, *class_names], key="explain", format_func=lambda name: titles.get(name, name)
     )
@@ -67,6 +68,7 @@ def show_model(run_name: str, face: pick.Face, method: str, wanted: str, look: L
     picture = charts.overlay(face.image, found.values[0], look.opacity, look.colormap, charts.MIN_SIDE)
     with map_place:
         st.image(picture, width="stretch", alt=f"{METHODS[method].title} of {target} over the face")
+        st.image(charts.colour_scale(look.colormap), width="stretch", caption="none → strongest", alt="Colour scale")
         if not found.values.any():
             st.info(f"The map is empty: in this layer nothing speaks for {target}.")
         stem = f"{face.slug}-{run_name}-{method}-{target}"
@@ -84,10 +86,8 @@ def show_model(run_name: str, face: pick.Face, method: str, wanted: str, look: L
 
 
 def choose_look() -> Look:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        opacity = state.slider("Opacity", 0.0, 1.0, 0.5, key="opacity", step=0.05, width=200)
-        colormap = state.choice("Colours", list(charts.COLORMAPS), key="colours", widget=st.segmented_control)
-        st.image(charts.colour_scale(colormap), width=180, caption="none → strongest", alt="Scale of the colours")
+    opacity = state.slider("Opacity", 0.0, 1.0, 0.5, key="opacity", step=0.05)
+    colormap = state.choice("Colours", list(charts.COLORMAPS), key="colours", widget=st.segmented_control)
     return Look(opacity, colormap)
 
 
@@ -97,15 +97,16 @@ def body() -> None:
     left, right = st.columns([1, 2], gap="large")
     with left:
         face = pick.face()
+        if face is not None:
+            st.image(face.image, width=THUMBNAIL, caption=face.title, alt="The face, as the models get it")
         models = pick.models(most=2)
         method = choose_method()
         if face is None or not models:
             return
         class_names = list(dict.fromkeys(name for model in models for name in cache.run(model).run["class_names"]))
         wanted = choose_class(class_names, face.label is not None)
-    with right:
-        st.markdown(f"**{face.title}**")
         look = choose_look()
+    with right:
         columns = st.columns(len(models), gap="medium")
         for place, (column, model) in enumerate(zip(columns, models, strict=True), start=1):
             with column, widgets.page_errors():

@@ -124,6 +124,7 @@ def _runs_stamp() -> Stamp:
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     found = []
     for path in paths:
+        found.append((path.name, 0, 0))  # a directory that lacks its run.json counts too
         found += [(f"{path.name}/{name}", time, size) for name, time, size in stamp(path / "run.json")]
     return tuple(found)
 
@@ -163,14 +164,14 @@ def _history(base: str, run_name: str, stamp: Stamp) -> pd.DataFrame | None:
     return artifacts.find_run(run_name, Path(base)).history()
 
 
-@st.cache_resource(max_entries=3, show_spinner="Loading the network ...")
+@st.cache_resource(max_entries=4, show_spinner="Loading the network ...")
 def _classifier(base: str, run_name: str, stamp: Stamp):
     from fer_core.models import registry  # TensorFlow
 
     return registry.load_classifier(artifacts.find_run(run_name, Path(base)))
 
 
-@st.cache_resource(max_entries=3, show_spinner="Compiling the network ...")
+@st.cache_resource(max_entries=4, show_spinner="Compiling the network ...")
 def _predictor(base: str, run_name: str, stamp: Stamp):
     from fer_core.inference import Predictor
 
@@ -254,8 +255,8 @@ def _faces(content: bytes, name: str) -> list[FaceCrop]:
 
 
 def answering(run_name: str):
-    """What classifies for a run."""
-    return classifier(run_name)
+    """What classifies for a run: the same answers as :func:`classifier`, sooner."""
+    return predictor(run_name)
 
 
 def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
