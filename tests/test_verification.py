@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core import artifacts
+from fer_core import artifacts, datasets
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
 from fer_core.labels import CLASS_NAMES
@@ -219,3 +219,17 @@ def test_every_committed_directory_can_be_read():
 @pytest.mark.parametrize("committed", COMMITTED, ids=lambda run: run.name)
 def test_every_committed_run_is_what_it_says(committed):
     assert verify_run(committed) == []
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.parametrize("committed", [run for run in COMMITTED if run.weights_path], ids=lambda run: run.name)
+def test_committed_weights_give_the_committed_predictions(committed):
+    if committed.dataset not in datasets.available():
+        pytest.skip(f"{committed.dataset} is not registered")
+    pictures = datasets.load(committed.dataset)
+    if pictures.fingerprint != committed.run["dataset_fingerprint"]:
+        pytest.skip(f"the registered {committed.dataset} is another copy")
+    from fer_core.models.registry import load_classifier
+
+    assert verify_run(committed, dataset=pictures, classifier=load_classifier(committed)) == []

@@ -55,6 +55,7 @@ def metric_intervals(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figu
             mode="markers",
             marker={"color": colours[run], "size": 10},
             offsetgroup=run,
+            orientation="h",
             hovertemplate="%{y}: %{x:.4f} [%{customdata[0]:.4f}, %{customdata[1]:.4f}]<extra>" + str(run) + "</extra>",
             customdata=rows[["low", "high"]],
         )
@@ -280,9 +281,10 @@ def _scale(matrix: np.ndarray, shares: bool, difference: bool) -> tuple[list, fl
 
 
 def _cell_text(value: float, shares: bool, difference: bool) -> str:
-    if shares:
-        return f"{100 * value:+.1f}" if difference else f"{100 * value:.0f} %"
-    return f"{value:+.0f}" if difference else f"{value:.0f}"
+    if not difference:
+        return f"{100 * value:.0f} %" if shares else f"{value:.0f}"
+    text = f"{100 * value:+.1f}" if shares else f"{value:+.0f}"
+    return text if float(text) else text[1:]  # no sign on zero
 
 
 def _text_on(value: float, scale: list, low: float, high: float) -> str:
