@@ -29,6 +29,7 @@ SEARCH_SIDE = 1024  # longer pictures are searched in a smaller copy: bounds tim
 SMALL_SIDE = 64  # pictures of no more pixels a side are taken for face crops
 FILLING_SHARE = 0.5  # a face whose frame covers this share of the picture: the picture is a face crop
 CROP_SIDE = 96
+WHOLE_SIDE = 512  # a picture taken whole is shrunk to this: no network looks closer
 
 SMALL, FILLED, NOTHING = "small picture", "face fills the picture", "no face found"
 NOTES = {
@@ -88,8 +89,7 @@ def detect(image: np.ndarray) -> list[Face]:
     """
     image = _rgb(image)
     height, width = image.shape[:2]
-    shrink = min(1.0, SEARCH_SIDE / max(height, width))
-    searched = resize(image, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+    searched = _bounded(image, SEARCH_SIDE)
     scale = np.array([width / searched.shape[1], height / searched.shape[0]])
     rows = detector.suppress(detector.suppress(detector.detect(searched), 0.3), 0.6, by_smaller=True)
     found = [face for row in rows if (face := _to_face(row, scale, (height, width)))]
@@ -144,17 +144,18 @@ def find_faces(image: np.ndarray, *, size: int = CROP_SIDE) -> list[FaceCrop]:
     """All that a classifier should look at in ``image`` uint8 (H, W, 3): aligned crops, or the picture itself.
 
     A picture that is small, is filled by its one face, or shows no face at all is taken whole, and
-    ``FaceCrop.whole`` and ``reason`` say so; it then keeps its own pixels, bit by bit. Never empty.
+    ``FaceCrop.whole`` and ``reason`` say so; up to 512 pixels a side it then keeps its own pixels, bit by bit. Never
+    empty.
     """
     image = _rgb(image)
     height, width = image.shape[:2]
     if min(height, width) <= SMALL_SIDE:
-        return [FaceCrop(1, image, None, whole=True, reason=SMALL)]
+        return [FaceCrop(1, _bounded(image), None, whole=True, reason=SMALL)]
     found = detect(image)
     if not found:
-        return [FaceCrop(1, image, None, whole=True, reason=NOTHING)]
+        return [FaceCrop(1, _bounded(image), None, whole=True, reason=NOTHING)]
     if len(found) == 1 and _share(found[0], (height, width)) >= FILLING_SHARE:
-        return [FaceCrop(1, image, found[0], whole=True, reason=FILLED)]
+        return [FaceCrop(1, _bounded(image), found[0], whole=True, reason=FILLED)]
     return [FaceCrop(number, crop(image, face, size=size), face) for number, face in enumerate(found, start=1)]
 
 
@@ -173,6 +174,11 @@ def _to_face(row: np.ndarray, scale: np.ndarray, size: tuple[int, int]) -> Face 
     points = row[5:].reshape(5, 2) * scale
     landmarks = {name: (float(x), float(y)) for name, (x, y) in zip(LANDMARKS, points, strict=True)}
     return Face((*low.tolist(), *(high - low).tolist()), float(row[4]), landmarks)
+
+
+def _bounded(image: np.ndarray, side: int = WHOLE_SIDE) -> np.ndarray:
+    shrink = side / max(image.shape[:2])
+    return image if shrink >= 1 else resize(image, tuple(max(1, round(length * shrink)) for length in image.shape[:2]))
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

@@ -17,24 +17,29 @@ if TYPE_CHECKING:
     from fer_core.predictions import Classifier
 
 
+PREVIEW_SIDE = 800
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A picture and the faces to classify in it.
+    """A picture and the faces to classify in it, small enough to be kept.
 
     Attributes:
         name: of the file.
-        image: uint8 (H, W, 3) RGB.
-        crops: at least one, numbered from left to right.
+        size: its width and height in pixels.
+        preview: uint8 (H, W, 3) RGB, at most ``PREVIEW_SIDE`` pixels a side.
+        crops: at least one, numbered from left to right; positions are in pixels of the picture, not of the preview.
     """
 
     name: str
-    image: np.ndarray
+    size: tuple[int, int]
+    preview: np.ndarray
     crops: tuple[FaceCrop, ...]
 
 
 @dataclass(frozen=True)
 class PictureResult:
-    """What was found in a picture, without its pixels.
+    """What a classifier says about the faces of a picture.
 
     Attributes:
         name: of the file.
@@ -42,6 +47,7 @@ class PictureResult:
         crops: the faces.
         probabilities: float32 (number of faces, K).
         class_names: the K classes.
+        seen: per face what the network was given, uint8 (H, W) or (H, W, 3); the crop itself for other models.
         error: why there is nothing; None if all went well.
     """
 
@@ -50,6 +56,7 @@ class PictureResult:
     crops: tuple[FaceCrop, ...]
     probabilities: np.ndarray
     class_names: tuple[str, ...]
+    seen: tuple[np.ndarray, ...] = ()
     error: FerError | None = None
 
 
@@ -61,7 +68,10 @@ def read(source: bytes | str | Path | BinaryIO, *, name: str = "") -> Picture:
         ModelError: the face detector cannot start.
     """
     image = images.decode(source, name=name)
-    return Picture(name or str(source), image, tuple(faces.find_faces(image)))
+    height, width = image.shape[:2]
+    shrink = min(1.0, PREVIEW_SIDE / max(height, width))
+    preview = images.resize(image, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+    return Picture(name or str(source), (width, height), preview, tuple(faces.find_faces(image)))
 
 
 def classify(picture: Picture, classifier: "Classifier") -> PictureResult:
@@ -69,14 +79,21 @@ def classify(picture: Picture, classifier: "Classifier") -> PictureResult:
     from fer_core import inference
 
     probabilities = inference.classify(classifier, picture.crops)
-    size = (picture.image.shape[1], picture.image.shape[0])
-    return PictureResult(picture.name, size, picture.crops, probabilities, tuple(classifier.class_names))
+    seen = tuple(_seen(crop.image, classifier) for crop in picture.crops)
+    return PictureResult(picture.name, picture.size, picture.crops, probabilities, tuple(classifier.class_names), seen)
+
+
+def _seen(image: np.ndarray, classifier: "Classifier") -> np.ndarray:
+    if getattr(classifier, "network", None) is None:
+        return image
+    pixels = np.rint(classifier.preprocess(image[None])[0]).clip(0, 255).astype(np.uint8)
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
 def failure(name: str, error: FerError, class_names: Sequence[str] = ()) -> PictureResult:
     """The result of a picture that could not be read."""
     nothing = np.zeros((0, len(class_names)), np.float32)
-    return PictureResult(name, (0, 0), (), nothing, tuple(class_names), error)
+    return PictureResult(name, (0, 0), (), nothing, tuple(class_names), error=error)
 
 
 def to_frame(results: Iterable[PictureResult]) -> pd.DataFrame:

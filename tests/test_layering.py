@@ -21,6 +21,7 @@ LEVELS: dict[str, int] = {
     "masks": 1,
     "predictions": 1,
     "datasets": 2,
+    "detector": 1,
     "faces": 2,
     "metrics": 2,
     "comparison": 3,
@@ -32,8 +33,9 @@ LEVELS: dict[str, int] = {
     "inference": 5,
     "results": 4,
     "verification": 4,
-    "commands": 6,
-    "__main__": 7,
+    "pictures": 6,
+    "commands": 7,
+    "__main__": 8,
 }
 # Modules that need TensorFlow or Keras for what they are; all others load without.
 HEAVY: tuple[str, ...] = (

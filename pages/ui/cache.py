@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import artifacts, comparison, datasets, images
+from fer_core import artifacts, comparison, datasets, images, pictures
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
 from fer_core.explain import occlusion
@@ -249,6 +249,48 @@ def sample_photo() -> bytes:
 @st.cache_data(max_entries=16, show_spinner="Looking for faces ...")
 def _faces(content: bytes, name: str) -> list[FaceCrop]:
     return find_faces(images.decode(content, name=name))
+
+
+def sample(name: str) -> tuple[str, bytes]:
+    """File name and content of a sample: ``astronaut``, or the name of a class for a drawn face."""
+    if name == "astronaut":
+        return "astronaut.jpg", sample_photo()
+    return f"drawn-{name}.png", _drawn_face(name)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _drawn_face(label: str) -> bytes:
+    return images.encode_png(datasets.synthetic.face(label, rng=0, size=64))
+
+
+def picture(content: bytes, name: str) -> pictures.Picture:
+    """A picture in small, with its faces, see :func:`fer_core.pictures.read`. The first call imports TensorFlow.
+
+    Raises:
+        ImageError: it cannot be read.
+        ModelError: the face detector cannot start.
+    """
+    return _picture(content, name)
+
+
+def picture_result(run_name: str, content: bytes, name: str) -> pictures.PictureResult:
+    """What a run says about the faces of a picture, see :func:`fer_core.pictures.classify`.
+
+    Raises:
+        ImageError: it cannot be read.
+        ModelError, RunError: the run has no weights, or they do not fit.
+    """
+    return _picture_result(*_model_key(run_name), content, name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _picture(content: bytes, name: str) -> pictures.Picture:
+    return pictures.read(content, name=name)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _picture_result(base: str, run_name: str, stamp: Stamp, content: bytes, name: str) -> pictures.PictureResult:
+    return pictures.classify(_picture(content, name), predictor(run_name))
 
 
 # Explanations

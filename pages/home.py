@@ -1,0 +1,195 @@
+"""Which expression does a network see in a face? Pictures in, numbered faces with probabilities out."""
+
+import json
+
+import streamlit as st
+
+from fer_core import pictures
+from fer_core.charts import faces as charts
+from fer_core.errors import FerError
+from fer_core.images import SUFFIXES
+from fer_core.labels import CLASS_NAMES
+from fer_core.pictures import Picture, PictureResult
+from pages.ui import cache, state, widgets
+
+SOURCES = {"upload": "Upload", "camera": "Camera", "sample": "Samples"}
+SAMPLES = {"astronaut": "Astronaut", **{name: f"Drawn: {name}" for name in CLASS_NAMES}}
+MOST_PICTURES, PICTURES_SHOWN, FACES_SHOWN = 50, 5, 8
+CROP_WIDTH = 112
+PAGES = {
+    "dataset": ("Dataset", "How many pictures of each expression, and which stand in two splits?"),
+    "models": ("Models", "Which model is better, by how much, and is the difference more than chance?"),
+    "confusion": ("Confusion", "Which expressions are taken for which, and in which pictures?"),
+    "saliency": ("Saliency", "Where does a model look?"),
+    "masks": ("Masks", "What changes when forehead, eyes or mouth are hidden?"),
+}
+LIMITS = (
+    "**An expression is not a feeling.** These are probabilities of how annotators would label a face, learned from "
+    "posed and found pictures. They cannot tell what a person feels: people scowl when they concentrate and smile when "
+    "they are sad, and the same face means different things in different situations and cultures "
+    "([Barrett et al. 2019](https://doi.org/10.1177/1529100619832930))."
+)
+
+
+def choose_model() -> str | None:
+    """Name of a run that can classify here, the most accurate on val by default."""
+    names = [run.name for run in pictures.usable_runs(cache.runs())]
+    if not names:
+        widgets.empty_state("No trained model has weights here yet. This command trains one:", pictures.TRAIN_COMMAND)
+        return None
+    return state.choice("Model", names, key="model", help="Runs that have weights, the most accurate on val first.")
+
+
+def choose_pictures() -> list[tuple[str, bytes]]:
+    """File names and contents."""
+    source = state.choice(
+        "Pictures from", list(SOURCES), key="source", widget=st.segmented_control, format_func=SOURCES.get
+    )
+    if source == "camera":
+        shot = st.camera_input("Take a picture")
+        return [("camera.jpg", shot.getvalue())] if shot else []
+    if source == "sample":
+        chosen = state.choices(
+            "Samples", list(SAMPLES), key="sample", default=["astronaut"], widget=st.pills, format_func=SAMPLES.get
+        )
+        return [cache.sample(name) for name in chosen]
+    files = st.file_uploader(
+        "Drop one or more pictures",
+        key="pictures",
+        accept_multiple_files=True,
+        help=f"{', '.join(suffix.lstrip('.') for suffix in SUFFIXES)}; the type is told by content, not by name. "
+        "Pictures stay on the machine that runs FERscope and are not stored.",
+    )
+    if len(files) > MOST_PICTURES:
+        st.warning(f"Only the first {MOST_PICTURES} of {len(files)} pictures are taken. For more: "
+                   "`python -m fer_core predict FOLDER --output faces.csv`")  # fmt: skip
+    return [(file.name, file.getvalue()) for file in files[:MOST_PICTURES]]
+
+
+def classify(chosen: list[tuple[str, bytes]], run_name: str) -> list[tuple[PictureResult, Picture | None]]:
+    """Results in order, with a progress bar; a bad picture gives a result with an error, and the others go on."""
+    found: list[tuple[PictureResult, Picture | None]] = []
+    with st.empty(), st.container():
+        report = widgets.progress_bar()
+        for done, (name, content) in enumerate(chosen):
+            report(f"{name}: finding and classifying faces", done, len(chosen))
+            try:
+                found.append((cache.picture_result(run_name, content, name), cache.picture(content, name)))
+            except FerError as error:
+                found.append((pictures.failure(name, error), None))
+    return found
+
+
+def show_picture(result: PictureResult, picture: Picture, key: str) -> None:
+    """Picture with boxes first, then its faces."""
+    left, right = st.columns([2, 3], gap="large")
+    numbers = state.page_number(len(result.crops), FACES_SHOWN, key=f"faces-{key}")
+    with left:
+        scale = picture.preview.shape[1] / picture.size[0]
+        boxed = charts.annotate(picture.preview, picture.crops, scale)
+        st.image(boxed, caption=_caption(result), width="stretch" if max(picture.size) > 200 else 200)
+        widgets.download_picture(boxed, f"{key}-boxes", "Boxes (PNG)")
+    with right:
+        for index in list(range(len(result.crops)))[widgets.page_window(numbers, FACES_SHOWN)]:
+            show_face(result, index, key)
+
+
+def show_face(result: PictureResult, index: int, key: str) -> None:
+    crop, probabilities = result.crops[index], result.probabilities[index]
+    best = int(probabilities.argmax())
+    with st.container(border=True):
+        st.markdown(f"**Face {crop.number}: {result.class_names[best]}**, {probabilities[best]:.0%}")
+        if crop.note:
+            st.info(crop.note, icon=":material/crop_free:")
+        seen, bars = st.columns([1, 3])
+        with seen:
+            st.image(result.seen[index], caption="As the network sees it", width=CROP_WIDTH)
+        with bars:
+            figure = charts.probability_bars(probabilities, result.class_names)
+            st.plotly_chart(figure, key=f"bars-{key}-{index}", config={"displayModeBar": False})
+
+
+def _caption(result: PictureResult) -> str:
+    boxes = sum(crop.face is not None for crop in result.crops)
+    faces = f"{boxes} face{'s' * (boxes != 1)} found" if boxes else "taken whole"
+    return f"{result.name}, {result.size[0]} x {result.size[1]}, {faces}"
+
+
+def show_results(found: list[tuple[PictureResult, Picture | None]], run_name: str) -> None:
+    for result, _ in found:
+        if result.error is not None:
+            widgets.show_error(result.error)
+    good = [(result, picture) for result, picture in found if picture is not None]
+    number = state.page_number(len(good), PICTURES_SHOWN, key="page")
+    for place, (result, picture) in list(enumerate(good))[widgets.page_window(number, PICTURES_SHOWN)]:
+        show_picture(result, picture, f"{place}-{result.name}")
+    if good:
+        show_downloads([result for result, _ in found], run_name)
+
+
+def show_downloads(results: list[PictureResult], run_name: str) -> None:
+    frame = pictures.to_frame(results)
+    with st.expander(f"All {len(frame)} faces as a table"):
+        shares = {
+            name: st.column_config.NumberColumn(name.removeprefix("p_"), format="percent")
+            for name in frame.columns
+            if name.startswith("p_") or name == "probability"
+        }
+        st.dataframe(frame, hide_index=True, column_config=shares)
+    with st.container(horizontal=True, gap="small"):
+        widgets.download_table(frame, "faces")
+        st.download_button(
+            "Everything (JSON)",
+            lambda: json.dumps(pictures.to_records(results, run_name), indent=1, ensure_ascii=False).encode(),
+            "faces.json",
+            "application/json",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+        )
+
+
+def show_models() -> None:
+    st.header("Results in brief")
+    table = cache.runs_table("test")
+    if table.empty:
+        widgets.empty_state("No run has been evaluated yet. This command trains a first one:", pictures.TRAIN_COMMAND)
+        return
+    percent = {"format": "percent", "width": "small"}
+    columns = {
+        "name": st.column_config.TextColumn("run"),
+        "n": st.column_config.NumberColumn("test pictures"),
+        "accuracy": st.column_config.NumberColumn("accuracy", **percent),
+        "accuracy_low": st.column_config.NumberColumn("95 % from", **percent),
+        "accuracy_high": st.column_config.NumberColumn("to", **percent),
+        "macro_f1": st.column_config.NumberColumn("macro F1", format="%.3f"),
+        "param_count": st.column_config.NumberColumn("parameters", format="localized"),
+    }
+    st.dataframe(table[list(columns)], hide_index=True, column_config=columns)
+    widgets.download_table(table, "runs-test", "All metrics (CSV)")
+
+
+def show_pages() -> None:
+    st.header("What each page answers")
+    for name, (title, question) in PAGES.items():
+        st.page_link(f"pages/{name}.py", label=f"**{title}**: {question}")
+
+
+def body() -> None:
+    st.title("Which expression is it?")
+    st.caption(f"Drop a photo: FERscope finds the faces and asks a trained network which of {len(CLASS_NAMES)} "
+               "expressions each one shows.")  # fmt: skip
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        run_name = choose_model()
+    with left:
+        chosen = choose_pictures()
+    if chosen and run_name:
+        show_results(classify(chosen, run_name), run_name)
+    st.markdown(LIMITS)
+    show_models()
+    show_pages()
+
+
+with widgets.page_errors():
+    body()
