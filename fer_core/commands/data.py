@@ -148,6 +148,7 @@ def _print_left_out(left_out: list[datasets.LeftOut], limit: int | None, total: 
     total = len(left_out) if total is None else total
     typer.echo(f"Left out: {total:,}")
     for where, reason in left_out[:limit]:
+        where = where if where.isprintable() else repr(where)  # names in archives may hold control characters
         typer.echo(f"  {where}: {reason}")
     hidden = left_out[len(left_out[:limit]) :]
     if hidden:

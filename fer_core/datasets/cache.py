@@ -156,4 +156,8 @@ def digests(folder: Path, split: str) -> np.ndarray:
 
 
 def _array(folder: Path, split: str, part: str) -> np.ndarray:
-    return np.load(folder / f"{split}_{part}.npy", mmap_mode="r" if part == "images" else None, allow_pickle=False)
+    path = folder / f"{split}_{part}.npy"
+    if part == "images":
+        return np.lib.format.open_memmap(path, mode="r")
+    with open(path, "rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

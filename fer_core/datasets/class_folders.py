@@ -120,7 +120,7 @@ class ClassFolders:
             if folder and folder != member.split:
                 moved[folder, member.split] += 1
         for (folder, split), count in sorted(moved.items()):
-            self.notes.append(f"{count:,} pictures in the {folder} folder belong to {split} by their file names.")
+            self.notes.append(f"{count:,} pictures in {folder} folders belong to {split} by their file names.")
 
 
 def _class_at(parts: list[str]) -> int | None:

@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_core.datasets import cache, class_folders, fer2013_csv, synthetic
-from fer_core.datasets import facts as facts_module
+from fer_core.datasets import cache, class_folders, fer2013_csv, summary, synthetic
 from fer_core.datasets.reading import Progress, Reader
 from fer_core.datasets.split import Dataset, picture_digests
-from fer_core.datasets.tree import LeftOut, Tree, open_tree
+from fer_core.datasets.tree import ARCHIVES, LeftOut, Tree, open_tree
 from fer_core.errors import DatasetError, FerError
 from fer_core.storage import read_json, to_json, write_directory, write_text
 
@@ -95,6 +94,8 @@ def recognise(tree: Tree) -> Reader:
     inner = [problem.where for problem in tree.problems]
     if inner and not tree.names:
         raise DatasetError(f"{tree.source} holds nothing but archives: {', '.join(inner[:3])}.", "Unpack it first.")
+    if tree.source.lower().endswith(ARCHIVES) and not tree.source.lower().endswith(".zip"):
+        raise DatasetError(f"{tree.source} is an archive that is not read in place.", "Unpack it and add the folder.")
     raise DatasetError(f"{tree.source} holds no dataset that FERscope knows.", _EXPECTED)
 
 
@@ -131,7 +132,7 @@ def remove(name: str) -> None:
 
 
 def facts(name: str) -> dict:
-    """Facts of a dataset (:func:`fer_core.datasets.facts.compute`), with or without its pictures on this machine.
+    """Facts of a dataset (:func:`fer_core.datasets.summary.compute`), with or without its pictures on this machine.
 
     Raises:
         DatasetError: nothing is known about ``name``.
@@ -139,10 +140,11 @@ def facts(name: str) -> dict:
     if name == DRAWN:
         return _drawn_facts()
     places = [data_dir() / name / "facts.json"] if name in available() else []
-    places += [folder / f"{name}.json" for folder in _facts_folders()]
+    if _NAME.fullmatch(name):
+        places += [folder / f"{name}.json" for folder in _facts_folders()]
     for place in places:
         if place.is_file():
-            return facts_module.from_record(_read(place), str(place))
+            return summary.from_record(_read(place), str(place))
     raise DatasetError(f"Nothing is known about the dataset {name!r}.", _choose())
 
 
@@ -161,7 +163,7 @@ def write_facts(name: str) -> Path:
     path = _facts_folders()[0] / f"{name}.json"
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, to_json(facts_module.to_record(facts(name))))
+        write_text(path, to_json(summary.to_record(facts(name))))
     return path
 
 
@@ -186,8 +188,8 @@ def _store(folder: Path, tree: Tree, reader: Reader, name: str | None, progress:
     _refuse_taken(name, record["fingerprint"])
     (ready / "dataset.json").write_text(to_json(record), encoding="utf-8")
     dataset = _renamed(cache.read(ready), name)
-    found = facts_module.compute(dataset, {split: cache.digests(ready, split) for split in dataset.splits})
-    (ready / "facts.json").write_text(to_json(facts_module.to_record(found)), encoding="utf-8")
+    found = summary.compute(dataset, {split: cache.digests(ready, split) for split in dataset.splits})
+    (ready / "facts.json").write_text(to_json(summary.to_record(found)), encoding="utf-8")
     target = write_directory(data_dir() / name, lambda new: _move_all(ready, new))
     notes = [*record["notes"], *_publish(name, record["fingerprint"])]
     return AddReport(name, record["format"], record["fingerprint"], found["counts"], left_out, notes, target)
@@ -317,4 +319,4 @@ def _drawn() -> Dataset:
 @functools.lru_cache(maxsize=1)
 def _drawn_facts() -> dict:
     drawn = _drawn()
-    return facts_module.compute(drawn, {name: picture_digests(split.images) for name, split in drawn.splits.items()})
+    return summary.compute(drawn, {name: picture_digests(split.images) for name, split in drawn.splits.items()})

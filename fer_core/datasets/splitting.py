@@ -48,7 +48,7 @@ def complete(
 def _move(
     splits: np.ndarray, source: str, target: str, share: float, labels: np.ndarray, digests: np.ndarray, seed: int
 ) -> None:
-    """Move ``share`` of each class from ``source`` to ``target``, in place; at least one where a class has three."""
+    """Move ``share`` of each class from ``source`` to ``target``, in place; at least one where one stays."""
     at = np.flatnonzero(splits == source)
     groups: dict[str, list[int]] = {}
     for position in at.tolist():
@@ -59,7 +59,7 @@ def _move(
         strata.setdefault(min(int(labels[position]) for position in positions), []).append(digest)
     for members in strata.values():
         wanted = round(share * sum(len(groups[digest]) for digest in members))
-        wanted = max(wanted, 1) if len(members) >= 3 else wanted
+        wanted = max(wanted, 1) if len(members) >= 2 else wanted
         moved = 0
         for digest in sorted(members, key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest()):
             if moved + len(groups[digest]) > wanted:

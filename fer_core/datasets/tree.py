@@ -132,7 +132,8 @@ class ZipTree:
             raise DatasetError(f"{path} is a damaged zip archive: {error}.", "Download it again.") from error
         infos = [info for info in self.archive.infolist() if not info.is_dir()]
         _refuse_bomb(infos, self.source)
-        self.members = {info.filename: info for info in infos if self._allowed(info)}
+        # Some Windows programs write names with backslashes.
+        self.members = {info.filename.replace("\\", "/"): info for info in infos if self._allowed(info)}
         self.names = sorted(_limited(iter(self.members), self.source))
 
     def _allowed(self, info: zipfile.ZipInfo) -> bool:
