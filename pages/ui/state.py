@@ -32,7 +32,8 @@ def choice(
     _forget_unless(key, lambda value: value in options)
     if widget in (st.segmented_control, st.pills):
         settings = {"required": True} | settings
-        return widget(label, options, key=key, default=default, **LINKED, **settings)
+        chosen = widget(label, options, key=key, default=default, **LINKED, **settings)
+        return default if chosen is None else chosen  # an address with an empty value clears even these
     if widget is st.select_slider:
         return widget(label, options, key=key, value=default, **LINKED, **settings)
     return widget(label, options, key=key, index=options.index(default), **LINKED, **settings)
