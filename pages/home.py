@@ -7,7 +7,7 @@ import streamlit as st
 from fer_core import pictures
 from fer_core.charts import faces as charts
 from fer_core.errors import FerError
-from fer_core.images import SUFFIXES
+from fer_core.images import MAX_BYTES, SUFFIXES
 from fer_core.labels import CLASS_NAMES
 from fer_core.pictures import Picture, PictureResult
 from pages.ui import cache, state, widgets
@@ -50,13 +50,20 @@ def choose_pictures() -> list[tuple[str, bytes]]:
         return [("camera.jpg", shot.getvalue())] if shot else []
     if source == "sample":
         chosen = state.choices(
-            "Samples", list(SAMPLES), key="sample", default=["astronaut"], widget=st.pills, format_func=SAMPLES.get
+            "Samples",
+            list(SAMPLES),
+            key="sample",
+            default=["astronaut"],
+            widget=st.pills,
+            format_func=SAMPLES.get,
+            wrap=True,
         )
         return [cache.sample(name) for name in chosen]
     files = st.file_uploader(
         "Drop one or more pictures",
         key="pictures",
         accept_multiple_files=True,
+        max_upload_size=MAX_BYTES // 2**20,
         help=f"{', '.join(suffix.lstrip('.') for suffix in SUFFIXES)}; the type is told by content, not by name. "
         "Pictures stay on the machine that runs FERscope and are not stored.",
     )
@@ -69,14 +76,16 @@ def choose_pictures() -> list[tuple[str, bytes]]:
 def classify(chosen: list[tuple[str, bytes]], run_name: str) -> list[tuple[PictureResult, Picture | None]]:
     """Results in order, with a progress bar; a bad picture gives a result with an error, and the others go on."""
     found: list[tuple[PictureResult, Picture | None]] = []
-    with st.empty(), st.container():
+    place = st.empty()
+    with place.container():
         report = widgets.progress_bar()
-        for done, (name, content) in enumerate(chosen):
-            report(f"{name}: finding and classifying faces", done, len(chosen))
-            try:
-                found.append((cache.picture_result(run_name, content, name), cache.picture(content, name)))
-            except FerError as error:
-                found.append((pictures.failure(name, error), None))
+    for done, (name, content) in enumerate(chosen):
+        report(f"{name}: finding and classifying faces", done, len(chosen))
+        try:
+            found.append((cache.picture_result(run_name, content, name), cache.picture(content, name)))
+        except FerError as error:
+            found.append((pictures.failure(name, error), None))
+    place.empty()
     return found
 
 
@@ -129,7 +138,7 @@ def show_results(found: list[tuple[PictureResult, Picture | None]], run_name: st
 
 def show_downloads(results: list[PictureResult], run_name: str) -> None:
     frame = pictures.to_frame(results)
-    with st.expander(f"All {len(frame)} faces as a table"):
+    with st.expander(f"Table of {len(frame)} face{'s' * (len(frame) != 1)}"):
         shares = {
             name: st.column_config.NumberColumn(name.removeprefix("p_"), format="percent")
             for name in frame.columns
