@@ -103,13 +103,16 @@ class _Canvas:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Face units (N, 2) to fixed-point pixels; points in front move with yaw and pitch, as on an ellipsoid."""
         moved = np.array(points, np.float64)
-        depth = np.sqrt(np.maximum(0, 1 - (moved / (0.95, 1.2)) ** 2 @ (1, 1)))
-        moved += depth[:, None] * (0.5 * self.look.yaw, 0.4 * self.look.pitch)
-        return np.rint((moved + REACH) * (self.unit * 2**_SHIFT)).astype(np.int32)
+        squares = moved * moved
+        depth = np.sqrt(np.maximum(0, 1 - squares[:, 0] * (1 / 0.95**2) - squares[:, 1] * (1 / 1.2**2)))
+        moved[:, 0] += depth * (0.5 * self.look.yaw) + REACH
+        moved[:, 1] += depth * (0.4 * self.look.pitch) + REACH
+        moved *= self.unit * 2**_SHIFT
+        return np.rint(moved).astype(np.int32)
 
     def fill(self, points: np.ndarray, value: float, layer: np.ndarray | None = None) -> None:
         target = self.flat if layer is None else layer
-        cv2.fillPoly(target, [self.project(points)], int(np.clip(value, 0, 255)), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(target, [self.project(points)], _tone(value), cv2.LINE_AA, _SHIFT)
 
     def body(self, points: np.ndarray, value: float) -> None:
         """Fill a part of the silhouette, which the light falls on."""
@@ -119,9 +122,7 @@ class _Canvas:
     def line(self, points: np.ndarray, value: float, width: float, layer: np.ndarray | None = None) -> None:
         target = self.flat if layer is None else layer
         thick = max(1, round(width * self.unit))
-        cv2.polylines(
-            target, [self.project(points)], False, int(np.clip(value, 0, 255)), thick, cv2.LINE_AA, shift=_SHIFT
-        )
+        cv2.polylines(target, [self.project(points)], False, _tone(value), thick, cv2.LINE_AA, shift=_SHIFT)
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """How much of each pixel lies inside a polygon: float32 (side, side), 0..1."""
@@ -145,6 +146,10 @@ class _Canvas:
         facing = np.clip((x * lx + y * ly + z * lz) / np.sqrt(x**2 + y**2 + z**2), 0, 1)
         lit = 1 - self.look.contrast + self.look.contrast * 1.25 * facing
         return 1 - 0.3 * self.look.contrast + figure * (lit - 1 + 0.3 * self.look.contrast)
+
+
+def _tone(value: float) -> int:
+    return int(min(max(value, 0), 255))
 
 
 def _soft(layer: np.ndarray, sigma: float) -> np.ndarray:

@@ -255,8 +255,9 @@ def _folder(name: str) -> Path:
 
 def _choose() -> str:
     names = available()
-    register = "register one with `python -m fer_core data add PATH`."
-    return f"Choose one of {', '.join([*names, DRAWN])}, or {register}" if names else register.capitalize()
+    if not names:
+        return "Register one with `python -m fer_core data add PATH`."
+    return f"Choose one of {', '.join([*names, DRAWN])}, or register one with `python -m fer_core data add PATH`."
 
 
 def _facts_folders() -> list[Path]:
