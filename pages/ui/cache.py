@@ -17,7 +17,6 @@ from fer_core.explain import occlusion
 from fer_core.explain import saliency as explain_saliency
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
-from fer_core.faces import FaceCrop, find_faces
 from fer_core.predictions import Predictions
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -232,23 +231,9 @@ def _facts(folder: str, committed: str, name: str, stamp: Stamp) -> dict:
 # Faces
 
 
-def faces(content: bytes, name: str) -> list[FaceCrop]:
-    """Faces of an uploaded picture, see :func:`fer_core.faces.find_faces`.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    return _faces(content, name)
-
-
 def sample_photo() -> bytes:
     """The public-domain photo that the app ships (``artifacts/samples/README.md``), as JPEG."""
     return (Path(__file__).resolve().parents[2] / "artifacts" / "samples" / "astronaut.jpg").read_bytes()
-
-
-@st.cache_data(max_entries=16, show_spinner="Looking for faces ...")
-def _faces(content: bytes, name: str) -> list[FaceCrop]:
-    return find_faces(images.decode(content, name=name))
 
 
 def sample(name: str) -> tuple[str, bytes]:

@@ -6,10 +6,13 @@ import numpy as np
 import streamlit as st
 
 from fer_core.charts import explain as charts
+from fer_core.charts.faces import annotate
 from fer_core.datasets import overview
+from fer_core.pictures import TRAIN_COMMAND, usable_runs
 from pages.ui import cache, state, widgets
 
 EVERY_CLASS = "all"
+FEW = 8  # faces that get a button each
 SOURCES = {"dataset": "From a dataset", "upload": "Upload", "sample": "Sample photo"}
 
 
@@ -29,20 +32,13 @@ class Face:
     slug: str
 
 
-def models(most: int, *, key: str = "models") -> list[str]:
-    """Names of one to ``most`` runs that can classify here, best first; empty where there are none."""
-    found = {run.name: run for run in cache.runs()}
-    ready = [name for name, run in found.items() if run.weights_path is not None]
-    if not ready:
-        trained = next(iter(found.values()), None)
-        what = f"{trained.model} {trained.dataset}" if trained else "compact fer2013"
-        text = "No stored run has its weights here." if trained else "No model is trained yet."
-        widgets.empty_state(f"{text} This command trains one:", f"python -m fer_core train {what}")
+def models(most: int) -> list[str]:
+    """Names of one to ``most`` runs that can classify here, the most accurate on val offered first; else none."""
+    names = [run.name for run in usable_runs(cache.runs())]
+    if not names:
+        widgets.empty_state("No trained model has weights here yet. This command trains one:", TRAIN_COMMAND)
         return []
-    ranked = [name for name in cache.runs_table("test").get("name", []) if name in ready]
-    ready = ranked + [name for name in ready if name not in ranked]
-    label = "Models" if most > 1 else "Model"
-    chosen = state.choices(label, ready, key=key, default=ready[:1], max_selections=most)
+    chosen = state.choices("Models", names, key="models", default=names[:1], max_selections=most)
     if not chosen:
         st.info("Choose a model.")
     return chosen
@@ -79,12 +75,16 @@ def _of_dataset() -> Face | None:
 
 
 def _of_picture(content: bytes, name: str) -> Face:
-    found = cache.faces(content, name)
+    with st.spinner("Looking for faces ..."):
+        picture = cache.picture(content, name)
+    found = picture.crops
     number = 1
     if len(found) > 1:
+        scale = picture.preview.shape[1] / picture.size[0]
+        st.image(annotate(picture.preview, found, scale), width="stretch", alt="The picture, its faces numbered")
         numbers = [str(crop.number) for crop in found]
-        widgets.picture_grid([crop.image for crop in found], numbers, width=72)
-        number = int(state.choice("Face", numbers, key="face", widget=st.segmented_control))
+        widget = st.segmented_control if len(found) <= FEW else st.selectbox
+        number = int(state.choice("Face", numbers, key="face", widget=widget))
     chosen = found[number - 1]
     if chosen.note:
         st.caption(chosen.note)
