@@ -15,7 +15,7 @@ from pages.ui import cache, state, widgets
 SOURCES = {"upload": "Upload", "camera": "Camera", "sample": "Samples"}
 SAMPLES = {"astronaut": "Astronaut", **{name: f"Drawn: {name}" for name in CLASS_NAMES}}
 MOST_PICTURES, PICTURES_SHOWN, FACES_SHOWN = 50, 5, 8
-CROP_WIDTH = 112
+FACES_BESIDE, SMALL_PICTURE, CROP_WIDTH = 2, 200, 112
 PAGES = {
     "dataset": ("Dataset", "How many pictures of each expression, and which stand in two splits?"),
     "models": ("Models", "Which model is better, by how much, and is the difference more than chance?"),
@@ -89,18 +89,23 @@ def classify(chosen: list[tuple[str, bytes]], run_name: str) -> list[tuple[Pictu
     return found
 
 
-def show_picture(result: PictureResult, picture: Picture, key: str) -> None:
-    """Picture with boxes first, then its faces."""
-    left, right = st.columns([2, 3], gap="large")
-    numbers = state.page_number(len(result.crops), FACES_SHOWN, key=f"faces-{key}")
+def show_picture(result: PictureResult, picture: Picture, place: int) -> None:
+    """Picture with boxes first; beside it its faces, or below it where they are many."""
+    key = f"{place}-{result.name}"
+    few = len(result.crops) <= FACES_BESIDE
+    left, right = st.columns([2, 3], gap="large") if few else (st.container(), st.container())
     with left:
-        scale = picture.preview.shape[1] / picture.size[0]
-        boxed = charts.annotate(picture.preview, picture.crops, scale)
-        st.image(boxed, caption=_caption(result), width="stretch" if max(picture.size) > 200 else 200)
+        boxed = charts.annotate(picture.preview, picture.crops, picture.preview.shape[1] / picture.size[0])
+        small = max(picture.size) <= SMALL_PICTURE
+        st.image(boxed, caption=_caption(result), width=SMALL_PICTURE if small else "stretch" if few else "content")
         widgets.download_picture(boxed, f"{key}-boxes", "Boxes (PNG)")
+        number = state.page_number(len(result.crops), FACES_SHOWN, key=f"faces{place}")
     with right:
-        for index in list(range(len(result.crops)))[widgets.page_window(numbers, FACES_SHOWN)]:
-            show_face(result, index, key)
+        shown = list(range(len(result.crops)))[widgets.page_window(number, FACES_SHOWN)]
+        columns = [st.container()] if few else st.columns(2)
+        for count, index in enumerate(shown):
+            with columns[count % len(columns)]:
+                show_face(result, index, key)
 
 
 def show_face(result: PictureResult, index: int, key: str) -> None:
@@ -131,7 +136,7 @@ def show_results(found: list[tuple[PictureResult, Picture | None]], run_name: st
     good = [(result, picture) for result, picture in found if picture is not None]
     number = state.page_number(len(good), PICTURES_SHOWN, key="page")
     for place, (result, picture) in list(enumerate(good))[widgets.page_window(number, PICTURES_SHOWN)]:
-        show_picture(result, picture, f"{place}-{result.name}")
+        show_picture(result, picture, place)
     if good:
         show_downloads([result for result, _ in found], run_name)
 
@@ -181,7 +186,9 @@ def show_models() -> None:
 def show_pages() -> None:
     st.header("What each page answers")
     for name, (title, question) in PAGES.items():
-        st.page_link(f"pages/{name}.py", label=f"**{title}**: {question}")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(f"pages/{name}.py", label=f"**{title}**", width=120)
+            st.markdown(question, width="content")
 
 
 def body() -> None:
