@@ -26,8 +26,8 @@ def annotate(image: np.ndarray, crops: Sequence[FaceCrop], scale: float = 1.0) -
         if crop.face is None:
             continue
         left, top, width, height = (round(value * scale) for value in crop.face.box)
-        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), TAG_RGB, thick + 2, cv2.LINE_AA)
-        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), BOX_RGB, thick, cv2.LINE_AA)
+        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), TAG_RGB, thick + 2)
+        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), BOX_RGB, thick)
         _tag(drawn, str(crop.number), (left, top), np.clip(height / 90, 0.45, side / 700 + 0.45), thick)
     return drawn
 
