@@ -208,6 +208,15 @@ def test_a_member_with_damaged_bytes_is_left_out(rows, tmp_path):
     assert report.left_out[0].where.endswith("Training_00003.png")
 
 
+def test_links_to_nowhere_and_pipes_are_left_out(rows, tmp_path):
+    folder = forms.write_folder(tmp_path / "a", forms.files(rows, forms.TOOL))
+    (folder / "train" / "sad" / "link.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "train" / "sad" / "pipe.png")
+    report = datasets.add(folder)
+    assert dict(report.left_out).keys() == {"train/sad/link.png", "train/sad/pipe.png"}
+    assert "not a regular file" in dict(report.left_out)["train/sad/pipe.png"]
+
+
 def test_a_locked_zip_says_so(rows, tmp_path):
     path = forms.write_zip(tmp_path / "a.zip", {"happy/a.png": forms.png(rows[0].image)})
     content = bytearray(path.read_bytes())

@@ -117,7 +117,10 @@ class FolderTree:
         return open(path, "rb")
 
     def size(self, name: str) -> int:
-        return (self.path / name).stat().st_size
+        try:
+            return (self.path / name).stat().st_size
+        except OSError:  # a link that leads nowhere; opening it says so
+            return 0
 
 
 class ZipTree:
