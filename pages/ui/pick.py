@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core.charts import explain as charts
 from fer_core.charts.faces import annotate
-from fer_core.datasets import overview
+from fer_core.datasets import DRAWN, overview
 from fer_core.pictures import TRAIN_COMMAND, usable_runs
 from pages.ui import cache, state, widgets
 
@@ -68,6 +68,8 @@ def _of_dataset() -> Face | None:
             st.info("No such picture; choose another class or split.")
             return None
         number = state.number(f"Picture (of {len(found):,})", 1, len(found), 1, key="picture", width=150)
+    if name == DRAWN:
+        st.caption("Drawn by FERscope, not photographed.")
     at = found[number - 1]
     sample_id = str(split.sample_ids[at])
     true = data.class_names[split.y_true[at]]
