@@ -15,7 +15,9 @@ Builder = Callable[..., keras.Model]
 
 
 def _conv_bn_relu(x, filters: int, name: str, normalization):
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(
+        x
+    )
     x = normalization(momentum=0.9, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 

@@ -7,15 +7,16 @@ A spec names the ``family`` that builds and trains it, the input it takes, the a
 
 from fer_core.errors import ModelError
 
+# Decay is decoupled in Keras and so not amplified by the momentum of 0.9: 5e-3 acts like the usual L2 of 5e-4.
 FROM_SCRATCH = {
     "optimizer": "sgd",
     "learning_rate": 0.1,
     "batch_size": 128,
     "schedule": "cosine",
     "warmup_epochs": 1.0,
-    "weight_decay": 5e-4,
+    "weight_decay": 5e-3,
     "label_smoothing": 0.1,
-    "ema": 0.999,
+    "ema": 0.998,
     "augmentation": {"crop": 0.92, "flip": 0.5, "rotation": 10.0, "zoom": 0.1, "brightness": 0.2, "contrast": 0.2},
     "tta": "ten_view",
 }
@@ -29,7 +30,7 @@ MODELS: dict[str, dict] = {
         "channels": 1,
         "arguments": {"width": 32, "stages": (2, 2, 2, 2), "dropout": 0.1},
         # Small pictures first: a pass at 32 pixels costs half of one at 44, and the last passes mend the difference.
-        "recipe": FROM_SCRATCH | {"epochs": 34, "sizes": [[32, 24], [44, 10]], "weight_decay": 3e-4},
+        "recipe": FROM_SCRATCH | {"epochs": 30, "sizes": [[32, 21], [44, 9]]},
     },
     "wide": {
         "title": "Wide: eight 3x3 convolutions, width 64",
@@ -65,15 +66,6 @@ MODELS: dict[str, dict] = {
         "input_size": 48,
         "channels": 1,
         "arguments": {"cell": 6, "C": 0.05},
-        "recipe": {},
-    },
-    "hog_svm": {
-        "title": "SVM with RBF kernel on HOG features",
-        "family": "estimator",
-        "builder": "hog_svm",
-        "input_size": 48,
-        "channels": 1,
-        "arguments": {"cell": 6, "C": 5.0, "components": 200},
         "recipe": {},
     },
 }

@@ -1,0 +1,129 @@
+"""From a name or a run directory to something that classifies faces."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fer_core.errors import ModelError
+from fer_core.images import to_grey
+from fer_core.labels import CLASS_NAMES
+from fer_core.models.specs import spec
+from fer_core.models.views import views
+
+if TYPE_CHECKING:
+    import keras
+
+    from fer_core.artifacts import Run
+    from fer_core.predictions import Classifier
+
+BATCH = 256
+
+
+def build_network(
+    name: str, *, input_size: int | None | str = "spec", num_classes: int = len(CLASS_NAMES), fused: bool = False
+) -> "keras.Model":
+    """Build the network ``name``, with random weights.
+
+    Args:
+        input_size: side in pixels, None for any, ``"spec"`` for the spec's own.
+        fused: use the fused batch normalisation, for training only.
+
+    Returns:
+        A flat functional model: float32 (N, H, W, C) in 0..255 -> probabilities float32 (N, K).
+
+    Raises:
+        ModelError: no such model, or it is no network.
+    """
+    from fer_core.models.builders import BUILDERS
+
+    entry = spec(name)
+    if entry["family"] != "network":
+        raise ModelError(f"{name} is no neural network.", "It has no layers to build; train or load it as it is.")
+    size = entry["input_size"] if input_size == "spec" else input_size
+    return BUILDERS[entry["builder"]](
+        input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **entry["arguments"]
+    )
+
+
+class NetworkClassifier:
+    """A Keras network as a :class:`~fer_core.predictions.Classifier`.
+
+    Attributes:
+        network: flat functional model, float32 (N, H, W, C) in 0..255 -> probabilities (N, K).
+        class_names, input_size (H, W), channels: what it takes and gives.
+        tta: views averaged by :meth:`predict_proba`, see ``fer_core.models.views``.
+    """
+
+    def __init__(self, network: "keras.Model", class_names: tuple[str, ...] = CLASS_NAMES, tta: str = "none") -> None:
+        self.network = network
+        self.class_names = tuple(class_names)
+        self.input_size: tuple[int, int] = tuple(network.input_shape[1:3])
+        self.channels: int = network.input_shape[3]
+        self.tta = tta
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """Bring uint8 (N, H, W) or (N, H, W, 3) to the network's input: float32 (N, H, W, C) in 0..255."""
+        return preprocess(images, self.input_size, self.channels)
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        pixels = self.preprocess(images)
+        shown = views(pixels, self.tta)
+        total = sum(self._probabilities(view) for view in shown)
+        return (total / len(shown)).astype(np.float32)
+
+    def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        if not len(pixels):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        return np.asarray(self.network.predict(np.ascontiguousarray(pixels), batch_size=BATCH, verbose=0))
+
+
+def preprocess(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Resize and convert pictures: uint8 (N, H, W) or (N, H, W, 3) RGB -> float32 (N, *size, channels) in 0..255.
+
+    Raises:
+        ModelError: another shape or type.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise ModelError(f"Expected uint8 (N, H, W) or (N, H, W, 3). Received {images.dtype} {images.shape}.")
+    out = np.empty((len(images), *size, channels), np.float32)
+    for index, image in enumerate(images):
+        if channels == 1 and image.ndim == 3:
+            image = to_grey(image)
+        elif channels == 3 and image.ndim == 2:
+            image = np.repeat(image[..., None], 3, axis=2)
+        if image.shape[:2] != tuple(size):
+            smaller = size[0] < image.shape[0] or size[1] < image.shape[1]
+            image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        out[index] = image.reshape(*size, channels)
+    return out
+
+
+def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
+    """Load the classifier that a run directory ships.
+
+    Args:
+        tta: views to average; ``"run"`` takes what the stored predictions were made with.
+
+    Raises:
+        ModelError: the run has no weights, or they are damaged or another network's.
+    """
+    if run.weights_path is None:
+        raise ModelError(
+            f"{run.name} has no weights here.", f"Train them: python -m fer_core train {run.model} {run.dataset}"
+        )
+    class_names = tuple(run.run["class_names"])
+    entry = spec(run.model)
+    if entry["family"] == "estimator":
+        from fer_core.models.estimators import load_estimator
+
+        return load_estimator(Path(run.weights_path), class_names)
+    from fer_core.models.weights import load_weights
+
+    network = build_network(run.model, num_classes=len(class_names))
+    load_weights(network, Path(run.weights_path))
+    if tta == "run":
+        tta = run.run.get("config", {}).get("tta", "none")
+    return NetworkClassifier(network, class_names, tta)

@@ -1,0 +1,106 @@
+"""The state of a training that was interrupted: everything needed to go on with the next epoch."""
+
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from fer_core.errors import ConfigError, FerError, RunError
+
+
+class WorkDirectory:
+    """Folder of an unfinished training: ``settings.json``, ``history.csv``, ``state.npz``, ``best.npz``.
+
+    Each file is written under another name and renamed, so that a kill leaves the old or the new one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def claim(self, settings: dict) -> None:
+        """Create the folder for these settings, or check that it was made for the same.
+
+        Raises:
+            ConfigError: an unfinished training with other settings lies there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = self.path / "settings.json"
+        plain = json.loads(json.dumps(settings))
+        if file.exists():
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            if stored != plain:
+                changed = sorted(key for key in {*stored, *plain} if stored.get(key) != plain.get(key))
+                raise ConfigError(
+                    f"{self.path} holds an unfinished training with other {', '.join(changed)}.",
+                    "Train with the same settings to finish it, or with --fresh to discard it.",
+                )
+            return
+        self._replace(file, lambda temporary: temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8"))
+
+    def save_state(self, epoch: int, network: keras.Model, rows: list[dict]) -> None:
+        """Write history and state after ``epoch`` (from 0)."""
+        arrays = {f"network_{i:04d}": np.asarray(v) for i, v in enumerate(_values(network.variables))}
+        arrays |= {f"optimizer_{i:04d}": np.asarray(v) for i, v in enumerate(_values(network.optimizer.variables))}
+        self._replace(self.path / "history.csv", lambda temporary: pd.DataFrame(rows).to_csv(temporary, index=False))
+        self._replace(self.path / "state.npz", lambda temporary: _savez(temporary, epoch=np.int64(epoch), **arrays))
+
+    def load_state(self, network: keras.Model) -> tuple[int, list[dict]]:
+        """Restore what :meth:`save_state` wrote. Returns the next epoch and the history rows so far."""
+        file = self.path / "state.npz"
+        if not file.exists():
+            return 0, []
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                epoch = int(archive["epoch"])
+                _assign(network.variables, archive, "network")
+                _assign(network.optimizer.variables, archive, "optimizer")
+            history = pd.read_csv(self.path / "history.csv")
+        except FerError:
+            raise
+        except Exception as error:
+            raise RunError(f"{file} is damaged: {error}.", "Train with --fresh to start again.") from error
+        rows = history[history["epoch"] <= epoch + 1].to_dict("records")
+        return epoch + 1, rows
+
+    def save_best(self, weights: list[np.ndarray]) -> None:
+        arrays = {f"{i:04d}": np.asarray(v) for i, v in enumerate(weights)}
+        self._replace(self.path / "best.npz", lambda temporary: _savez(temporary, **arrays))
+
+    def load_best(self) -> list[np.ndarray]:
+        with np.load(self.path / "best.npz", allow_pickle=False) as archive:
+            return [archive[name] for name in sorted(archive.files)]
+
+    def _replace(self, file: Path, write) -> None:
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            write(temporary)
+            os.replace(temporary, file)
+        except OSError as error:
+            raise RunError(
+                f"{file} cannot be written: {error}.", "Free disk space and run the command again."
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _savez(path: Path, **arrays) -> None:
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def _values(variables) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def _assign(variables, archive, prefix: str) -> None:
+    names = sorted(name for name in archive.files if name.startswith(f"{prefix}_"))
+    if len(names) != len(variables):
+        raise RunError(
+            f"The saved state has {len(names)} {prefix} arrays, not {len(variables)}.",
+            "Train with --fresh to start again.",
+        )
+    for variable, name in zip(variables, names, strict=True):
+        variable.assign(archive[name])

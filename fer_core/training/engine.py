@@ -1,0 +1,188 @@
+"""The training loop: any network of ``MODELS``, any Keras backend, resumable after every epoch."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fer_core.datasets.split import Split
+from fer_core.errors import ModelError
+from fer_core.models.registry import build_network, preprocess
+from fer_core.models.specs import spec
+from fer_core.training.batches import epoch_batches, steps_per_epoch
+from fer_core.training.checkpoint import WorkDirectory
+from fer_core.training.config import TrainConfig
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: ``epoch`` (from 1) of ``epochs``, ``step`` of ``steps``, and the last history row."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    logs: dict
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: weights of the serving network, one history row per epoch, and seconds spent."""
+
+    weights: list[np.ndarray]
+    history: list[dict]
+    wall_time_s: float
+
+
+def learning_rate_at(step: int, total: int, warmup: int, config: TrainConfig) -> float:
+    """Learning rate of ``step`` (from 0): linear warm-up to the peak, then the schedule to zero at ``total``."""
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    done = (step - warmup) / max(1, total - warmup)
+    share = 0.5 * (1 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1 - done
+    return config.learning_rate * share
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 faster than float32: an accelerator, or AMX or AVX512-BF16 on Linux."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() in ("gpu", "tpu"):
+            return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def train_network(
+    name: str,
+    train: Split,
+    val: Split,
+    config: TrainConfig,
+    work: WorkDirectory,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Trained:
+    """Train ``name`` of ``MODELS`` on ``train``, judged on ``val`` after every epoch.
+
+    Goes on where ``work`` left off. Each epoch's batches depend on (seed, epoch) alone, and weights, optimizer
+    and averages are restored, so a resumed training sees what the unbroken one would have seen.
+    """
+    entry = spec(name)
+    keras.utils.set_random_seed(config.seed)
+    network = _training_network(name, len(train.class_names), config)
+    first, rows = work.load_state(network)
+    pixels = preprocess(val.images, (entry["input_size"],) * 2, entry["channels"])
+    steps = steps_per_epoch(len(train), config.batch_size)
+    for epoch in range(first, config.epochs):
+        if _out_of_patience(rows, config.patience):
+            break
+        started = time.monotonic()
+        size = config.size_at(epoch, entry["input_size"])
+        batches = epoch_batches(train, config, epoch, size, entry["channels"])
+        logs = _run_epoch(network, batches, epoch, steps, config, rows, on_progress)
+        averaged = _averaged_weights(network, config)
+        row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
+        row |= _evaluate(network, averaged, pixels, val.y_true)
+        row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
+        if config.select == "last" or row["val_accuracy"] >= max((r["val_accuracy"] for r in rows), default=-1):
+            work.save_best(averaged)
+        rows.append(row)
+        work.save_state(epoch, network, rows)
+        on_progress(Progress(epoch + 1, config.epochs, steps, steps, row))
+    return Trained(work.load_best(), rows, sum(row["seconds"] for row in rows))
+
+
+def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras.Model:
+    bfloat16 = config.precision == "mixed_bfloat16" or (config.precision == "auto" and has_bfloat16_units())
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        network = build_network(name, input_size=None, num_classes=num_classes, fused=True)
+    finally:
+        keras.config.set_dtype_policy(before)
+    network.compile(
+        optimizer=_optimizer(config, network),
+        loss=keras.losses.CategoricalCrossentropy(),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def _optimizer(config: TrainConfig, network: keras.Model) -> keras.optimizers.Optimizer:
+    common = {"learning_rate": config.learning_rate, "weight_decay": config.weight_decay or None}
+    if config.ema:
+        common |= {"use_ema": True, "ema_momentum": config.ema}
+    if config.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **common)
+    else:
+        optimizer = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[config.optimizer](
+            **(common | {"weight_decay": config.weight_decay})
+        )
+    if config.weight_decay:
+        undecayed = [v for v in network.trainable_variables if v.path.split("/")[-1] in ("gamma", "beta", "bias")]
+        optimizer.exclude_from_weight_decay(var_list=undecayed)
+    return optimizer
+
+
+def _run_epoch(network, batches, epoch, steps, config, rows, on_progress) -> dict:
+    total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
+    network.reset_metrics()
+    logs = {}
+    for step, (pixels, targets, weights) in enumerate(batches):
+        rate = learning_rate_at(epoch * steps + step, total, warmup, config)
+        network.optimizer.learning_rate = rate
+        logs = network.train_on_batch(pixels, targets, sample_weight=weights, return_dict=True)
+        if not np.isfinite(logs["loss"]):
+            raise ModelError(
+                f"The loss became {logs['loss']} in epoch {epoch + 1}.",
+                "Train again with --fresh and a lower --learning-rate, or more warm-up.",
+            )
+        on_progress(Progress(epoch + 1, config.epochs, step + 1, steps, rows[-1] if rows else {}))
+    return {name: float(value) for name, value in logs.items()} | {"learning_rate": rate}
+
+
+def _averaged_weights(network: keras.Model, config: TrainConfig) -> list[np.ndarray]:
+    """The weights to judge and keep: averages for what the optimizer trains, current values for the rest."""
+    if not config.ema:
+        return network.get_weights()
+    optimizer = network.optimizer
+    averages = {
+        id(variable): average
+        for variable, average in zip(
+            optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
+        )
+    }
+    return [keras.ops.convert_to_numpy(averages.get(id(variable), variable)) for variable in network.weights]
+
+
+def _evaluate(network, weights, pixels, y_true) -> dict:
+    """Loss and accuracy on val with ``weights``; the network gets its own back."""
+    own = network.get_weights()
+    network.set_weights(weights)
+    probabilities = np.asarray(network.predict(pixels, batch_size=EVALUATION_BATCH, verbose=0), np.float32)
+    network.set_weights(own)
+    likelihood = probabilities[np.arange(len(y_true)), y_true]
+    return {
+        "val_loss": float(-np.log(np.clip(likelihood, 1e-7, 1)).mean()),
+        "val_accuracy": float((probabilities.argmax(axis=1) == y_true).mean()),
+    }
+
+
+def _out_of_patience(rows: list[dict], patience: int) -> bool:
+    if not patience or not rows:
+        return False
+    best = max(range(len(rows)), key=lambda index: rows[index]["val_accuracy"])
+    return len(rows) - 1 - best >= patience

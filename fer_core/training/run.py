@@ -1,0 +1,157 @@
+"""From a model name and a dataset to a finished run directory."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fer_core import artifacts
+from fer_core.datasets.split import Dataset, Split
+from fer_core.errors import ConfigError
+from fer_core.models.specs import spec
+from fer_core.predictions import Classifier, Predictions
+from fer_core.training.config import TrainConfig
+
+EVALUATED = ("val", "test")
+
+
+def recipe(model: str, changes: dict | None = None) -> TrainConfig:
+    """The training settings of ``model`` in ``MODELS``, with ``changes``.
+
+    Raises:
+        ModelError, ConfigError: unknown model or setting, or a value out of range.
+    """
+    values = spec(model)["recipe"] | {key: value for key, value in (changes or {}).items() if value is not None}
+    return TrainConfig.from_dict(values)
+
+
+def train(
+    model: str,
+    dataset: Dataset,
+    *,
+    config: TrainConfig | None = None,
+    work_root: Path,
+    fresh: bool = False,
+    ship_weights: bool = True,
+    root: Path | None = None,
+    on_progress: Callable = lambda progress: None,
+) -> Path:
+    """Train ``model`` on ``dataset``, evaluate it on val and test, and write the run directory.
+
+    The same call after a kill goes on where the last finished epoch ended.
+
+    Args:
+        config: settings, the model's recipe by default.
+        work_root: folder for the state of unfinished trainings.
+        fresh: discard an unfinished training first.
+        ship_weights: put the weights into the run directory.
+        root: artifacts folder.
+        on_progress: called with ``engine.Progress`` after every step.
+
+    Returns:
+        The new run directory.
+
+    Raises:
+        FerError: unknown model, a split is missing, or an unfinished training has other settings.
+    """
+    config = config or recipe(model)
+    for name in ("train", *EVALUATED):
+        if not len(dataset[name]):
+            raise ConfigError(f"The {name} split of {dataset.name} is empty.", "Register a dataset with more pictures.")
+    if spec(model)["family"] == "estimator":
+        return _train_estimator(model, dataset, config.seed, ship_weights, root)
+    work = work_root / f"{dataset.name}-{model}-s{config.seed}"
+    if fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    return _train_network(model, dataset, config, work, ship_weights, root, on_progress)
+
+
+def predict(classifier: Classifier, split: Split) -> Predictions:
+    """Predictions of ``classifier`` for every sample of ``split``, ids and truth taken in the same pass."""
+    probabilities = classifier.predict_proba(np.asarray(split.images))
+    return Predictions(split.sample_ids, split.y_true, probabilities, split.class_names)
+
+
+def _train_network(model, dataset, config, work_path, ship_weights, root, on_progress) -> Path:
+    import keras
+
+    from fer_core.models.registry import NetworkClassifier, build_network
+    from fer_core.models.weights import half_precision, save_weights
+    from fer_core.training.checkpoint import WorkDirectory
+    from fer_core.training.engine import train_network
+
+    work = WorkDirectory(work_path)
+    settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    work.claim(settings | {"config": config.to_dict()})
+    trained = train_network(model, dataset["train"], dataset["val"], config, work, on_progress)
+
+    network = build_network(model, num_classes=len(dataset.class_names))
+    network.set_weights(half_precision(trained.weights))
+    plain = NetworkClassifier(network, dataset.class_names)
+    averaged = NetworkClassifier(network, dataset.class_names, config.tta)
+    train_accuracy = float((plain.predict_proba(dataset["train"].images).argmax(1) == dataset["train"].y_true).mean())
+    predictions = {name: predict(averaged, dataset[name]) for name in EVALUATED}
+    record = _record(model, dataset, config.seed, config.to_dict()) | {
+        "initial_weights": "random",
+        "backend": keras.backend.backend(),
+        "wall_time_s": round(trained.wall_time_s, 1),
+        "train_accuracy": train_accuracy,
+        "param_count": int(network.count_params()),
+    }
+    weights = work_path / "weights.npz"
+    save_weights(network, weights)
+    path = artifacts.write_run(
+        record,
+        history=_history_frame(trained.history),
+        predictions=predictions,
+        weights=weights if ship_weights else None,
+        root=root,
+    )
+    shutil.rmtree(work_path, ignore_errors=True)
+    return path
+
+
+def _train_estimator(model, dataset, seed, ship_weights, root) -> Path:
+    from fer_core.models.estimators import fit_estimator, save_estimator
+
+    started = time.monotonic()
+    classifier = fit_estimator(model, dataset["train"], seed=seed)
+    wall_time = time.monotonic() - started
+    predicted = classifier.predict_proba(dataset["train"].images).argmax(1)
+    record = _record(model, dataset, seed, spec(model)["arguments"]) | {
+        "wall_time_s": round(wall_time, 1),
+        "train_accuracy": float((predicted == dataset["train"].y_true).mean()),
+        "param_count": classifier.param_count,
+    }
+    predictions = {name: predict(classifier, dataset[name]) for name in EVALUATED}
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.skops"
+        save_estimator(classifier, weights)
+        return artifacts.write_run(
+            record, predictions=predictions, weights=weights if ship_weights else None, root=root
+        )
+
+
+def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
+    entry = spec(model)
+    return {
+        "model": model,
+        "paper": entry.get("paper"),
+        "system": entry.get("system"),
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "class_names": list(dataset.class_names),
+        "seed": seed,
+        "config": config,
+        "spec": {key: entry[key] for key in ("builder", "input_size", "channels", "arguments")},
+        "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
+    }
+
+
+def _history_frame(rows: list[dict]):
+    import pandas as pd
+
+    return pd.DataFrame(rows).round(6)
