@@ -9,8 +9,6 @@ PROJECT = Path(__file__).resolve().parent
 if str(PROJECT) not in sys.path:  # started from another folder
     sys.path.insert(0, str(PROJECT))
 
-from pages.ui import widgets  # noqa: E402
-
 # file, title, icon
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("home", "Home", ":material/add_a_photo:"),
@@ -42,6 +40,10 @@ st.set_page_config(
     },
 )
 page = st.navigation({"FERscope": pages()})
+
+# The menu is drawn before these imports, which take a second or two in a new process.
+from pages.ui import widgets  # noqa: E402
+
 widgets.sidebar()
 with widgets.page_errors():
     page.run()

@@ -1,0 +1,42 @@
+"""What every browser test does: open a page, wait until it is ready, and look for trouble."""
+
+from playwright.sync_api import Page, expect
+
+BUSY = "[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton]"
+
+
+def visit(tab: Page, address: str, path: str = "") -> None:
+    """Open ``path`` and wait until the page has drawn everything."""
+    tab.goto(f"{address}/{path}")
+    expect(tab.locator("h1").first).to_be_visible(timeout=60_000)
+    settle(tab)
+    expect_no_exception(tab)
+
+
+def settle(tab: Page) -> None:
+    """Wait until nothing is running, and still nothing a moment later."""
+    for _ in range(2):
+        tab.wait_for_timeout(700)
+        expect(tab.locator(BUSY)).to_have_count(0, timeout=120_000)
+
+
+def expect_no_exception(tab: Page) -> None:
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+
+
+def upload(tab: Page, label: str, *files) -> None:
+    """Give ``files`` (paths, or name, mimeType and buffer) to the uploader called ``label``."""
+    uploader = tab.get_by_test_id("stFileUploader").filter(has_text=label)
+    uploader.locator("input[type=file]").set_input_files(list(files))
+    settle(tab)
+
+
+def overflow(tab: Page) -> float:
+    """By how many pixels the page can be scrolled sideways."""
+    return tab.evaluate(
+        """() => {
+            const main = document.querySelector('[data-testid=stMain]');
+            const of = (e) => e.scrollWidth - e.clientWidth;
+            return Math.max(of(document.documentElement), of(main));
+        }"""
+    )
