@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from fer_core.errors import ModelError
-from fer_core.images import to_grey
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
 from fer_core.models.views import views
 
@@ -22,7 +21,7 @@ BATCH = 256
 
 
 def build_network(
-    name: str, *, input_size: int | None | str = "spec", num_classes: int = len(CLASS_NAMES), fused: bool = False
+    name: str, *, input_size: int | str | None = "spec", num_classes: int = len(CLASS_NAMES), fused: bool = False
 ) -> "keras.Model":
     """Build the network ``name``, with random weights.
 
@@ -79,28 +78,6 @@ class NetworkClassifier:
         return np.asarray(self.network.predict(np.ascontiguousarray(pixels), batch_size=BATCH, verbose=0))
 
 
-def preprocess(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Resize and convert pictures: uint8 (N, H, W) or (N, H, W, 3) RGB -> float32 (N, *size, channels) in 0..255.
-
-    Raises:
-        ModelError: another shape or type.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
-        raise ModelError(f"Expected uint8 (N, H, W) or (N, H, W, 3). Received {images.dtype} {images.shape}.")
-    out = np.empty((len(images), *size, channels), np.float32)
-    for index, image in enumerate(images):
-        if channels == 1 and image.ndim == 3:
-            image = to_grey(image)
-        elif channels == 3 and image.ndim == 2:
-            image = np.repeat(image[..., None], 3, axis=2)
-        if image.shape[:2] != tuple(size):
-            smaller = size[0] < image.shape[0] or size[1] < image.shape[1]
-            image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-        out[index] = image.reshape(*size, channels)
-    return out
-
-
 def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     """Load the classifier that a run directory ships.
 
@@ -119,7 +96,7 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     if entry["family"] == "estimator":
         from fer_core.models.estimators import load_estimator
 
-        return load_estimator(Path(run.weights_path), class_names)
+        return load_estimator(run.model, Path(run.weights_path), class_names)
     from fer_core.models.weights import load_weights
 
     network = build_network(run.model, num_classes=len(class_names))

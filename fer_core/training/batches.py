@@ -15,7 +15,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
-    """Full batches in ``n`` samples; the remainder waits for another shuffle. One smaller batch if there is no full one."""
+    """Full batches in ``n`` samples, at least 1; what remains waits for another epoch's shuffle."""
     return max(1, n // batch_size)
 
 

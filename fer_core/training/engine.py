@@ -11,7 +11,8 @@ import numpy as np
 
 from fer_core.datasets.split import Split
 from fer_core.errors import ModelError
-from fer_core.models.registry import build_network, preprocess
+from fer_core.models.preprocess import preprocess
+from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory

@@ -1,0 +1,42 @@
+"""``python -m fer_core``: register data, train, evaluate, predict and look after runs."""
+
+import os
+import sys
+
+import typer
+
+from fer_core.commands import data, runs
+from fer_core.commands.evaluate import evaluate
+from fer_core.commands.predict import predict
+from fer_core.commands.train import train
+from fer_core.errors import FerError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow says otherwise that there is no GPU, five times
+
+app = typer.Typer(
+    help="FERscope: train, measure and explain facial-expression recognition models.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
+app.add_typer(runs.app, name="runs")
+
+
+def main() -> None:
+    try:
+        app(prog_name="python -m fer_core")
+    except FerError as error:
+        typer.secho(f"Error: {error.problem}", fg="red", err=True)
+        if error.remedy:
+            typer.echo(error.remedy, err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
