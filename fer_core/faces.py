@@ -18,11 +18,11 @@ LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 
 # Landmarks in FER2013's frame as shares of its side, x to the right and y downwards, made symmetric.
 FRAME: dict[str, tuple[float, float]] = {
-    "left_eye": (0.312, 0.389),
-    "right_eye": (0.688, 0.389),
-    "nose": (0.500, 0.600),
-    "mouth_left": (0.342, 0.790),
-    "mouth_right": (0.658, 0.790),
+    "left_eye": (0.311, 0.383),
+    "right_eye": (0.689, 0.383),
+    "nose": (0.500, 0.603),
+    "mouth_left": (0.342, 0.785),
+    "mouth_right": (0.658, 0.785),
 }
 
 SEARCH_SIDE = 1024  # longer pictures are searched in a smaller copy: bounds time, and ends at faces of 2 % of the width

@@ -70,7 +70,9 @@ class Predictor:
         from fer_core.models.views import views
 
         shown = views(self.preprocess(images), getattr(self.classifier, "tta", "none"))
-        return np.mean([self._forward(np.ascontiguousarray(view)) for view in shown], axis=0, dtype=np.float32)
+        pixels, step = np.concatenate(shown), self._batch_size(images)
+        answers = np.concatenate([self._forward(pixels[at : at + step]) for at in range(0, len(pixels), step)])
+        return answers.reshape(len(shown), len(images), -1).mean(axis=0)
 
     def _batch_size(self, images: np.ndarray) -> int:
         height, width = self.input_size or images.shape[1:3]
