@@ -83,6 +83,10 @@ def show_model(run_name: str, face: pick.Face, method: str, wanted: str, look: L
             f"{found.grid[0]} × {found.grid[1]} cells."
         )
         widgets.probability_bars(probabilities, names, key=f"bars-{key}")
+        if cache.run(run_name).run.get("config", {}).get("tta", "none") != "none":
+            st.caption(
+                "These probabilities are averaged over shifted and mirrored views; the map explains the face as it is."
+            )
 
 
 def choose_look() -> Look:

@@ -292,7 +292,7 @@ def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
 
 
 def saliency(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> SaliencyMap:
-    """Map of one face, see :func:`fer_core.explain.saliency.explain`; its arrays have N = 1.
+    """Map of one face without test-time averaging, see :func:`fer_core.explain.saliency.explain`; N = 1.
 
     Raises:
         ModelError: the method needs a network and the model has none.
@@ -306,7 +306,7 @@ def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
     Raises:
         ModelError: the model has no network, or its network no convolution.
     """
-    model = classifier(run_name)
+    model = _explained(*_model_key(run_name))
     return explain_saliency.cam_layers(model), explain_saliency.default_layer(model).name
 
 
@@ -329,9 +329,17 @@ def _probabilities(base: str, run_name: str, stamp: Stamp, image: np.ndarray) ->
 def _saliency(
     base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, method: str, layer: str | None
 ) -> SaliencyMap:
-    needs_network = explain_saliency.METHODS[method].needs_network
-    model = classifier(run_name) if needs_network else answering(run_name)
+    model = _explained(base, run_name, stamp)
     return explain_saliency.explain(model, image[None], class_index, method, layer)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the network ...")
+def _explained(base: str, run_name: str, stamp: Stamp):
+    """The model on the face as it is: a map averaged over shifted and mirrored views would not lie on the face."""
+    from fer_core.inference import Predictor
+    from fer_core.models import registry
+
+    return Predictor(registry.load_classifier(artifacts.find_run(run_name, Path(base)), tta="none"))
 
 
 @st.cache_data(max_entries=128, show_spinner="Masking ...")
