@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fer_core.datasets.split import Split
@@ -19,11 +18,13 @@ def hog(images: np.ndarray, cell: int) -> np.ndarray:
 
     Blocks of 2 x 2 cells with a stride of one cell, L2-Hys normalised. H and W must be multiples of ``cell``.
     """
+    from skimage.feature import hog as hog_of_one
+
     height, width = images.shape[1:]
     if height % cell or width % cell:
         raise ModelError(f"HOG cells of {cell} pixels do not tile pictures of {height} x {width}.")
-    descriptor = cv2.HOGDescriptor((width, height), (2 * cell, 2 * cell), (cell, cell), (cell, cell), BINS)
-    return np.stack([descriptor.compute(np.ascontiguousarray(image)).ravel() for image in images])
+    settings = {"orientations": BINS, "pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
+    return np.stack([hog_of_one(image, block_norm="L2-Hys", **settings) for image in images]).astype(np.float32)
 
 
 def features(name: str, images: np.ndarray) -> np.ndarray:

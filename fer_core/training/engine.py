@@ -83,7 +83,6 @@ def train_network(
     keras.utils.set_random_seed(config.seed)
     network = _training_network(name, len(train.class_names), config)
     first, rows = work.load_state(network)
-    pixels = preprocess(val.images, (entry["input_size"],) * 2, entry["channels"])
     steps = steps_per_epoch(len(train), config.batch_size)
     for epoch in range(first, config.epochs):
         if _out_of_patience(rows, config.patience):
@@ -93,6 +92,8 @@ def train_network(
         batches = epoch_batches(train, config, epoch, size, entry["channels"])
         logs = _run_epoch(network, batches, epoch, steps, config, rows, on_progress)
         averaged = _averaged_weights(network, config)
+        side = round(size / config.augmentation.crop)  # whole pictures in which a face is as large as in training
+        pixels = preprocess(val.images, (side, side), entry["channels"])
         row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= _evaluate(network, averaged, pixels, val.y_true)
         row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
@@ -139,9 +140,9 @@ def _optimizer(config: TrainConfig, network: keras.Model) -> keras.optimizers.Op
 
 
 def _run_epoch(network, batches, epoch, steps, config, rows, on_progress) -> dict:
+    """One pass. Returns the mean over its batches; ``train_on_batch`` itself reports the last one only."""
     total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
-    network.reset_metrics()
-    logs = {}
+    sums = {"loss": 0.0, "accuracy": 0.0}
     for step, (pixels, targets, weights) in enumerate(batches):
         rate = learning_rate_at(epoch * steps + step, total, warmup, config)
         network.optimizer.learning_rate = rate
@@ -151,8 +152,9 @@ def _run_epoch(network, batches, epoch, steps, config, rows, on_progress) -> dic
                 f"The loss became {logs['loss']} in epoch {epoch + 1}.",
                 "Train again with --fresh and a lower --learning-rate, or more warm-up.",
             )
+        sums = {name: sums[name] + float(logs[name]) for name in sums}
         on_progress(Progress(epoch + 1, config.epochs, step + 1, steps, rows[-1] if rows else {}))
-    return {name: float(value) for name, value in logs.items()} | {"learning_rate": rate}
+    return {name: value / steps for name, value in sums.items()} | {"learning_rate": rate}
 
 
 def _averaged_weights(network: keras.Model, config: TrainConfig) -> list[np.ndarray]:

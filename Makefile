@@ -1,0 +1,41 @@
+# make app    install into .venv and open the workbench
+# make test   install into .venv and run the quick tests
+# make ci     everything: style, all tests, the browser
+
+# The first of these that exists; any Python from 3.11 to 3.13 will do.
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do command -v $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: app test ci lint screenshots clean
+
+app: .venv/app
+	$(BIN)/streamlit run Home.py
+
+test: .venv/tests
+	$(BIN)/python -m pytest -m "not slow and not e2e"
+
+ci: .venv/tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lint: .venv/tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+screenshots: .venv/tests
+	$(BIN)/python -m tests.e2e.screenshots
+
+.venv/app: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "FERscope needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another. Try: make app PYTHON=/path/to/python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/tests: .venv/app requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

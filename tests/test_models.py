@@ -1,0 +1,195 @@
+"""Every entry of MODELS is what it says; weights and estimators survive a round trip and nothing else gets in."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fer_core.datasets import synthetic
+from fer_core.errors import ConfigError, ModelError
+from fer_core.labels import CLASS_NAMES
+from fer_core.models.preprocess import preprocess
+from fer_core.models.specs import MODELS, spec
+from fer_core.models.views import VIEWS, views
+from fer_core.training.run import recipe
+
+NETWORKS = [name for name, entry in MODELS.items() if entry["family"] == "network"]
+ESTIMATORS = [name for name, entry in MODELS.items() if entry["family"] == "estimator"]
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return synthetic.faces(70, size=48, seed=5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_spec_is_complete_and_its_recipe_valid(name):
+    entry = spec(name)
+    assert entry["title"] and entry["family"] in ("network", "estimator")
+    assert recipe(name).to_dict()["seed"] == 0
+
+
+def test_unknown_model_names_the_known_ones():
+    with pytest.raises(ModelError, match="compact"):
+        spec("resnet9000")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_gives_probabilities_at_its_size_and_at_any(name):
+    from fer_core.models.registry import build_network
+
+    size = spec(name)["input_size"]
+    network = build_network(name)
+    flexible = build_network(name, input_size=None, fused=True)
+    flexible.set_weights(network.get_weights())
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 1)).astype(np.float32)
+    expected = np.asarray(network(pixels, training=False))
+    assert network.output_shape == (None, len(CLASS_NAMES))
+    np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(flexible(pixels, training=False)), expected, atol=1e-5)
+    assert np.asarray(flexible(pixels[:, :32, :32], training=False)).shape == (2, len(CLASS_NAMES))
+
+
+def test_parameter_counts_worked_out_by_hand():
+    from fer_core.models.registry import build_network
+
+    widths = [1, 32, 32, 64, 64, 128, 128, 256, 256]
+    convolutions = sum(9 * a * b for a, b in itertools.pairwise(widths))
+    assert build_network("compact").count_params() == convolutions + 4 * sum(widths[1:]) + 256 * 7 + 7
+    # keras.applications' VGG16 without top has 14,714,688 with 4,224 biases and a stem for three colours
+    vgg16 = 14_714_688 - 4_224 - 2 * 9 * 64 + 4 * 4_224 + 512 * 7 + 7
+    assert build_network("vgg16").count_params() == vgg16
+
+
+def test_saved_weights_give_the_same_probabilities_again(tmp_path, faces):
+    from fer_core.models.registry import NetworkClassifier, build_network
+    from fer_core.models.weights import half_precision, load_weights, save_weights
+
+    first, second = build_network("compact"), build_network("compact")
+    first.set_weights(half_precision(first.get_weights()))
+    save_weights(first, tmp_path / "weights.npz")
+    load_weights(second, tmp_path / "weights.npz")
+    images = faces.images[:4]
+    before, after = (NetworkClassifier(net).predict_proba(images) for net in (first, second))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_foreign_and_damaged_weights_are_refused(tmp_path):
+    from fer_core.models.registry import build_network
+    from fer_core.models.weights import load_weights, save_weights
+
+    save_weights(build_network("wide"), tmp_path / "wide.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "wide.npz").read_bytes()[:5000])
+    compact = build_network("compact")
+    with pytest.raises(ModelError, match="another network"):
+        load_weights(compact, tmp_path / "wide.npz")
+    with pytest.raises(ModelError, match=r"cut\.npz is damaged"):
+        load_weights(compact, tmp_path / "cut.npz")
+    with pytest.raises(ModelError, match="missing"):
+        load_weights(compact, tmp_path / "none.npz")
+
+
+def test_fused_batch_normalization_trains_like_keras_own():
+    import keras
+    import tensorflow as tf
+
+    from fer_core.models.layers import FusedBatchNormalization
+
+    pixels = tf.constant(np.random.default_rng(1).normal(3, 2, (16, 6, 6, 5)), tf.float32)
+    results = []
+    for layer in (keras.layers.BatchNormalization(momentum=0.5), FusedBatchNormalization(momentum=0.5)):
+        layer.build(pixels.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            outputs = layer(pixels, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradient = tape.gradient(loss, pixels)
+        results.append([outputs, gradient, layer.moving_mean, layer(pixels, training=False)])
+    for own, fused in zip(*results, strict=True):
+        # the fused kernel's moving variance is the unbiased one: n / (n - 1) for n = 16 * 36
+        np.testing.assert_allclose(np.asarray(own), np.asarray(fused), rtol=5e-3, atol=5e-3)
+
+
+def test_views_are_flips_and_small_shifts():
+    images = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 1)).astype(np.float32)
+    assert [len(VIEWS[name](images)) for name in ("none", "flip", "ten_view")] == [1, 2, 10]
+    ten = views(images, "ten_view")
+    np.testing.assert_array_equal(ten[0], images)
+    np.testing.assert_array_equal(ten[1], images[:, :, ::-1])
+    np.testing.assert_array_equal(ten[2][:, 2:, 2:], images[:, :-2, :-2])
+    flat = np.full((1, 48, 48, 1), 7, np.float32)
+    assert all((view == 7).all() and view.shape == flat.shape for view in views(flat, "ten_view"))
+    with pytest.raises(ConfigError, match="ten_view"):
+        views(images, "hundred")
+
+
+def test_classifier_averages_its_views(faces):
+    from fer_core.models.registry import NetworkClassifier, build_network
+
+    network = build_network("compact")
+    plain, averaged = NetworkClassifier(network), NetworkClassifier(network, tta="flip")
+    images = faces.images[:3]
+    expected = (plain.predict_proba(images) + plain.predict_proba(images[:, :, ::-1])) / 2
+    np.testing.assert_allclose(averaged.predict_proba(images), expected, atol=1e-5)
+    assert plain.predict_proba(images[:0]).shape == (0, 7)
+
+
+def test_preprocess_converts_size_and_colour_without_touching_its_input():
+    grey = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+    np.testing.assert_array_equal(preprocess(grey, (48, 48), 1)[..., 0], grey)
+    colour = np.repeat(grey[..., None], 3, axis=3)
+    np.testing.assert_array_equal(preprocess(colour, (48, 48), 1)[..., 0], grey)
+    assert preprocess(grey, (96, 64), 3).shape == (2, 96, 64, 3)
+    with pytest.raises(ModelError, match="uint8"):
+        preprocess(grey.astype(float), (48, 48), 1)
+
+
+def test_hog_sees_the_direction_of_an_edge():
+    from fer_core.models.estimators import BINS, hog
+
+    image = np.zeros((48, 48), np.uint8)
+    image[:, 24:] = 255
+    of_vertical, of_horizontal = hog(np.stack([image, image.T]), cell=6)
+    assert of_vertical.size == 7 * 7 * 4 * BINS
+    assert of_vertical.reshape(-1, BINS).sum(axis=0).argmax() in (0, BINS - 1)
+    assert of_horizontal.reshape(-1, BINS).sum(axis=0).argmax() == BINS // 2
+    with pytest.raises(ModelError, match="tile"):
+        hog(image[None], cell=7)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimator_fits_and_survives_a_round_trip(name, tmp_path, faces):
+    from fer_core.models.estimators import fit_estimator, load_estimator, save_estimator
+
+    classifier = fit_estimator(name, faces)
+    save_estimator(classifier, tmp_path / "weights.skops")
+    again = load_estimator(name, tmp_path / "weights.skops", CLASS_NAMES)
+    probabilities = classifier.predict_proba(faces.images)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(again.predict_proba(faces.images), probabilities)
+    if name == "majority":
+        shares = np.bincount(faces.y_true, minlength=7) / len(faces)
+        np.testing.assert_allclose(probabilities[0], shares, atol=1e-6)
+    else:
+        assert (probabilities.argmax(axis=1) == faces.y_true).mean() > 0.9
+
+
+def test_estimator_without_a_class_gives_it_probability_zero(faces):
+    from fer_core.models.estimators import fit_estimator
+
+    known = fit_estimator("hog_logistic", faces.take(faces.y_true != 1))
+    assert (known.predict_proba(faces.images)[:, 1] == 0).all()
+
+
+def test_files_that_are_no_estimators_are_refused(tmp_path):
+    from sklearn.preprocessing import FunctionTransformer
+    from skops.io import dump
+
+    from fer_core.models.estimators import load_estimator
+
+    (tmp_path / "text.skops").write_text("no archive")
+    dump(FunctionTransformer(func=preprocess), tmp_path / "code.skops")
+    with pytest.raises(ModelError, match="damaged"):
+        load_estimator("majority", tmp_path / "text.skops", CLASS_NAMES)
+    with pytest.raises(ModelError, match="not to be trusted"):
+        load_estimator("majority", tmp_path / "code.skops", CLASS_NAMES)

@@ -1,0 +1,269 @@
+"""Training: settings are checked, batches are what they should be, and a killed run ends as the unbroken one."""
+
+import dataclasses
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from fer_core import artifacts
+from fer_core.datasets import synthetic
+from fer_core.errors import ConfigError, RunError
+from fer_core.training.augmentation import augment
+from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
+from fer_core.training.config import Augmentation, TrainConfig, rescale_sizes
+from fer_core.training.run import recipe, train
+
+PROJECT = Path(__file__).resolve().parent.parent
+QUICK = TrainConfig(
+    epochs=3,
+    batch_size=28,
+    optimizer="adam",
+    learning_rate=2e-3,
+    ema=0.5,
+    precision="float32",
+    sizes=[[24, 2], [48, 1]],
+)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return synthetic.dataset(n_train=56, n_val=21, n_test=21, size=48, seed=1)
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "lion"},
+        {"schedule": "step"},
+        {"precision": "float8"},
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"learning_rate": -1.0},
+        {"warmup_epochs": 99},
+        {"label_smoothing": 1.0},
+        {"ema": 1.0},
+        {"augmentation": {"crop": 0.0}},
+        {"augmentation": {"sparkle": 1}},
+        {"colour": "blue"},
+    ],
+)
+def test_settings_out_of_range_are_refused(change):
+    with pytest.raises(ConfigError):
+        TrainConfig.from_dict(change)
+
+
+def test_settings_survive_a_round_trip_through_plain_data():
+    config = recipe("compact", {"seed": 3, "mixup": 0.2})
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_sizes_follow_the_number_of_epochs():
+    assert rescale_sizes([[32, 20], [44, 10]], 6) == [[32, 4], [44, 2]]
+    assert rescale_sizes([[32, 20], [44, 10]], 1) == [[32, 1]]
+    config = recipe("compact", {"epochs": 9})
+    sides = [config.size_at(epoch, 48) for epoch in range(9)]
+    assert sides == sorted(sides) and set(sides) == {32, 44}
+    assert TrainConfig(epochs=2).size_at(1, 48) == 48
+    with pytest.raises(ConfigError, match="add up"):
+        TrainConfig(epochs=3, sizes=[[32, 1]])
+
+
+@pytest.mark.parametrize(("schedule", "middle"), [("cosine", 0.5), ("linear", 0.5), ("constant", 1.0)])
+def test_learning_rate_warms_up_and_falls(schedule, middle):
+    from fer_core.training.engine import learning_rate_at
+
+    config = TrainConfig(learning_rate=0.2, schedule=schedule)
+    rates = [learning_rate_at(step, total=110, warmup=10, config=config) for step in range(110)]
+    np.testing.assert_allclose(rates[:10], 0.02 * np.arange(1, 11))
+    assert rates[60] == pytest.approx(0.2 * middle)
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
+
+
+def test_augmentation_off_is_the_identity(pictures):
+    kept = pictures.copy()
+    out = augment(pictures, 48, Augmentation(), np.random.default_rng(0))
+    np.testing.assert_array_equal(out[..., 0], pictures)
+    np.testing.assert_array_equal(pictures, kept)
+    assert out.dtype == np.float32
+
+
+def test_augmentation_flips_exactly(pictures):
+    out = augment(pictures, 48, Augmentation(flip=1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(out[..., 0], pictures[:, :, ::-1])
+
+
+def test_augmentation_stays_in_range_and_depends_on_its_seed_alone(pictures):
+    settings = Augmentation(crop=0.9, flip=0.5, rotation=15, zoom=0.2, brightness=0.5, contrast=0.5, erase=0.5)
+    first, again, other = (augment(pictures, 44, settings, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == (6, 44, 44, 1) and first.min() >= 0 and first.max() <= 255
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_augmentation_keeps_the_centre_where_it_is():
+    image = np.zeros((1, 48, 48), np.uint8)
+    image[0, 22:26, 22:26] = 255
+    for seed in range(5):
+        out = augment(image, 48, Augmentation(rotation=30, zoom=0.1, flip=0.5), np.random.default_rng(seed))[0, :, :, 0]
+        rows, cols = np.indices(out.shape)
+        centre = (rows * out).sum() / out.sum(), (cols * out).sum() / out.sum()
+        np.testing.assert_allclose(centre, (23.5, 23.5), atol=0.3)
+
+
+def test_class_weights_are_scikit_learns():
+    y_true = np.array([0, 0, 0, 0, 1, 1, 3])
+    expected = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=y_true)
+    np.testing.assert_allclose(class_weights(y_true, 5)[[0, 1, 3]], expected, rtol=1e-6)
+    assert class_weights(y_true, 5)[2] == 0
+
+
+def test_an_epoch_shows_every_picture_once_with_its_own_label(drawn):
+    split = drawn["train"]
+    config = TrainConfig(batch_size=8, label_smoothing=0.1)
+    batches = list(epoch_batches(split, config, epoch=0, size=48, channels=1))
+    seen = np.concatenate([pixels[..., 0] for pixels, _, _ in batches]).astype(np.uint8)
+    targets = np.concatenate([target for _, target, _ in batches])
+    known = {image.tobytes(): label for image, label in zip(split.images, split.y_true, strict=True)}
+    assert len(batches) == steps_per_epoch(len(split), 8) == 7
+    assert {image.tobytes() for image in seen} == set(known)
+    assert [known[image.tobytes()] for image in seen] == targets.argmax(axis=1).tolist()
+    np.testing.assert_allclose(targets.max(axis=1), 0.9 + 0.1 / 7, rtol=1e-6)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_mixup_blends_pictures_and_targets_until_the_last_epochs(drawn):
+    config = TrainConfig(epochs=10, batch_size=56, mixup=1.0)
+    early = next(iter(epoch_batches(drawn["train"], config, epoch=0, size=24, channels=1)))[1]
+    late = next(iter(epoch_batches(drawn["train"], config, epoch=9, size=24, channels=1)))[1]
+    assert ((early > 0) & (early < 1)).any()
+    assert set(np.unique(late)) == {0.0, 1.0}
+    np.testing.assert_allclose(early.sum(axis=1), 1, rtol=1e-5)
+
+
+class Killed(Exception):
+    """Stands for what ends a process between two epochs."""
+
+
+def test_a_broken_training_ends_as_the_unbroken_one(drawn, tmp_path):
+    def kill_in_second_epoch(progress):
+        if progress.epoch == 2 and progress.step == 1:
+            raise Killed
+
+    whole = train("compact", drawn, config=QUICK, work_root=tmp_path / "a", root=tmp_path / "whole")
+    with pytest.raises(Killed):
+        train("compact", drawn, config=QUICK, work_root=tmp_path / "b", root=tmp_path, on_progress=kill_in_second_epoch)
+    other = dataclasses.replace(QUICK, learning_rate=0.01)
+    with pytest.raises(ConfigError, match="config"):
+        train("compact", drawn, config=other, work_root=tmp_path / "b", root=tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+    epochs_seen = set()
+    resumed = train(
+        "compact",
+        drawn,
+        config=QUICK,
+        work_root=tmp_path / "b",
+        root=tmp_path / "resumed",
+        on_progress=lambda progress: epochs_seen.add(progress.epoch),
+    )
+    assert epochs_seen == {2, 3}
+    assert not list((tmp_path / "b").iterdir())
+    runs = [artifacts.read_run(path) for path in (whole, resumed)]
+    histories = [run.history().drop(columns="seconds") for run in runs]
+    assert histories[0]["epoch"].tolist() == [1, 2, 3] and histories[0]["size"].tolist() == [24, 24, 48]
+    np.testing.assert_allclose(*histories, atol=2e-2)
+    np.testing.assert_allclose(*(run.predictions("test").pred_probs for run in runs), atol=2e-2)
+    assert runs[0].run["config"] == QUICK.to_dict()
+    assert runs[0].run["initial_weights"] == "random"
+
+
+def test_a_damaged_state_is_named(drawn, tmp_path):
+    def stop(progress):
+        if progress.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train("compact", drawn, config=QUICK, work_root=tmp_path, root=tmp_path, on_progress=stop)
+    state = next(tmp_path.glob("*/state.npz"))
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"state\.npz is damaged.*--fresh"):
+        train("compact", drawn, config=QUICK, work_root=tmp_path, root=tmp_path)
+
+
+@pytest.mark.slow
+def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
+    config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)
+    run = artifacts.read_run(train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path))
+    assert len(run.history()) < 30
+
+
+@pytest.mark.slow
+def test_compact_learns_drawn_faces(tmp_path):
+    dataset = synthetic.dataset(n_train=420, n_val=70, n_test=140, size=48, seed=2)
+    config = TrainConfig(epochs=10, batch_size=28, optimizer="adam", learning_rate=2e-3, precision="float32")
+    run = artifacts.read_run(train("compact", dataset, config=config, work_root=tmp_path, root=tmp_path))
+    assert run.metrics("test")["accuracy"] > 0.7
+
+
+@pytest.mark.slow
+def test_a_training_killed_by_the_system_goes_on_with_the_same_command(tmp_path):
+    environment = os.environ | {"FER_DATA_DIR": str(tmp_path / "data"), "FER_ARTIFACTS_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "fer_core", "train", "compact", "drawn", "--epochs", "4", "--batch-size", "56"]
+    state = tmp_path / "data" / "work" / "drawn-compact-s0" / "state.npz"
+    first = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not state.exists() and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert state.exists()
+    assert not artifacts.list_runs(tmp_path)[0]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    runs, problems = artifacts.list_runs(tmp_path)
+    assert len(runs) == 1 and not problems
+    assert runs[0].history()["epoch"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["majority", "hog_logistic"])
+def test_estimators_leave_a_run_that_verifies(name, drawn, tmp_path):
+    from fer_core.models.registry import load_classifier
+    from fer_core.verification import verify_run
+
+    run = artifacts.read_run(train(name, drawn, work_root=tmp_path, root=tmp_path))
+    assert verify_run(run) == []
+    probabilities = load_classifier(run).predict_proba(drawn["test"].images)
+    np.testing.assert_allclose(probabilities, run.predictions("test").pred_probs, atol=1e-6)
+
+
+def test_help_names_every_command():
+    from typer.testing import CliRunner
+
+    from fer_core.__main__ import app
+
+    output = CliRunner().invoke(app, ["--help"]).output
+    assert all(command in output for command in ("data", "train", "evaluate", "predict", "runs"))
+
+
+def test_settings_on_the_command_line_are_json_or_words():
+    from fer_core.commands.train import parse_settings
+
+    assert parse_settings(["mixup=0.2", "schedule=linear", "sizes=[[32, 1]]"]) == {
+        "mixup": 0.2,
+        "schedule": "linear",
+        "sizes": [[32, 1]],
+    }
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        parse_settings(["mixup"])
