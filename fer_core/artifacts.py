@@ -19,7 +19,7 @@ import pandas as pd
 from fer_core import metrics
 from fer_core.errors import RunError
 from fer_core.predictions import Predictions
-from fer_core.storage import environment, read_json, sha256, to_json, write_directory
+from fer_core.storage import environment, read_json, sha256, to_json, write_directory, write_text
 
 SCHEMA_VERSION = 1
 FIELDS: dict[str, str] = {
@@ -38,7 +38,8 @@ FIELDS: dict[str, str] = {
     "epochs": "passes over the training split that history.csv has a row for, or null",
     "wall_time_s": "seconds of training, or null",
     "train_accuracy": "accuracy of the final model on the train split, or null",
-    "latency_ms": "milliseconds for one picture, or null",
+    "latency_ms": "milliseconds for one face as the app asks, averaged views included, or null",
+    "latency_machine": "where that was measured, or null",
     "machine": "where it was trained",
     "versions": "library versions",
     "git_commit": "commit of the code, or null",
@@ -269,6 +270,12 @@ def read_run(path: Path | str) -> Run:
         if not zipfile.is_zipfile(file):
             raise RunError(f"{file} is damaged: it is no complete archive.", restore)
     return Run(path, record)
+
+
+def update_run(run: Run, changes: Mapping) -> Run:
+    """Write ``run.json`` again with ``changes``; all else stays. Returns the run as it is now."""
+    write_text(run.path / "run.json", to_json(run.run | dict(changes)))
+    return read_run(run.path)
 
 
 def list_runs(root: Path | None = None) -> tuple[list[Run], list[str]]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fer_core.artifacts import Run, all_metrics, not_clean, read_run
+from fer_core.artifacts import Run, all_metrics, not_clean, update_run
 from fer_core.datasets.split import Dataset
 from fer_core.errors import RunError
 from fer_core.predictions import Classifier, Predictions
-from fer_core.storage import sha256, to_json, write_text
+from fer_core.storage import sha256
 
 METRIC_TOLERANCE = 1e-9
 PROBABILITY_TOLERANCE = 0.01  # other processors round half-precision networks differently
@@ -61,9 +61,7 @@ def refresh_run(run: Run) -> Run:
     """
     predictions = {split: run.predictions(split) for split in run.splits if split != "test_clean"}
     excluded = not_clean(run.dataset, run.run.get("dataset_fingerprint"), run.path.parent.parent)
-    record = run.run | {"metrics": all_metrics(predictions, excluded, run.run.get("train_accuracy"))}
-    write_text(run.path / "run.json", to_json(record))
-    return read_run(run.path)
+    return update_run(run, {"metrics": all_metrics(predictions, excluded, run.run.get("train_accuracy"))})
 
 
 def _weights_differences(run: Run) -> list[str]:

@@ -33,6 +33,7 @@ LEVELS: dict[str, int] = {
     "inference": 5,
     "results": 4,
     "verification": 4,
+    "latency": 2,
     "pictures": 6,
     "commands": 7,
     "__main__": 8,

@@ -267,3 +267,17 @@ def test_settings_on_the_command_line_are_json_or_words():
     }
     with pytest.raises(ConfigError, match="NAME=VALUE"):
         parse_settings(["mixup"])
+
+
+def test_latency_is_measured_and_stored_without_a_difference(drawn, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from fer_core.__main__ import app
+
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    run = artifacts.read_run(train("majority", drawn, work_root=tmp_path, root=tmp_path))
+    assert run.run["latency_ms"] is None
+    result = CliRunner().invoke(app, ["runs", "time"])
+    assert result.exit_code == 0 and run.name in result.output
+    assert 0 < artifacts.read_run(run.path).run["latency_ms"] < 1000
+    assert CliRunner().invoke(app, ["runs", "verify"]).exit_code == 0

@@ -11,6 +11,7 @@ from fer_core import artifacts, comparison, metrics
 from fer_core.commands.tables import metrics_table, number, percent, print_table, with_interval
 from fer_core.errors import FerError, RunError
 from fer_core.predictions import Predictions
+from fer_core.storage import environment
 
 app = typer.Typer(help="Stored runs: list, show, verify, compare.", no_args_is_help=True)
 
@@ -115,6 +116,25 @@ def refresh(name: Annotated[str, typer.Argument(help="Name of the run.")]) -> No
 
     run = refresh_run(artifacts.find_run(name))
     typer.echo(f"{run.name}: metrics written again for {', '.join(run.splits)}.")
+
+
+@app.command("time")
+def measure_latency(
+    names: Annotated[list[str] | None, typer.Argument(help="Runs with weights; all of them by default.")] = None,
+) -> None:
+    """Measure on this machine how long each run takes for one face, averaged views included, and store it."""
+    from fer_core.inference import Predictor
+    from fer_core.latency import latency_ms
+    from fer_core.models.registry import load_classifier
+
+    runs = [artifacts.find_run(name) for name in names] if names else artifacts.list_runs()[0]
+    for run in runs:
+        if run.weights_path is None:
+            typer.echo(f"{run.name}: no weights here")
+            continue
+        latency = latency_ms(Predictor(load_classifier(run)))
+        artifacts.update_run(run, {"latency_ms": round(latency, 3), "latency_machine": environment()["machine"]})
+        typer.echo(f"{run.name}: {latency:.2f} ms")
 
 
 def _print_differences(a: Predictions, b: Predictions) -> None:

@@ -1,0 +1,62 @@
+"""README tells the truth: its numbers are the stored ones, its commands and pages exist, its pictures are there."""
+
+import re
+
+import pytest
+import typer
+
+from fer_core import artifacts
+from fer_core.__main__ import app
+from fer_core.models.specs import spec
+from tests.conftest import PROJECT
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """Every command, e.g. ``train`` and ``runs verify``."""
+    root = typer.main.get_command(app)
+    names = []
+    for name, command in root.commands.items():
+        names += [f"{name} {child}" for child in command.commands] if hasattr(command, "commands") else [name]
+    return names
+
+
+def results_table() -> str:
+    """The table that README shows of the committed runs on fer2013, best on val first."""
+    runs, problems = artifacts.list_runs(PROJECT / "artifacts")
+    assert not problems
+    runs = [run for run in runs if run.dataset == "fer2013"]
+    rows = ["| model | parameters | val | test | test_clean | macro F1 (test) |", "|---|---:|---:|---|---:|---:|"]
+    for run in sorted(runs, key=lambda run: -run.metrics("val")["accuracy"]):
+        test = run.metrics("test")
+        low, high = (f"{100 * edge:.1f}" for edge in test["intervals"]["accuracy"])
+        accuracy = {split: f"{100 * run.metrics(split)['accuracy']:.1f}" for split in ("val", "test", "test_clean")}
+        count = f"{run.run['param_count']:,}" if run.run["param_count"] else "-"
+        cells = [f"`{run.model}`: {spec(run.model)['title']}", count, f"{accuracy['val']} %"]
+        cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def test_results_are_the_stored_ones():
+    shown = re.search(r"<!-- results:.*?-->\n(.*?)\n<!-- end of results -->", README, re.DOTALL)
+    assert shown and shown.group(1).strip() == results_table()
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_is_documented(command):
+    group, _, name = command.partition(" ")
+    line = next((line for line in README.splitlines() if line.startswith(f"| `{group}")), "")
+    assert f"`{name or group}" in line or f"`{group} {name}`" in line
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (PROJECT / "pages").glob("*.py")))
+def test_page_is_documented_with_a_screenshot(page):
+    assert f"**{page.capitalize()}**" in README
+    assert f"docs/screenshots/{page}.png" in README
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_linked_file_exists(target):
+    assert (PROJECT / target).is_file()
