@@ -203,6 +203,25 @@ def test_a_damaged_state_is_named(drawn, tmp_path):
         train("compact", drawn, config=QUICK, work_root=tmp_path, root=tmp_path)
 
 
+def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
+    from fer_core.training.checkpoint import WorkDirectory
+
+    first = WorkDirectory(tmp_path / "work")
+    first.claim({"seed": 1})
+    (tmp_path / "work" / "state.npz").write_bytes(b"old")
+    with pytest.raises(ConfigError, match="Another process"):
+        WorkDirectory(tmp_path / "work").claim({"seed": 1}, fresh=True)
+    assert (tmp_path / "work" / "state.npz").exists()
+    first._lock.close()
+    with pytest.raises(ConfigError, match=r"other seed.*--fresh"):
+        WorkDirectory(tmp_path / "work").claim({"seed": 2})
+    again = WorkDirectory(tmp_path / "work")
+    again.claim({"seed": 2}, fresh=True)
+    assert not (tmp_path / "work" / "state.npz").exists()
+    again.clear()
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.mark.slow
 def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
     config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -20,13 +21,21 @@ class WorkDirectory:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
-    def claim(self, settings: dict) -> None:
-        """Create the folder for these settings, or check that it was made for the same.
+    def claim(self, settings: dict, fresh: bool = False) -> None:
+        """Take the folder for these settings until the process ends, or check that it was made for the same.
+
+        Args:
+            settings: plain data that the training depends on.
+            fresh: discard an unfinished training first.
 
         Raises:
-            ConfigError: an unfinished training with other settings lies there.
+            ConfigError: an unfinished training with other settings lies there, or another process works on it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path)
+        if fresh:
+            for name in ("settings.json", "history.csv", "state.npz", "best.npz"):
+                (self.path / name).unlink(missing_ok=True)
         file = self.path / "settings.json"
         plain = json.loads(json.dumps(settings))
         if file.exists():
@@ -73,6 +82,11 @@ class WorkDirectory:
         with np.load(self.path / "best.npz", allow_pickle=False) as archive:
             return [archive[name] for name in sorted(archive.files)]
 
+    def clear(self) -> None:
+        """Remove the folder; the training is finished."""
+        self._lock.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def _replace(self, file: Path, write) -> None:
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
@@ -84,6 +98,27 @@ class WorkDirectory:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _lock(folder: Path):
+    """An open file whose lock the system drops when this process ends, however it ends.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    file = open(folder / "lock", "w", encoding="ascii")  # noqa: SIM115 -- open as long as the training runs
+    try:
+        import fcntl
+    except ImportError:  # Windows: two trainings of one model at once are the user's to avoid
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(
+            f"Another process is training in {folder}.", "Wait for it, or train with another --seed."
+        ) from None
+    return file
 
 
 def _savez(path: Path, **arrays) -> None:

@@ -1,6 +1,5 @@
 """From a model name and a dataset to a finished run directory."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -64,9 +63,7 @@ def train(
     if spec(model)["family"] == "estimator":
         return _train_estimator(model, dataset, config.seed, ship_weights, root)
     work = work_root / f"{dataset.name}-{model}-s{config.seed}"
-    if fresh:
-        shutil.rmtree(work, ignore_errors=True)
-    return _train_network(model, dataset, config, work, ship_weights, root, on_progress)
+    return _train_network(model, dataset, config, work, fresh, ship_weights, root, on_progress)
 
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
@@ -75,7 +72,7 @@ def predict(classifier: Classifier, split: Split) -> Predictions:
     return Predictions(split.sample_ids, split.y_true, probabilities, split.class_names)
 
 
-def _train_network(model, dataset, config, work_path, ship_weights, root, on_progress) -> Path:
+def _train_network(model, dataset, config, work_path, fresh, ship_weights, root, on_progress) -> Path:
     import keras
 
     from fer_core.models.registry import NetworkClassifier, build_network
@@ -85,7 +82,7 @@ def _train_network(model, dataset, config, work_path, ship_weights, root, on_pro
 
     work = WorkDirectory(work_path)
     settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-    work.claim(settings | {"config": config.to_dict()})
+    work.claim(settings | {"config": config.to_dict()}, fresh)
     trained = train_network(model, dataset["train"], dataset["val"], config, work, on_progress)
 
     network = build_network(model, num_classes=len(dataset.class_names))
@@ -110,7 +107,7 @@ def _train_network(model, dataset, config, work_path, ship_weights, root, on_pro
         weights=weights if ship_weights else None,
         root=root,
     )
-    shutil.rmtree(work_path, ignore_errors=True)
+    work.clear()
     return path
 
 
