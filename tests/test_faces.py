@@ -1,5 +1,6 @@
 """Faces are found, numbered and framed as FER2013 frames them; face crops are taken whole and bit by bit."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,10 @@ def test_wrong_arrays_are_refused():
         detect(np.zeros((100, 100, 3)))
     with pytest.raises(ImageError, match="uint8"):
         crop(np.zeros((10, 10, 4), np.uint8), face_at())
+
+
+def test_frame_is_the_measured_one():
+    measured = json.loads((ASTRONAUT.parents[2] / "benchmarks" / "results" / "faces.json").read_text(encoding="utf-8"))
+    assert measured["conditions"]["dataset"] == "fer2013"
+    for name, position in measured["framing"]["median_landmarks"].items():
+        assert FRAME[name] == pytest.approx(position, abs=0.002), name
