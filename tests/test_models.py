@@ -39,15 +39,17 @@ def test_network_gives_probabilities_at_its_size_and_at_any(name):
     from fer_core.models.registry import build_network
 
     size = spec(name)["input_size"]
+    fixed = spec(name).get("fixed_size", False)
     network = build_network(name)
-    flexible = build_network(name, input_size=None, fused=True)
+    flexible = build_network(name, input_size=size if fixed else None, fused=True)
     flexible.set_weights(network.get_weights())
     pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 1)).astype(np.float32)
     expected = np.asarray(network(pixels, training=False))
     assert network.output_shape == (None, len(CLASS_NAMES))
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.asarray(flexible(pixels, training=False)), expected, atol=1e-5)
-    assert np.asarray(flexible(pixels[:, :32, :32], training=False)).shape == (2, len(CLASS_NAMES))
+    if not fixed:
+        assert np.asarray(flexible(pixels[:, :32, :32], training=False)).shape == (2, len(CLASS_NAMES))
 
 
 def test_parameter_counts_worked_out_by_hand():
@@ -59,6 +61,18 @@ def test_parameter_counts_worked_out_by_hand():
     # keras.applications' VGG16 without top has 14,714,688 with 4,224 biases and a stem for three colours
     vgg16 = 14_714_688 - 4_224 - 2 * 9 * 64 + 4 * 4_224 + 512 * 7 + 7
     assert build_network("vgg16").count_params() == vgg16
+
+
+@pytest.mark.parametrize(("name", "printed"), [("patil_cnn", 3_931_975), ("patil_cnn_ckplus", 4_062_535)])
+def test_parameter_counts_printed_in_the_thesis(name, printed):
+    from fer_core.models.registry import build_network
+
+    network = build_network(name)
+    assert network.count_params() == printed
+    by_layer = [layer.count_params() for layer in network.layers if layer.count_params()]
+    assert by_layer[:3] == [256, 12352, 256]  # figures 3.7 and 3.8, first block
+    assert network.get_layer("dense1").count_params() == 2_359_808
+    assert network.get_layer("block4_pool").output.shape == (None, 3, 3, 512)
 
 
 def test_saved_weights_give_the_same_probabilities_again(tmp_path, faces):

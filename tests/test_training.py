@@ -16,6 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from fer_core import artifacts
 from fer_core.datasets import synthetic
 from fer_core.errors import ConfigError, RunError
+from fer_core.models.specs import MODELS, spec
 from fer_core.training.augmentation import augment
 from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
 from fer_core.training.config import Augmentation, TrainConfig, rescale_sizes
@@ -151,6 +152,26 @@ def test_mixup_blends_pictures_and_targets_until_the_last_epochs(drawn):
     assert ((early > 0) & (early < 1)).any()
     assert set(np.unique(late)) == {0.0, 1.0}
     np.testing.assert_allclose(early.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_networks_of_one_size_refuse_progressive_resizing(drawn, tmp_path):
+    config = TrainConfig(epochs=2, sizes=[[32, 1], [48, 1]])
+    with pytest.raises(ConfigError, match="48 pixels only"):
+        train("patil_cnn", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry["family"] == "network"])
+def test_every_network_takes_a_training_step(name, drawn):
+    from fer_core.training.engine import _training_network
+
+    config = recipe(name, {"precision": "float32", "learning_rate": 1e-4})
+    network = _training_network(name, 7, config)
+    size = spec(name)["input_size"]
+    pixels, targets, _ = next(iter(epoch_batches(drawn["train"].take(np.arange(8)), config, 0, size, 1)))
+    before = [value.copy() for value in network.get_weights()]
+    losses = [float(network.train_on_batch(pixels, targets, return_dict=True)["loss"]) for _ in range(2)]
+    assert np.isfinite(losses).all()
+    assert any((old != new).any() for old, new in zip(before, network.get_weights(), strict=True))
 
 
 class Killed(Exception):

@@ -80,4 +80,41 @@ def vgg(
     return _stacked(stages, input_size, channels, num_classes, dropout, fused, last_pool=False)
 
 
-BUILDERS: dict[str, Builder] = {"plain_cnn": plain_cnn, "vgg": vgg}
+def asymmetric_cnn(
+    *,
+    input_size: int,
+    channels: int,
+    num_classes: int,
+    dense: tuple[int, ...] = (512,),
+    dropout: float = 0.25,
+    fused: bool = False,
+) -> keras.Model:
+    """Patil's CNNs (thesis, figures 3.7 and 3.8): each 3x3 convolution split into 3x1 and 1x3, then dense layers.
+
+    Four blocks of 64 to 512 filters, each convolved, normalised, rectified, pooled and dropped out.
+
+    Args:
+        input_size: side in pixels; 48 in the thesis.
+        dense: widths of the hidden dense layers, (512,) for FER2013 and (512, 256) for CK+.
+    """
+    normalization = FusedBatchNormalization if fused else layers.BatchNormalization
+    inputs = keras.Input((input_size, input_size, channels), name="pixels")
+    x = layers.Rescaling(1 / 255, name="scale")(inputs)
+    for block, filters in enumerate((64, 128, 256, 512), start=1):
+        x = layers.Conv2D(filters, (3, 1), padding="same", name=f"block{block}_rows_conv")(x)
+        x = layers.Conv2D(filters, (1, 3), padding="same", name=f"block{block}_columns_conv")(x)
+        x = normalization(name=f"block{block}_bn")(x)
+        x = layers.ReLU(name=f"block{block}_relu")(x)
+        x = layers.MaxPooling2D(name=f"block{block}_pool")(x)
+        x = layers.Dropout(dropout, name=f"block{block}_dropout")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for index, width in enumerate(dense, start=1):
+        x = layers.Dense(width, name=f"dense{index}")(x)
+        x = layers.BatchNormalization(name=f"dense{index}_bn")(x)
+        x = layers.ReLU(name=f"dense{index}_relu")(x)
+        x = layers.Dropout(dropout, name=f"dense{index}_dropout")(x)
+    outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(inputs, outputs)
+
+
+BUILDERS: dict[str, Builder] = {"plain_cnn": plain_cnn, "vgg": vgg, "asymmetric_cnn": asymmetric_cnn}

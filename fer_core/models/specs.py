@@ -2,7 +2,8 @@
 
 A spec names the ``family`` that builds and trains it, the input it takes, the arguments of its builder, and the
 ``recipe``: the training settings that ``python -m fer_core train <name>`` uses unless told otherwise
-(see ``fer_core.training.config.TrainConfig`` for what each means).
+(see ``fer_core.training.config.TrainConfig`` for what each means). ``fixed_size`` marks networks that take pictures of
+their input size only.
 """
 
 from fer_core.errors import ModelError
@@ -20,6 +21,9 @@ FROM_SCRATCH = {
     "augmentation": {"crop": 0.92, "flip": 0.5, "rotation": 10.0, "zoom": 0.1, "brightness": 0.2, "contrast": 0.2},
     "tta": "ten_view",
 }
+
+# Patil, section 4: Adam, learning rate 0.01, batch size 32, 25 epochs; dropout rates and augmentation are not printed.
+PATIL = {"optimizer": "adam", "learning_rate": 0.01, "batch_size": 32, "schedule": "constant", "epochs": 25}
 
 MODELS: dict[str, dict] = {
     "compact": {
@@ -49,6 +53,30 @@ MODELS: dict[str, dict] = {
         "channels": 1,
         "arguments": {"stages": ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), "dropout": 0.3},
         "recipe": FROM_SCRATCH | {"epochs": 30, "learning_rate": 0.05, "sizes": [[32, 20], [44, 10]], "tta": "flip"},
+    },
+    "patil_cnn": {
+        "title": "Patil's CNN for FER2013: kernels of 3x1 and 1x3, one dense layer",
+        "family": "network",
+        "builder": "asymmetric_cnn",
+        "input_size": 48,
+        "channels": 1,
+        "fixed_size": True,
+        "paper": "patil_thesis",
+        "system": "cnn_fer2013",
+        "arguments": {"dense": (512,), "dropout": 0.25},
+        "recipe": PATIL,
+    },
+    "patil_cnn_ckplus": {
+        "title": "Patil's CNN for CK+: kernels of 3x1 and 1x3, two dense layers",
+        "family": "network",
+        "builder": "asymmetric_cnn",
+        "input_size": 48,
+        "channels": 1,
+        "fixed_size": True,
+        "paper": "patil_thesis",
+        "system": "cnn_ckplus",
+        "arguments": {"dense": (512, 256), "dropout": 0.25},
+        "recipe": PATIL,
     },
     "majority": {
         "title": "Majority class of the training split",

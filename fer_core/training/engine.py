@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from fer_core.datasets.split import Split
-from fer_core.errors import ModelError
+from fer_core.errors import ConfigError, ModelError
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
@@ -80,6 +80,7 @@ def train_network(
     and averages are restored, so a resumed training sees what the unbroken one would have seen.
     """
     entry = spec(name)
+    _check_sizes(name, config)
     keras.utils.set_random_seed(config.seed)
     network = _training_network(name, len(train.class_names), config)
     first, rows = work.load_state(network)
@@ -92,7 +93,7 @@ def train_network(
         batches = epoch_batches(train, config, epoch, size, entry["channels"])
         logs = _run_epoch(network, batches, epoch, steps, config, rows, on_progress)
         averaged = _averaged_weights(network, config)
-        side = round(size / config.augmentation.crop)  # whole pictures in which a face is as large as in training
+        side = _evaluation_side(entry, size, config)
         pixels = preprocess(val.images, (side, side), entry["channels"])
         row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= _evaluate(network, averaged, pixels, val.y_true)
@@ -105,12 +106,27 @@ def train_network(
     return Trained(work.load_best(), rows, sum(row["seconds"] for row in rows))
 
 
+def _check_sizes(name: str, config: TrainConfig) -> None:
+    size = spec(name)["input_size"]
+    others = [other for other, _ in config.sizes if other != size]
+    if spec(name).get("fixed_size") and others:
+        raise ConfigError(
+            f"{name} takes pictures of {size} pixels only. Received sizes {config.sizes}.", "Leave it out."
+        )
+
+
+def _evaluation_side(entry: dict, size: int, config: TrainConfig) -> int:
+    """Side of whole pictures in which a face is as large as in training at ``size``."""
+    return entry["input_size"] if entry.get("fixed_size") else round(size / config.augmentation.crop)
+
+
 def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras.Model:
     bfloat16 = config.precision == "mixed_bfloat16" or (config.precision == "auto" and has_bfloat16_units())
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     try:
-        network = build_network(name, input_size=None, num_classes=num_classes, fused=True)
+        size = "spec" if spec(name).get("fixed_size") else None
+        network = build_network(name, input_size=size, num_classes=num_classes, fused=True)
     finally:
         keras.config.set_dtype_policy(before)
     network.compile(
