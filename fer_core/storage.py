@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_core.errors import RunError
 
-LIBRARIES: tuple[str, ...] = ("numpy", "tensorflow", "keras", "scikit-learn", "jax")
+LIBRARIES: tuple[str, ...] = ("numpy", "tensorflow", "keras", "scikit-learn", "jax", "torch")
 
 
 def sha256(path: Path | str) -> str:
