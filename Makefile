@@ -2,8 +2,10 @@
 # make test   install into .venv and run the quick tests
 # make ci     everything: style, all tests, the browser
 
-# The first of these that exists; any Python from 3.11 to 3.13 will do.
-PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do command -v $$python && break; done)
+# The first of these that runs, is one of 3.11 to 3.13 and can make environments.
+FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+  $$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 BIN := .venv/bin
 
 .PHONY: app test ci lint screenshots clean
@@ -27,8 +29,8 @@ screenshots: .venv/tests
 	$(BIN)/python -m tests.e2e.screenshots
 
 .venv/app: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "FERscope needs Python 3.11, 3.12 or 3.13; $(PYTHON) is another. Try: make app PYTHON=/path/to/python3.12"; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { echo "FERscope needs Python 3.11, 3.12 or 3.13 with venv" \
+	  "(Debian: apt-get install python3-venv). If yours has another name: make app PYTHON=/path/to/python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
