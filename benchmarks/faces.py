@@ -90,7 +90,8 @@ def accuracies(run_name: str, images: np.ndarray, y_true: np.ndarray, canvases: 
     from fer_core.inference import Predictor
     from fer_core.models.registry import load_classifier
 
-    classifier = Predictor(load_classifier(artifacts.find_run(run_name)))
+    run = artifacts.find_run(run_name)
+    classifier = Predictor(load_classifier(run))
 
     def share_right(pictures: list[np.ndarray]) -> float:
         return float((classifier.predict_proba(np.stack(pictures)).argmax(axis=1) == y_true).mean())
@@ -101,7 +102,7 @@ def accuracies(run_name: str, images: np.ndarray, y_true: np.ndarray, canvases: 
         name: [faces.crop(canvas, face, **how) for canvas, face in zip(canvases, found, strict=True)]
         for name, how in ways.items()
     }
-    return {"run": run_name, "pictures as they are": share_right(list(images))} | {
+    return {"run": run.name, "pictures as they are": share_right(list(images))} | {
         name: share_right(pictures) for name, pictures in crops.items()
     }
 
