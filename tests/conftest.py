@@ -27,6 +27,10 @@ class Workshop(NamedTuple):
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory) -> Workshop:
     """A registered dataset of drawn faces, and two runs on it: a network trained for a moment, and a baseline."""
+    return build_workshop(tmp_path_factory.mktemp("workshop"))
+
+
+def build_workshop(folder: Path) -> Workshop:
     from PIL import Image
 
     from fer_core import datasets
@@ -34,7 +38,6 @@ def workshop(tmp_path_factory) -> Workshop:
     from fer_core.training import run as training
     from fer_core.training.config import TrainConfig
 
-    folder = tmp_path_factory.mktemp("workshop")
     drawn = synthetic.dataset(n_train=140, n_val=35, n_test=70, size=48, seed=3)
     for split_name, split in drawn.splits.items():
         for sample_id, image, label in zip(split.sample_ids, split.images, split.y_true, strict=True):

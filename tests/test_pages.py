@@ -15,7 +15,7 @@ HOME = PROJECT / "Home.py"
 PAGES = sorted(path.stem for path in (PROJECT / "pages").glob("*.py") if path.stem != "__init__")
 # Pages that show stored results only.
 STORED = ("dataset", "models", "confusion")
-KEYS = ("dataset", "run", "runs", "models", "split", "class", "view", "true", "predicted", "beside", "method", "fill")
+KEYS = ("dataset", "model", "runs", "models", "split", "class", "view", "true", "predicted", "beside", "method", "fill")
 NONSENSE = dict.fromkeys(KEYS, "\u2603 <nonsense>") | {
     "page": "-7",
     "picture": "1e99",

@@ -16,8 +16,9 @@ def chromium():
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # what is expected comes at once, unless the machine trains meanwhile
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(server.FLAGS))
         yield browser

@@ -17,7 +17,7 @@ def settle(tab: Page) -> None:
     """Wait until nothing is running, and still nothing a moment later."""
     for _ in range(2):
         tab.wait_for_timeout(700)
-        expect(tab.locator(BUSY)).to_have_count(0, timeout=120_000)
+        expect(tab.locator(BUSY)).to_have_count(0, timeout=240_000)
 
 
 def expect_no_exception(tab: Page) -> None:
