@@ -174,6 +174,35 @@ def test_every_network_takes_a_training_step(name, drawn):
     assert any((old != new).any() for old, new in zip(before, network.get_weights(), strict=True))
 
 
+def test_calibration_finds_the_statistics_of_its_batches():
+    import keras
+
+    from fer_core.models.layers import FusedBatchNormalization
+    from fer_core.training.engine import _calibrated
+
+    inputs = keras.Input((4, 4, 3))
+    network = keras.Model(inputs, FusedBatchNormalization(momentum=0.9)(inputs))
+    batches = [np.random.default_rng(seed).normal(seed, 2, (64, 4, 4, 3)).astype(np.float32) for seed in range(5)]
+    before = network.get_weights()
+    found = _calibrated(network, before, [(pixels, None, None) for pixels in batches])
+    np.testing.assert_allclose(
+        found[2], np.mean([pixels.mean(axis=(0, 1, 2)) for pixels in batches], axis=0), rtol=1e-4
+    )
+    np.testing.assert_allclose(found[3], np.mean([pixels.var(axis=(0, 1, 2)) for pixels in batches], axis=0), rtol=5e-3)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert network.layers[1].momentum == 0.9
+
+
+def test_only_pictures_that_shrink_much_are_smoothed(pictures):
+    settings = Augmentation(crop=0.92)
+    still = np.zeros_like(pictures)
+    still[:, ::2] = 255  # the finest stripes there are
+    kept = augment(still, 44, settings, np.random.default_rng(0))
+    smoothed = augment(still, 32, settings, np.random.default_rng(0))
+    assert kept[:, 10:30].std() > 1.5 * smoothed[:, 10:22].std()
+
+
 class Killed(Exception):
     """Stands for what ends a process between two epochs."""
 

@@ -5,6 +5,8 @@ import numpy as np
 
 from fer_core.training.config import Augmentation
 
+SHRUNK = 0.9  # below this scale a warp skips pixels that it should average
+
 
 def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Warp pictures to ``size`` with random crop, rotation, zoom, flip and light.
@@ -24,7 +26,7 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     n, height, width, channels = images.shape
     matrices = _warps(n, height, width, size, settings, rng)
     out = np.empty((n, size, size, channels), np.float32)
-    smaller = size < min(height, width) * settings.crop
+    smaller = size < SHRUNK * min(height, width) * settings.crop
     for index in range(n):
         source = images[index]
         if smaller:  # warpAffine does not average over the pixels it skips

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from fer_core.training.checkpoint import WorkDirectory
 from fer_core.training.config import TrainConfig
 
 EVALUATION_BATCH = 256
+CALIBRATION_BATCHES = 40
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def train_network(
         batches = epoch_batches(train, config, epoch, size, entry["channels"])
         logs = _run_epoch(network, batches, epoch, steps, config, rows, on_progress)
         averaged = _averaged_weights(network, config)
+        shown = islice(epoch_batches(train, config, epoch, size, entry["channels"]), CALIBRATION_BATCHES)
+        averaged = _calibrated(network, averaged, shown)
         side = _evaluation_side(entry, size, config)
         pixels = preprocess(val.images, (side, side), entry["channels"])
         row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
@@ -185,6 +189,28 @@ def _averaged_weights(network: keras.Model, config: TrainConfig) -> list[np.ndar
         )
     }
     return [keras.ops.convert_to_numpy(averages.get(id(variable), variable)) for variable in network.weights]
+
+
+def _calibrated(network: keras.Model, weights: list[np.ndarray], batches: Iterable) -> list[np.ndarray]:
+    """``weights`` with the batch-norm statistics that they themselves give, as plain means over ``batches``.
+
+    Running means belong to the weights of the last few steps; averaged weights need their own (Izmailov et al. 2018,
+    section 3.2; Wu & Johnson 2021, section 3).
+    """
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if not norms:
+        return weights
+    own, momenta = network.get_weights(), [layer.momentum for layer in norms]
+    network.set_weights(weights)
+    for index, (pixels, _, _) in enumerate(batches):
+        for layer in norms:
+            layer.momentum = index / (index + 1)
+        network(keras.ops.convert_to_tensor(pixels), training=True)
+    calibrated = network.get_weights()
+    network.set_weights(own)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    return calibrated
 
 
 def _evaluate(network, weights, pixels, y_true) -> dict:
