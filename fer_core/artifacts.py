@@ -47,6 +47,7 @@ FIELDS: dict[str, str] = {
     "weights_sha256": "of the weights file, or null where weights are not shipped",
     "weights_bytes": "size of the weights file, or null",
     "retrain": "command that trains the run again",
+    "notes": "what a reader of the numbers must know, or null",
     "metrics": "fer_core.metrics.evaluate of every split",
 }
 REQUIRED: tuple[str, ...] = ("schema_version", "name", "model", "dataset", "class_names", "metrics")

@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_core.errors import ConfigError
 
-SHIFT = 2  # pixels at 48 x 48
+SHIFT = 2  # pixels of the network's input
 
 
 def _shifted(images: np.ndarray, rows: int, cols: int) -> np.ndarray:

@@ -97,7 +97,7 @@ def train_network(
         averaged = _averaged_weights(network, config)
         shown = islice(epoch_batches(train, config, epoch, size, entry["channels"]), CALIBRATION_BATCHES)
         averaged = _calibrated(network, averaged, shown)
-        side = _evaluation_side(entry, size, config)
+        side = _evaluation_side(entry["input_size"], size, config)
         pixels = preprocess(val.images, (side, side), entry["channels"])
         row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= _evaluate(network, averaged, pixels, val.y_true)
@@ -119,9 +119,10 @@ def _check_sizes(name: str, config: TrainConfig) -> None:
         )
 
 
-def _evaluation_side(entry: dict, size: int, config: TrainConfig) -> int:
-    """Side of whole pictures in which a face is as large as in training at ``size``."""
-    return entry["input_size"] if entry.get("fixed_size") else round(size / config.augmentation.crop)
+def _evaluation_side(input_size: int, size: int, config: TrainConfig) -> int:
+    """Side at which val is judged while training at ``size``: as ``size`` to the last one, so it to ``input_size``."""
+    last = config.sizes[-1][0] if config.sizes else input_size
+    return round(input_size * size / last)
 
 
 def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras.Model:
