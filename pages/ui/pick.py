@@ -13,7 +13,7 @@ from pages.ui import cache, state, widgets
 
 EVERY_CLASS = "all"
 FEW = 8  # faces that get a button each
-SOURCES = {"dataset": "From a dataset", "upload": "Upload", "sample": "Sample photo"}
+SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
 
 
 @dataclass(frozen=True)

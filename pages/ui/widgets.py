@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from plotly.graph_objects import Figure
 
+from fer_core.charts import faces
 from fer_core.errors import FerError
 from fer_core.images import encode_png
 from pages.ui import cache
@@ -91,11 +92,8 @@ def show_figure(figure: Figure, name: str, table: pd.DataFrame | None = None) ->
 
 
 def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], *, key: str | None = None) -> None:
-    """Class probabilities (K,) as bars in a table, most probable first."""
-    order = np.argsort(-probabilities)
-    table = pd.DataFrame({"expression": [class_names[k] for k in order], "probability": probabilities[order]})
-    bar = st.column_config.ProgressColumn("probability", format="percent", min_value=0.0, max_value=1.0)
-    st.dataframe(table, hide_index=True, column_config={"probability": bar}, key=key)
+    """Class probabilities (K,) of one face as bars."""
+    st.plotly_chart(faces.probability_bars(probabilities, class_names), key=key, config={"displayModeBar": False})
 
 
 def picture_grid(

@@ -5,6 +5,7 @@ and mean faces.
 """
 
 import io
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -21,12 +22,11 @@ WIDTH, HEIGHT = 1280, 900
 # name of the file -> page, what to click there in order, height, colour scheme
 SHOTS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
     "home": ("", ("Samples",), HEIGHT, "light"),
-    "home-dark": ("", ("Samples",), HEIGHT, "dark"),
     "dataset": ("dataset?dataset=fer2013", (), 1150, "light"),
     "models": ("models", (), 1150, "light"),
-    "confusion": ("confusion", (), HEIGHT, "light"),
+    "confusion": ("confusion", (), 950, "light"),
     "saliency": ("saliency", ("Sample photo",), 1050, "light"),
-    "masks": ("masks", ("Sample photo",), 1250, "light"),
+    "masks": ("masks", ("Sample photo",), 1200, "light"),
 }
 
 
@@ -65,11 +65,12 @@ def take(browser: Browser, address: str, name: str) -> int:
 
 
 def save(png: bytes, path: Path) -> int:
-    """Write with as many colours of a palette as fit into ``MOST_BYTES``."""
+    """Write in full colour where that fits into ``MOST_BYTES``, else with a palette."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colours in (256, 128, 64, 32):
+    palettes = (picture.quantize(colours, dither=Image.Dither.FLOYDSTEINBERG) for colours in (256, 128, 64, 32))
+    for version in itertools.chain([picture], palettes):
         out = io.BytesIO()
-        picture.quantize(colours, method=Image.Quantize.MEDIANCUT).save(out, "PNG", optimize=True)
+        version.save(out, "PNG", optimize=True)
         if out.tell() <= MOST_BYTES:
             break
     path.write_bytes(out.getvalue())
