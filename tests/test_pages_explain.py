@@ -133,7 +133,7 @@ def test_class_and_layer_can_be_chosen(working):
     layer.set_value("block3_2_relu")
     app.run()
     assert_healthy(app)
-    assert "block3_2_relu, 12 × 12 cells" in text_of(app)
+    assert "block3_2_relu, 11 × 11 cells" in text_of(app)
 
 
 def test_no_class_called_true_for_an_upload(working):
