@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from fer_core.commands import data, runs
+from fer_core.commands import data, runs, study
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.predict import predict
 from fer_core.commands.train import train
@@ -23,6 +23,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
 app.add_typer(runs.app, name="runs")
+app.add_typer(study.app, name="study")
 
 
 def main() -> None:

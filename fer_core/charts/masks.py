@@ -1,0 +1,135 @@
+"""Figures of a mask study: accuracy under each mask beside random masks as large, and per-class recall lost to it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fer_core.charts.results import BELOW, DIVERGING, GREY, MARGIN
+
+# kind of a point, as explain.mask_numbers names them -> symbol; the first is a network under a mask it never saw
+SYMBOLS = {
+    "trained on whole faces": "circle",
+    "random masks of the same area": "diamond-open",
+    "trained with the mask": "square",
+    "reported, trained with the mask": "x-thin-open",
+}
+NAMES = {"none": "no mask"}
+ROW_HEIGHT = 34
+
+
+def accuracy_per_mask(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
+    """Accuracy under each mask with 95 % intervals: a colour per model, a symbol per kind of measurement.
+
+    Args:
+        frame: columns mask, model, kind (a key of :data:`SYMBOLS`), value, low, high (NaN where there is no interval).
+        colours: model -> colour; grey where it is missing.
+    """
+    figure = go.Figure()
+    models = list(dict.fromkeys(frame["model"]))
+    masks = list(dict.fromkeys(frame["mask"]))
+    for model in models:
+        of_model = frame[frame["model"] == model]
+        for kind in [kind for kind in SYMBOLS if kind in set(of_model["kind"])]:
+            _points(figure, of_model[of_model["kind"] == kind], model, kind, colours.get(model, GREY))
+    for kind in [kind for kind in SYMBOLS if kind in set(frame["kind"])]:  # what the symbols mean, once
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, hoverinfo="skip", marker=_marker(kind, GREY))
+    slots = len(frame[["model", "kind"]].drop_duplicates())
+    legend = 26 * (len(models) + frame["kind"].nunique())
+    height = 60 + len(masks) * max(60, 15 * slots) + legend
+    order = [NAMES.get(mask, mask) for mask in masks]
+    figure.update_layout(
+        scattermode="group",
+        height=height,
+        margin=MARGIN | {"t": 8},
+        legend=BELOW | {"y": -56 / max(height - legend, 1), "orientation": "v"},
+        yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": order},
+        xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
+    )
+    return figure
+
+
+def recall_changes(frame: pd.DataFrame, class_names: Sequence[str]) -> go.Figure:
+    """Change of each class's recall under each mask, and under random masks as large, in percentage points.
+
+    A value in brackets is no more than chance: its interval holds 0.
+
+    Args:
+        frame: as ``explain.mask_numbers.recall_rows`` gives it, of one model.
+        class_names: order of the columns.
+    """
+    masks = list(dict.fromkeys(frame["mask"]))
+    measured = [("", "change")] + ([("random, as ", "control_change")] if frame["control_change"].notna().any() else [])
+    rows, labels = [], []
+    for opening, column in measured:
+        for mask in masks:
+            rows.append(frame[frame["mask"] == mask].set_index("class").loc[list(class_names)])
+            labels.append((f"{opening}{mask}", column))
+    values = np.array([100 * part[column] for part, (_, column) in zip(rows, labels, strict=True)], dtype=float)
+    low, high = (
+        np.array([100 * part[f"{column}_{end}"] for part, (_, column) in zip(rows, labels, strict=True)], dtype=float)
+        for end in ("low", "high")
+    )
+    texts = [
+        [_cell(value, *edges) for value, *edges in zip(*line, strict=True)]
+        for line in zip(values, low, high, strict=True)
+    ]
+    end = float(np.abs(values).max(initial=0.0)) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(class_names),
+            y=[label for label, _ in labels],
+            zmin=-end,
+            zmax=end,
+            colorscale=DIVERGING,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            text=texts,
+            texttemplate="%{text}",
+            customdata=np.stack([low, high], axis=-1),
+            hovertemplate="%{y}, %{x}: %{z:+.1f} points [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=70 + ROW_HEIGHT * len(labels),
+        margin=MARGIN | {"t": 8},
+        yaxis={"autorange": "reversed", "title": None},
+        xaxis={"title": None, "side": "bottom"},
+    )
+    return figure
+
+
+def _points(figure: go.Figure, rows: pd.DataFrame, model: str, kind: str, colour: str) -> None:
+    known = rows["low"].notna().any()
+    interval = " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]" if known else ""
+    errors = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": colour}
+    errors |= {"array": rows["high"] - rows["value"], "arrayminus": rows["value"] - rows["low"]}
+    figure.add_scatter(
+        x=rows["value"],
+        y=[NAMES.get(mask, mask) for mask in rows["mask"]],
+        error_x=errors if known else None,
+        name=model,
+        legendgroup=model,
+        showlegend=not any(trace.legendgroup == model for trace in figure.data),
+        mode="markers",
+        marker=_marker(kind, colour),
+        offsetgroup=f"{model}-{kind}",
+        orientation="h",
+        customdata=rows[["low", "high"]],
+        hovertemplate=f"%{{y}}: %{{x:.1%}}{interval}<extra>{model}, {kind}</extra>",
+    )
+
+
+def _marker(kind: str, colour: str) -> dict:
+    thin = "thin" in SYMBOLS[kind]
+    return {"color": colour, "symbol": SYMBOLS[kind], "size": 10, "line": {"width": 2 if thin else 1, "color": colour}}
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    text = f"{value:+.0f}" if round(value) else "0"
+    return f"({text})" if low <= 0 <= high else text

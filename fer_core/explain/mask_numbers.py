@@ -1,0 +1,431 @@
+"""Every number of a mask study, computed from its predictions: drops, recalls, flips, and what a mask does beyond area.
+
+A mask that hides more costs more whatever it hides. So each region stands beside random masks of its own area, and the
+two questions are kept apart: which mask costs most accuracy, and which costs most beyond hiding as much anywhere.
+
+Intervals are 95 % percentile bootstrap intervals over the pictures; all conditions are resampled together, so that
+differences are paired. They say nothing about training the network again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_core import comparison, metrics
+from fer_core.artifacts import Run
+from fer_core.artifacts import root as artifacts_root
+from fer_core.errors import RunError
+from fer_core.explain.mask_study import REGIONS, WHOLE, MaskStudy, trained_mask
+from fer_core.models.specs import MODELS
+from fer_core.predictions import Predictions
+from fer_core.storage import to_json
+
+PAPER = "feeling_it"
+# Ours -> what the paper's systems are called after the network; REPORTED_WHOLE is what its masked models build on.
+REPORTED = {"forehead": "forehead_mask", "eyes": "eye_mask", "mouth": "nose_and_mouth_mask"}
+REPORTED_WHOLE = "no_mask_overfitting_control"
+TESTED, TRAINED, PRINTED = "trained on whole faces", "trained with the mask", "reported, trained with the mask"
+CONTROL = "random masks of the same area"
+ACCURACY_COLUMNS = [
+    *("mask", "area", "n", "accuracy", "accuracy_low", "accuracy_high"),
+    *("drop", "drop_low", "drop_high", "mcnemar_p", "only_whole", "only_masked"),
+    *("control", "control_low", "control_high", "beyond", "beyond_low", "beyond_high"),
+    *("flip_rate", "flip_rate_low", "flip_rate_high", "control_flip_rate"),
+]
+MEASURES = {"recall": "accuracy", "f1": "weighted_f1"}  # per class -> over all, as in the paper's tables
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % bootstrap interval and the two-sided p of its being 0."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return not self.low <= 0.0 <= self.high
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which mask costs most, by one way of counting.
+
+    Attributes:
+        costs: region -> cost in accuracy, 0..1, the costliest first.
+        margin: the costliest minus the next one, paired.
+    """
+
+    costs: dict[str, Estimate]
+    margin: Estimate
+
+    @property
+    def first(self) -> str:
+        return next(iter(self.costs))
+
+    @property
+    def second(self) -> str:
+        return list(self.costs)[1]
+
+    @property
+    def any_cost(self) -> bool:
+        """Whether the costliest mask costs more than chance."""
+        cost = self.costs[self.first]
+        return cost.beyond_chance and cost.value > 0
+
+    @property
+    def decided(self) -> bool:
+        """Whether the costliest mask costs something, and more than the next one, beyond chance."""
+        return self.any_cost and self.margin.beyond_chance
+
+
+@dataclass(frozen=True)
+class MaskNumbers:
+    """What :func:`numbers` computes: tables with a row per mask, per mask and class, and per mask and kind of flip."""
+
+    accuracy: pd.DataFrame
+    recall: pd.DataFrame
+    flips: pd.DataFrame
+    by_drop: Ranking
+    beyond_control: Ranking | None
+
+
+def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbers:
+    """All tables and both rankings of a study, on one set of resamples.
+
+    ``accuracy`` has a row for the whole picture and for each region: mask, area (hidden share), n, accuracy, drop
+    (whole minus masked), mcnemar_p, only_whole and only_masked (pictures that only one of the two got right), control
+    (mean accuracy under the random masks), beyond (control minus masked), flip_rate (share of pictures whose most
+    probable class changes), control_flip_rate; with ``_low`` and ``_high`` for accuracy, drop, control, beyond and
+    flip_rate. Without controls their columns are NaN.
+
+    ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`.
+    """
+    weights = metrics.resamples(len(study.predictions[WHOLE]), n_boot, seed)
+    rows = [_accuracy_row(study, mask, weights) for mask in (WHOLE, *REGIONS)]
+    return MaskNumbers(
+        accuracy=pd.DataFrame(rows, columns=ACCURACY_COLUMNS),
+        recall=recall_rows(study, weights),
+        flips=flip_rows(study),
+        by_drop=_ranking({region: _drop(study, region) for region in REGIONS}, weights),
+        beyond_control=_ranking({region: _beyond(study, region) for region in REGIONS}, weights)
+        if study.record["control_seeds"]
+        else None,
+    )
+
+
+def estimate(values: np.ndarray, weights: np.ndarray) -> Estimate:
+    """Mean of ``values`` (N,) with interval and p from bootstrap ``weights`` (N, B), as in
+    :func:`fer_core.comparison.paired_bootstrap`.
+    """
+    resampled = (values @ weights) / weights.sum(axis=0)
+    low, high = metrics.interval(resampled)
+    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    return Estimate(float(values.mean()), low, high, min(1.0, 2.0 * (1.0 + rarer) / (len(resampled) + 1.0)))
+
+
+def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
+    """Per-class recall under each mask, and its change against the whole picture.
+
+    Columns: mask, class, support, recall, change, change_low, change_high, control_change (mean over the random masks
+    of the same area), control_change_low, control_change_high. A class that does not occur has recall 0.
+    """
+    whole = study.predictions[WHOLE]
+    of_class = np.eye(len(whole.class_names))[whole.y_true].T  # (K, N)
+    support, resampled_support = of_class.sum(axis=1), of_class @ weights
+
+    def change(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        gained = of_class * (hits - _hits(whole))
+        resampled = (gained @ weights) / np.maximum(resampled_support, 1)
+        low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
+        return gained.sum(axis=1) / np.maximum(support, 1), low, high
+
+    rows = []
+    for region in REGIONS:
+        recall = metrics.recall(study.predictions[region])
+        masked = change(_hits(study.predictions[region]))
+        control = change(_control_hits(study, region)) if study.controls(region) else np.full((3, len(support)), np.nan)
+        for index, name in enumerate(whole.class_names):
+            row = {"mask": region, "class": name, "support": int(support[index]), "recall": recall[index]}
+            row |= dict(zip(("change", "change_low", "change_high"), (part[index] for part in masked), strict=True))
+            names = ("control_change", "control_change_low", "control_change_high")
+            rows.append(row | dict(zip(names, (part[index] for part in control), strict=True)))
+    return pd.DataFrame(rows)
+
+
+def flip_rows(study: MaskStudy) -> pd.DataFrame:
+    """Where predictions go when a mask changes them, the commonest first within each mask.
+
+    Columns: mask, before, after (predicted classes), count, share (of the pictures predicted as ``before``),
+    to_right, to_wrong (of ``count``: wrong before and right after, and the other way round).
+    """
+    whole = study.predictions[WHOLE]
+    names = whole.class_names
+    rows = []
+    for region in REGIONS:
+        masked = study.predictions[region]
+        gained = (masked.y_pred == masked.y_true) & (whole.y_pred != whole.y_true)
+        lost = (masked.y_pred != masked.y_true) & (whole.y_pred == whole.y_true)
+        counts = flip_matrix(study, region)
+        predicted = counts.sum(axis=1)
+        found = []
+        for before, after in zip(*np.nonzero(counts), strict=True):
+            if before == after:
+                continue
+            here = (whole.y_pred == before) & (masked.y_pred == after)
+            row = {"mask": region, "before": names[before], "after": names[after], "count": int(counts[before, after])}
+            row |= {"share": counts[before, after] / predicted[before]}
+            found.append(row | {"to_right": int((here & gained).sum()), "to_wrong": int((here & lost).sum())})
+        rows += sorted(found, key=lambda row: -row["count"])
+    return pd.DataFrame(rows, columns=["mask", "before", "after", "count", "share", "to_right", "to_wrong"])
+
+
+def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:
+    """Pictures by predicted class of the whole picture (rows) and of the masked one (columns): int64 (K, K)."""
+    whole, masked = study.predictions[WHOLE], study.predictions[region]
+    k = len(whole.class_names)
+    return np.bincount(whole.y_pred * k + masked.y_pred, minlength=k * k).reshape(k, k)
+
+
+def verdict(found: MaskNumbers) -> list[str]:
+    """The answer in sentences: by accuracy, beyond as large an area, which of the two statements holds, the paper."""
+    by_drop, beyond = found.by_drop, found.beyond_control
+    if not by_drop.any_cost:
+        return ["No mask costs accuracy beyond chance: this model does not need what they hide."]
+    lines = [f"Hiding the {_sentence(by_drop, 'costs most accuracy')}"]
+    if beyond is not None:
+        lines.append(_beyond_sentences(by_drop, beyond))
+    if not by_drop.decided:
+        lines.append("The paper (Feeling It, Tables 2 and 3) found the mouth costliest; these data cannot tell.")
+    elif by_drop.first == "mouth":
+        lines.append("As in the paper (Feeling It, Tables 2 and 3), the mouth mask costs most.")
+    else:
+        lines.append(
+            f"Other than in the paper (Feeling It, Tables 2 and 3), where the mouth mask costs most, it is the "
+            f"{by_drop.first} mask here."
+        )
+    return lines
+
+
+def trained_runs(study: MaskStudy, runs: Iterable[Run]) -> dict[str, Run]:
+    """Region -> a run of the same architecture, dataset and split that was trained and measured with it hidden.
+
+    Where there are several, the one that is most accurate on val.
+    """
+    runs = list(runs)
+    own = next((run for run in runs if run.name == study.run), None)
+    found: dict[str, Run] = {}
+    for run in runs:
+        region = trained_mask(run)
+        same = own is not None and run.dataset == own.dataset and architecture(run) == architecture(own)
+        if not region or not same or study.record["split"] not in run.splits:
+            continue
+        if region not in found or _val_accuracy(run) > _val_accuracy(found[region]):
+            found[region] = run
+    return found
+
+
+def architecture(run: Run) -> tuple:
+    """What makes two runs the same network: builder, arguments, channels and side of the input."""
+    spec = run.run.get("spec") or MODELS.get(run.model)
+    if not spec:
+        return (run.model,)
+    size = (run.run.get("config") or {}).get("input_size") or spec.get("input_size")
+    return spec.get("builder"), to_json(spec.get("arguments") or {}), spec.get("channels"), size
+
+
+def table_rows(
+    study: MaskStudy, trained: Mapping[str, Run], measure: str = "recall", *, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """A model under each mask as the paper's tables show it, trained without the mask and with it.
+
+    Args:
+        trained: see :func:`trained_runs`.
+        measure: ``recall`` (the paper's "accuracy" of a class; over all classes, accuracy) or ``f1`` (weighted F1).
+
+    Returns:
+        Columns: mask, model, trained, overall, low, high, a column per class; and gain, gain_low, gain_high: accuracy
+        of the model trained with the mask minus that of the one trained without, on the same masked pictures.
+    """
+    weights = metrics.resamples(len(study.predictions[WHOLE]), n_boot, seed)
+    rows = []
+    for mask in (WHOLE, *REGIONS):
+        rows.append(_table_row(study.predictions[mask], mask, study.run, TESTED, measure, weights))
+        if mask in trained:
+            predictions = trained[mask].predictions(study.record["split"])
+            resampled = (
+                weights if len(predictions) == len(weights) else metrics.resamples(len(predictions), n_boot, seed)
+            )
+            row = _table_row(predictions, mask, trained[mask].name, TRAINED, measure, resampled)
+            gain = comparison.paired_bootstrap(predictions, study.predictions[mask], n_boot=n_boot, seed=seed)
+            rows.append(row | {"gain": gain.difference, "gain_low": gain.low, "gain_high": gain.high})
+    columns = [
+        "mask",
+        "model",
+        "trained",
+        "overall",
+        "low",
+        "high",
+        *study.class_names,
+        "gain",
+        "gain_low",
+        "gain_high",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def reported_rows(class_names: Iterable[str], measure: str = "recall", path: Path | None = None) -> pd.DataFrame:
+    """What the paper prints, in the columns of :func:`table_rows`; empty where the file of reported numbers is missing.
+
+    Args:
+        path: CSV with the columns paper, system, metric, class_name, value; ``reported/reported_metrics.csv`` of the
+            artifacts folder by default.
+
+    Raises:
+        RunError: the file is something else.
+    """
+    class_names = list(class_names)
+    columns = ["mask", "model", "trained", "overall", "low", "high", *class_names]
+    path = path or artifacts_root() / "reported" / "reported_metrics.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=columns)
+    try:
+        table = pd.read_csv(path, keep_default_na=False)
+        table = table[table["paper"] == PAPER]
+        values = table.set_index(["system", "metric", "class_name"])["value"].astype(float)
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is no table of reported numbers: {error}.", "Restore it from git.") from error
+    rows = []
+    networks = dict.fromkeys(system.split(":")[0] for system in table["system"] if ":" in system)
+    for network in networks:
+        for mask, system in {WHOLE: REPORTED_WHOLE, **REPORTED}.items():
+            overall = values.get((f"{network}:{system}", MEASURES[measure], ""), np.nan)
+            row = {"mask": mask, "model": f"{network} (paper)", "trained": PRINTED, "overall": overall}
+            row |= {name: values.get((f"{network}:{system}", measure, name), np.nan) for name in class_names}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=columns).dropna(subset=["overall"], ignore_index=True)
+
+
+def chart_rows(tables: Iterable[pd.DataFrame], accuracies: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Accuracy of several models under each mask, for one chart.
+
+    Args:
+        tables: of :func:`table_rows` (with recall) and :func:`reported_rows`.
+        accuracies: run -> ``accuracy`` of its :class:`MaskNumbers`, for the random masks.
+
+    Returns:
+        Columns mask, model, kind (TESTED, TRAINED, PRINTED or CONTROL), value, low, high. A model trained with a mask
+        stands under the name of the one trained without it.
+    """
+    rows = []
+    for table in tables:
+        own = table.loc[table["trained"] == TESTED, "model"]
+        for row in table.to_dict("records"):
+            model = own.iloc[0] if row["trained"] == TRAINED else row["model"]
+            found = {"value": row["overall"], "low": row["low"], "high": row["high"]}
+            rows.append({"mask": row["mask"], "model": model, "kind": row["trained"]} | found)
+    for run, accuracy in accuracies.items():
+        for row in accuracy[accuracy["control"].notna()].to_dict("records"):
+            found = {"value": row["control"], "low": row["control_low"], "high": row["control_high"]}
+            rows.append({"mask": row["mask"], "model": run, "kind": CONTROL} | found)
+    frame = pd.DataFrame(rows, columns=["mask", "model", "kind", "value", "low", "high"])
+    return frame.astype({"value": float, "low": float, "high": float})
+
+
+def _accuracy_row(study: MaskStudy, mask: str, weights: np.ndarray) -> dict:
+    whole, masked = study.predictions[WHOLE], study.predictions[mask]
+    row = {"mask": mask, "area": study.area(mask), "n": len(whole)}
+    row |= _columns("accuracy", estimate(_hits(masked), weights))
+    if mask == WHOLE:
+        return row
+    test = comparison.mcnemar(whole, masked)
+    row |= _columns("drop", estimate(_drop(study, mask), weights))
+    row |= {"mcnemar_p": test.p_value, "only_whole": test.only_a, "only_masked": test.only_b}
+    row |= _columns("flip_rate", estimate(_flipped(whole, masked), weights))
+    if study.controls(mask):
+        row |= _columns("control", estimate(_control_hits(study, mask), weights))
+        row |= _columns("beyond", estimate(_beyond(study, mask), weights))
+        flipped = [_flipped(whole, control) for control in study.controls(mask)]
+        row["control_flip_rate"] = float(np.mean(flipped))
+    return row
+
+
+def _table_row(
+    predictions: Predictions, mask: str, model: str, trained: str, measure: str, weights: np.ndarray
+) -> dict:
+    overall = metrics.METRICS[MEASURES[measure]]
+    per_class = {"recall": metrics.recall, "f1": metrics.f1}[measure](predictions)
+    edges = metrics.interval(overall(predictions, weights))
+    row = {"mask": mask, "model": model, "trained": trained, "overall": overall(predictions)}
+    return row | {"low": edges[0], "high": edges[1]} | dict(zip(predictions.class_names, per_class, strict=True))
+
+
+def _hits(predictions: Predictions) -> np.ndarray:
+    return (predictions.y_pred == predictions.y_true).astype(np.float64)
+
+
+def _control_hits(study: MaskStudy, region: str) -> np.ndarray:
+    """Of each picture, the share of its random masks under which it is still recognised."""
+    return np.mean([_hits(control) for control in study.controls(region)], axis=0)
+
+
+def _drop(study: MaskStudy, region: str) -> np.ndarray:
+    return _hits(study.predictions[WHOLE]) - _hits(study.predictions[region])
+
+
+def _beyond(study: MaskStudy, region: str) -> np.ndarray:
+    return _control_hits(study, region) - _hits(study.predictions[region])
+
+
+def _flipped(whole: Predictions, masked: Predictions) -> np.ndarray:
+    return (whole.y_pred != masked.y_pred).astype(np.float64)
+
+
+def _ranking(costs: Mapping[str, np.ndarray], weights: np.ndarray) -> Ranking:
+    order = sorted(costs, key=lambda region: -costs[region].mean())
+    margin = estimate(costs[order[0]] - costs[order[1]], weights)
+    return Ranking({region: estimate(costs[region], weights) for region in order}, margin)
+
+
+def _columns(name: str, found: Estimate) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def _points(found: Estimate) -> str:
+    return f"{100 * found.value:.1f} points [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def _sentence(ranking: Ranking, claim: str) -> str:
+    """``mouth costs most accuracy: 25.3 points [..]; next the eyes, 19.8 points [..]. ...``"""
+    first, second = ranking.costs[ranking.first], ranking.costs[ranking.second]
+    chance = "more than chance" if ranking.margin.beyond_chance else "no more than chance"
+    return (
+        f"{ranking.first} {claim}: {_points(first)}; next the {ranking.second}, {_points(second)}. "
+        f"The difference, {_points(ranking.margin)}, is {chance}."
+    )
+
+
+def _beyond_sentences(by_drop: Ranking, beyond: Ranking) -> str:
+    opening = "Against hiding as large an area at random, "
+    if not beyond.any_cost:
+        return f"{opening}no mask costs more than chance: here the area counts, not the place."
+    told = f"{opening}hiding the {_sentence(beyond, 'costs most')}"
+    if by_drop.first == beyond.first and by_drop.decided and beyond.decided:
+        return f"{told} So the {beyond.first} mask costs most by either count, not just by its size."
+    if by_drop.first != beyond.first and by_drop.decided and beyond.decided:
+        return f"{told} So the {by_drop.first} mask costs most as it is, but for its area the {beyond.first} mask does."
+    holds = by_drop if by_drop.decided else beyond if beyond.decided else None
+    if holds is None:
+        return f"{told} Neither count tells the two costliest masks apart."
+    count = "as the masks are" if holds is by_drop else "for the area hidden"
+    return f"{told} So only one statement holds: the {holds.first} mask costs most {count}."
+
+
+def _val_accuracy(run: Run) -> float:
+    return float(run.run["metrics"].get("val", {}).get("accuracy") or 0.0)
