@@ -13,8 +13,10 @@ import streamlit as st
 from fer_core import artifacts, comparison, datasets, images, pictures
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
-from fer_core.explain import occlusion
+from fer_core.explain import mask_numbers as numbers_of_masks
+from fer_core.explain import mask_study, occlusion
 from fer_core.explain import saliency as explain_saliency
+from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.predictions import Predictions
@@ -347,3 +349,63 @@ def _mask_effect(
     base: str, run_name: str, stamp: Stamp, image: np.ndarray, mask: np.ndarray, fill: str, controls: int
 ) -> MaskEffect:
     return occlusion.mask_effect(answering(run_name), image, mask, fill, range(controls))
+
+
+# Mask studies
+
+
+def mask_studies() -> tuple[list[dict], list[str]]:
+    """Records of the studies that speak of the runs as they are, and what is wrong with the others."""
+    return _mask_studies(str(artifacts.root()), _studies_stamp() + _runs_stamp())
+
+
+def mask_numbers(study_name: str) -> MaskNumbers:
+    """Every number of a study, see :func:`fer_core.explain.mask_numbers.numbers`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    return _mask_numbers(str(artifacts.root()), study_name, _studies_stamp())
+
+
+def mask_table(study_name: str, measure: str) -> pd.DataFrame:
+    """The paper's table of a study beside runs trained with each mask, see ``mask_numbers.table_rows``."""
+    return _mask_table(str(artifacts.root()), study_name, measure, _studies_stamp() + _runs_stamp())
+
+
+def reported_masks(class_names: tuple[str, ...], measure: str) -> pd.DataFrame:
+    """What the paper prints about masks; empty where ``reported/`` is missing."""
+    path = artifacts.root() / "reported" / "reported_metrics.csv"
+    return _reported_masks(str(path), class_names, measure, stamp(path))
+
+
+def _studies_stamp() -> Stamp:
+    folder = mask_study.studies_folder()
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _mask_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
+    return mask_study.list_records(Path(base))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _mask_study(base: str, study_name: str, stamp: Stamp) -> mask_study.MaskStudy:
+    return mask_study.read_study(mask_study.studies_folder(Path(base)) / study_name)
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_numbers(base: str, study_name: str, stamp: Stamp) -> MaskNumbers:
+    return numbers_of_masks.numbers(_mask_study(base, study_name, stamp))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_table(base: str, study_name: str, measure: str, stamp: Stamp) -> pd.DataFrame:
+    study = _mask_study(base, study_name, _studies_stamp())
+    return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study, runs()), measure)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _reported_masks(path: str, class_names: tuple[str, ...], measure: str, stamp: Stamp) -> pd.DataFrame:
+    return numbers_of_masks.reported_rows(class_names, measure, Path(path))
