@@ -159,6 +159,14 @@ def find_faces(image: np.ndarray, *, size: int = CROP_SIDE) -> list[FaceCrop]:
     return [FaceCrop(number, crop(image, face, size=size), face) for number, face in enumerate(found, start=1)]
 
 
+def largest_face(image: np.ndarray, *, size: int = CROP_SIDE) -> np.ndarray | None:
+    """The largest face in a photograph uint8 (H, W, 3), cut out by :func:`crop`; None where no face is found."""
+    found = detect(image)
+    if not found:
+        return None
+    return crop(image, max(found, key=lambda face: face.box[2] * face.box[3]), size=size)
+
+
 def _share(face: Face, size: tuple[int, int]) -> float:
     """Share of a picture of ``size`` (H, W) that the face's frame covers."""
     corners = frame_corners(face)
