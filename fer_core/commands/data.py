@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import datasets
+from fer_core import datasets, faces
 from fer_core.commands.tables import print_table
 from fer_core.errors import DatasetError
 from fer_core.storage import to_json
@@ -23,13 +23,41 @@ SHOWN_LEFT_OUT = 10
 
 @app.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="fer2013.csv, a folder of class folders, or a zip archive of either.")],
-    name: Annotated[str | None, typer.Option(help="What to call it; by default its known name or the file's.")] = None,
+    path: Annotated[
+        Path,
+        typer.Argument(help="fer2013.csv, class folders, RAF-DB, CK+, or a zip archive of one of them."),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; by default its known name, its format's or the file's.")
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="How CK+ is split: subjects (nobody stands in two splits) or frames (leaky: frames of one sequence "
+            "stand in several splits, where published 97-99 % come from; registered as ckplus-frames)."
+        ),
+    ] = "subjects",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Keep the photographs of official CK+ and RAF-DB originals whole: cut no faces out."
+        ),
+    ] = False,
     all_left_out: Annotated[bool, typer.Option("--all", help="List everything that was left out.")] = False,
 ) -> None:
-    """Register a dataset once; the format is recognised by looking."""
+    """Register a dataset once; the format is recognised by looking.
+
+    FER2013: Kaggle's fer2013.csv, or class folders with or without train, val and test above them.
+
+    RAF-DB: list_patition_label.txt (also below EmoLabel) with Image/aligned or Image/original; or the release with
+    folders 1 to 7 below train and test, with or without train_labels.csv and test_labels.csv.
+
+    CK+: class folders of frames named S010_006_00000013.png (CK+48); or cohn-kanade-images and Emotion, of which the
+    last three frames of each labelled sequence are used and faces are cut out.
+    """
+    cut = None if whole else faces.largest_face
     with _bar() as progress:
-        report = datasets.add(path, name=name, progress=progress)
+        report = datasets.add(path, name=name, protocol=protocol, cut=cut, progress=progress)
     print_table(counts_table(report.counts, f"{report.name}: {report.format}, fingerprint {report.fingerprint}"))
     for note in report.notes:
         typer.echo(f"Note: {note}")
@@ -138,6 +166,8 @@ def facts_table(facts: Mapping) -> Table:
                 rows.append((f"{split} pictures that stand in {other} too", f"{count:,}"))
     if "test" in facts["totals"]:
         rows.append(("test pictures in no other split", f"{facts['test_clean']:,}"))
+    if who := facts.get("subjects"):
+        rows += [("subjects", f"{who['n']:,}"), ("subjects in several splits", f"{who['shared']:,}")]
     rows.append(("pictures of one single grey", f"{sum(map(len, facts['constant'].values())):,}"))
     for row in rows:
         table.add_row(*row)

@@ -14,11 +14,10 @@ import numpy as np
 
 from fer_core import images
 from fer_core.datasets import splitting
-from fer_core.datasets.reading import Progress, Sample
+from fer_core.datasets.reading import Progress, Reader, Sample
 from fer_core.datasets.split import SPLIT_NAMES, Dataset, Split, fingerprint, picture_digests
 from fer_core.datasets.tree import LeftOut
 from fer_core.errors import DatasetError
-from fer_core.labels import CLASS_NAMES
 
 SCHEMA_VERSION = 1
 _REPORT_EVERY = 500
@@ -83,8 +82,10 @@ class Spool:
         return images.resize(image, shape[:2])
 
 
-def write(folder: Path, spool: Spool, info: dict, progress: Progress) -> dict:
+def write(folder: Path, spool: Spool, reader: Reader, info: dict, progress: Progress) -> dict:
     """Write the arrays of everything in ``spool`` into ``folder``; returns the record for ``dataset.json``.
+
+    ``reader`` says what the labels mean and who is seen; ``info["protocol"]`` how known subjects are split.
 
     Plain writes rather than memory maps: on a full disk they raise instead of killing the process.
     """
@@ -97,7 +98,11 @@ def write(folder: Path, spool: Spool, info: dict, progress: Progress) -> dict:
             chunk = order[start : start + _CHUNK]
             digests[chunk] = picture_digests(np.stack([spool.picture(pixels, at, shape) for at in chunk]))
             progress("Comparing pictures", start, len(order))
-        splits, made = splitting.complete(spool.splits, labels, digests)
+        if reader.subject_of is None:
+            splits, made = splitting.complete(spool.splits, labels, digests)
+        else:
+            who = [reader.subject_of(sample_id) for sample_id in spool.ids]
+            splits, made = splitting.by_subject(who, labels, digests, info["protocol"])
         members = {name: [at for at in order if splits[at] == name] for name in SPLIT_NAMES}
         members = {name: at for name, at in members.items() if at}
         done = 0
@@ -115,14 +120,14 @@ def write(folder: Path, spool: Spool, info: dict, progress: Progress) -> dict:
             raw = np.frombuffer(bytes.fromhex("".join(digests[at].tolist())), np.uint8).reshape(-1, 32)
             np.save(folder / f"{name}_digests.npy", raw)
     progress("Storing pictures", len(order), len(order))
-    found = fingerprint({name: (digests[at], labels[at]) for name, at in members.items()}, CLASS_NAMES)
+    found = fingerprint({name: (digests[at], labels[at]) for name, at in members.items()}, reader.class_names)
     return {
         "schema_version": SCHEMA_VERSION,
         "fingerprint": found,
-        "class_names": list(CLASS_NAMES),
+        "class_names": list(reader.class_names),
         "splits": {name: len(at) for name, at in members.items()},
         **info,
-        "notes": [*info["notes"], *notes, *made],
+        "notes": [*reader.notes, *notes, *made],
     }
 
 
@@ -144,7 +149,7 @@ def read(folder: Path) -> Dataset:
             if len(pictures) != n or (n and not 0 <= labels.min() <= labels.max() < len(class_names)):
                 raise DatasetError(f"{folder}: the arrays of {name} do not fit dataset.json.", remedy)
             splits[name] = Split(ids, pictures, labels, class_names, found)
-        info = {key: record.get(key) for key in ("format", "source", "notes", "left_out", "left_out_list")}
+        info = {key: record.get(key) for key in ("format", "source", "protocol", "notes", "left_out", "left_out_list")}
         return Dataset(folder.name, splits, found, {**info, "drawn": False})
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DatasetError(f"{folder} is damaged: {error}.", remedy) from error

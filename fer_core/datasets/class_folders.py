@@ -10,12 +10,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
-
 from fer_core import images
-from fer_core.datasets.reading import Progress, Sample, parse_usage_name
-from fer_core.datasets.tree import DAMAGE, LeftOut, Tree
-from fer_core.errors import ImageError
+from fer_core.datasets.reading import REPORT_EVERY, PictureFiles, Progress, Reader, Sample, parse_usage_name
+from fer_core.datasets.tree import LeftOut, Tree
 from fer_core.labels import CLASS_NAMES, canonical_name, is_class_name
 
 SPLIT_FOLDERS: dict[str, str] = {
@@ -30,9 +27,6 @@ SPLIT_FOLDERS: dict[str, str] = {
     "testing": "test",
     "privatetest": "test",
 }
-MAX_FILE = 64 * 2**20
-MAX_SIDE = 512  # faces are cut small; larger pictures are shrunk to this on the way in
-_REPORT_EVERY = 100
 
 
 class Member(NamedTuple):
@@ -51,7 +45,7 @@ def find(tree: Tree) -> "ClassFolders | None":
     return ClassFolders(tree) if any(_class_at(name.split("/")) is not None for name in tree.names) else None
 
 
-class ClassFolders:
+class ClassFolders(Reader):
     """Reader of class folders; see :class:`~fer_core.datasets.reading.Reader`."""
 
     def __init__(self, tree: Tree) -> None:
@@ -63,32 +57,18 @@ class ClassFolders:
         named = any(parse_usage_name(PurePosixPath(member.name).stem) for member in members)
         self.format = "class folders with FER2013's file names" if named else "class folders"
         self._note_merged(members)
-        self.shrunk = 0
+        self.pictures = PictureFiles(tree)
 
     def samples(self, progress: Progress) -> Iterator[Sample | LeftOut]:
         yield from self.problems
         total = len(self.members)
         for done, member in enumerate(self.members):
-            if done % _REPORT_EVERY == 0:
+            if done % REPORT_EVERY == 0:
                 progress("Reading pictures", done, total)
-            yield self._sample(member)
+            image = self.pictures.read(member.name)
+            yield image if isinstance(image, LeftOut) else Sample(member.sample_id, member.split, member.label, image)
         progress("Reading pictures", total, total)
-        if self.shrunk:
-            self.notes.append(f"{self.shrunk:,} pictures larger than {MAX_SIDE} pixels were shrunk to that.")
-
-    def _sample(self, member: Member) -> Sample | LeftOut:
-        try:
-            image = _grey_if_grey(images.decode(_content(self.tree, member.name), name=member.name))
-        except ImageError as error:
-            return LeftOut(member.name, error.problem.removeprefix(member.name).strip())
-        except DAMAGE as error:
-            return LeftOut(member.name, f"cannot be read: {error}")
-        longest = max(image.shape[:2])
-        if longest > MAX_SIDE:
-            self.shrunk += 1
-            height, width = (max(1, round(side * MAX_SIDE / longest)) for side in image.shape[:2])
-            image = images.resize(image, (height, width))
-        return Sample(member.sample_id, member.split, member.label, image)
+        self.notes += self.pictures.notes()
 
     def _without_copies(self, members: list[Member]) -> list[Member]:
         """Leave out a root that repeats another one file by file, as Oheix's images/images does."""
@@ -179,19 +159,3 @@ def _with_unique_ids(members: list[Member]) -> list[Member]:
             for member in members
         ]
     return members
-
-
-def _content(tree: Tree, name: str) -> bytes:
-    with tree.open(name) as file:
-        content = file.read(MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        raise ImageError(f"{name} is larger than {MAX_FILE // 2**20} MB.")
-    return content
-
-
-def _grey_if_grey(image: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) where the three channels are equal, else the (H, W, 3) picture itself."""
-    grey = image[:, :, 0]
-    if np.array_equal(grey, image[:, :, 1]) and np.array_equal(grey, image[:, :, 2]):
-        return grey
-    return image

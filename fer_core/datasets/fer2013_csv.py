@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.datasets.reading import USAGES, Progress, Sample, fer2013_id
+from fer_core.datasets.reading import USAGES, Progress, Reader, Sample, fer2013_id
 from fer_core.datasets.tree import DAMAGE, LeftOut, Tree
 from fer_core.errors import DatasetError
 from fer_core.labels import CLASS_NAMES, FER2013_CODES, canonical_name, is_class_name
@@ -47,7 +47,7 @@ def find(tree: Tree) -> "Fer2013Csv | None":
     return None
 
 
-class Fer2013Csv:
+class Fer2013Csv(Reader):
     """Reader of one CSV file; see :class:`~fer_core.datasets.reading.Reader`."""
 
     format = "fer2013.csv"

@@ -11,21 +11,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_core.datasets import cache, class_folders, fer2013_csv, summary, synthetic
-from fer_core.datasets.reading import Progress, Reader
+from fer_core.datasets import cache, ck_plus, class_folders, fer2013_csv, raf_db, summary, synthetic
+from fer_core.datasets.reading import Cut, Progress, Reader
 from fer_core.datasets.split import Dataset, picture_digests
+from fer_core.datasets.subjects import FRAMES, PROTOCOLS, SUBJECTS
 from fer_core.datasets.tree import ARCHIVES, LeftOut, Tree, open_tree
 from fer_core.errors import DatasetError, FerError
 from fer_core.storage import read_json, to_json, write_directory, write_text
 
-FORMATS = (fer2013_csv, class_folders)
+FORMATS = (raf_db, ck_plus, fer2013_csv, class_folders)  # those that look most closely come first
 DRAWN = "drawn"
 KEPT_LEFT_OUT = 1000
 _PROJECT = Path(__file__).resolve().parent.parent.parent
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EXPECTED = (
     "Expected Kaggle's fer2013.csv (columns emotion, pixels, Usage), a folder of folders named after the classes "
-    "(angry, disgust, fear, happy, sad, surprise, neutral), or a zip archive of either."
+    "(angry, disgust, fear, happy, sad, surprise, neutral), RAF-DB (list_patition_label.txt and Image/aligned, or "
+    "train/1 to 7 and test/1 to 7), CK+ (CK+48, or cohn-kanade-images and Emotion), or a zip archive of one of these."
 )
 
 
@@ -57,28 +59,49 @@ def data_dir() -> Path:
     return Path(os.environ.get("FER_DATA_DIR") or _PROJECT / "data")
 
 
-def add(path: Path | str, *, name: str | None = None, progress: Progress | None = None) -> AddReport:
+def add(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    protocol: str = SUBJECTS,
+    cut: Cut | None = None,
+    progress: Progress | None = None,
+) -> AddReport:
     """Register a dataset: recognise its format, read it once, and store it whole or not at all.
 
     Args:
         path: a CSV file, a folder or a zip archive; it is not needed afterwards.
-        name: what to call it; by default the known name of these very pictures (``fer2013``), else the file's name.
+        name: what to call it; by default the known name of these very pictures (``fer2013``), else the name of the
+            format (``rafdb``, ``ckplus``), else the file's.
+        protocol: how pictures of known subjects (CK+) are split: ``subjects`` keeps each in one split, ``frames`` is
+            the leaky split picture by picture and adds ``-frames`` to the default name.
+        cut: cuts faces out of formats that hold whole photographs (:func:`fer_core.faces.largest_face`); those stay
+            whole without it.
         progress: called with (what is being done, how much is done, out of how much).
 
     Raises:
-        DatasetError: nothing usable in there, the name is taken by other pictures, or the disk refuses.
+        DatasetError: nothing usable in there, the name is taken by other pictures, there are no subjects to split by
+            frame, or the disk refuses.
     """
     progress = progress or (lambda step, done, total: None)
     if name is not None:
         _check_name(name)
+    if protocol not in PROTOCOLS:
+        raise DatasetError(f"Unknown protocol {protocol!r}.", f"Expected one of {', '.join(PROTOCOLS)}.")
     tree = open_tree(path)
     reader = recognise(tree)
+    if protocol == FRAMES and reader.subject_of is None:
+        raise DatasetError(
+            f"{tree.source} ({reader.format}) names no subjects, so there is no protocol to choose.",
+            "Leave --protocol out: its own splits are kept, or made picture by picture.",
+        )
+    reader.cut = cut if reader.photographs else None
     base = data_dir()
     with _disk_errors(base):
         base.mkdir(parents=True, exist_ok=True)
         _sweep(base)
         with tempfile.TemporaryDirectory(prefix=f".adding-{os.getpid()}-", dir=base) as folder:
-            return _store(Path(folder), tree, reader, name, progress)
+            return _store(Path(folder), tree, reader, name, protocol, progress)
 
 
 def recognise(tree: Tree) -> Reader:
@@ -167,28 +190,32 @@ def write_facts(name: str) -> Path:
     return path
 
 
-def _store(folder: Path, tree: Tree, reader: Reader, name: str | None, progress: Progress) -> AddReport:
+def _store(folder: Path, tree: Tree, reader: Reader, name: str | None, protocol: str, progress: Progress) -> AddReport:
     spool = cache.Spool(folder)
     spool.fill(reader.samples(progress))
     left_out = [*tree.problems, *spool.left_out]
     if not spool.ids:
         shown = "; ".join(f"{where}: {reason}" for where, reason in left_out[:3])
         raise DatasetError(f"{tree.source} holds no usable picture ({shown or 'no rows'}).", _EXPECTED)
+    by_frame = protocol == FRAMES
+    format_ = reader.format + (" in a zip archive" if hasattr(tree, "archive") else "")
     info = {
-        "format": reader.format + (" in a zip archive" if hasattr(tree, "archive") else ""),
+        "format": format_ + (", split by frame" if by_frame else ""),
         "source": Path(tree.source).name,
-        "notes": reader.notes,
+        "protocol": protocol if reader.subject_of else None,
         "left_out": len(left_out),
         "left_out_list": [list(item) for item in left_out[:KEPT_LEFT_OUT]],
     }
     ready = folder / "ready"
     ready.mkdir()
-    record = cache.write(ready, spool, info, progress)
-    name = name or _known_name(record["fingerprint"]) or _slug(Path(tree.source))
+    record = cache.write(ready, spool, reader, info, progress)
+    suggested = (reader.suggested_name or _slug(Path(tree.source))) + (f"-{FRAMES}" if by_frame else "")
+    name = name or _known_name(record["fingerprint"]) or suggested
     _refuse_taken(name, record["fingerprint"])
     (ready / "dataset.json").write_text(to_json(record), encoding="utf-8")
     dataset = _renamed(cache.read(ready), name)
-    found = summary.compute(dataset, {split: cache.digests(ready, split) for split in dataset.splits})
+    digests = {split: cache.digests(ready, split) for split in dataset.splits}
+    found = summary.compute(dataset, digests, reader.subject_of)
     (ready / "facts.json").write_text(to_json(summary.to_record(found)), encoding="utf-8")
     target = write_directory(data_dir() / name, lambda new: _move_all(ready, new))
     notes = [*record["notes"], *_publish(name, record["fingerprint"])]

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from fer_core import images
+from fer_core.datasets import subjects
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import DatasetError, ImageError
 
@@ -14,8 +15,14 @@ SCHEMA_VERSION = 1
 _CHUNK = 1024
 
 
-def compute(dataset: Dataset, digests: Mapping[str, np.ndarray]) -> dict:
-    """Facts of ``dataset``; ``digests`` holds the picture digests (N,) of each split.
+def compute(
+    dataset: Dataset, digests: Mapping[str, np.ndarray], subject_of: Callable[[str], str] | None = None
+) -> dict:
+    """Facts of ``dataset``.
+
+    Args:
+        digests: the picture digests (N,) of each split.
+        subject_of: sample id -> who is seen, where that is known.
 
     Returns:
         ``schema_version``, ``name``, ``fingerprint``, ``format``, ``drawn``, ``notes``, ``left_out`` (count),
@@ -23,12 +30,14 @@ def compute(dataset: Dataset, digests: Mapping[str, np.ndarray]) -> dict:
         ``imbalance_ratio`` (split and ``all`` -> largest over smallest class, None where a class is empty),
         ``duplicates`` (:func:`duplicates`), ``test_clean`` (n), ``test_not_clean`` (sample ids of test pictures that
         stand in train or val too), ``constant`` (split -> sample ids of pictures of one single grey),
-        ``mean_faces`` (class -> uint8 (H, W) mean over the train split, rounded).
+        ``mean_faces`` (class -> uint8 (H, W) mean over the train split, rounded). Where subjects are known also
+        ``subjects``: ``protocol`` and what :func:`fer_core.datasets.subjects.sharing` says.
     """
     splits, class_names = dataset.splits, dataset.class_names
     counts = {name: _counts(split) for name, split in splits.items()}
     whole = {label: sum(of_split[label] for of_split in counts.values()) for label in class_names}
     not_clean = _standing_elsewhere(splits, digests)
+    who = {} if subject_of is None else {"subjects": _subjects(dataset, subject_of)}
     return {
         "schema_version": SCHEMA_VERSION,
         "name": dataset.name,
@@ -49,6 +58,7 @@ def compute(dataset: Dataset, digests: Mapping[str, np.ndarray]) -> dict:
         "test_clean": len(splits["test"]) - len(not_clean) if "test" in splits else 0,
         "test_not_clean": not_clean,
         "constant": {name: split.sample_ids[_constant(split.images)].tolist() for name, split in splits.items()},
+        **who,
         "mean_faces": _mean_faces(splits.get("train", next(iter(splits.values())))),
     }
 
@@ -113,6 +123,13 @@ def from_record(record: Mapping, where: str) -> dict:
     except (KeyError, AttributeError, TypeError, binascii.Error, ImageError) as error:
         raise DatasetError(f"{where} is damaged: {error}.", "Register the dataset again.") from error
     return {**record, "mean_faces": faces}
+
+
+def _subjects(dataset: Dataset, subject_of: Callable[[str], str]) -> dict:
+    seen = {
+        name: [subject_of(sample_id) for sample_id in of.sample_ids.tolist()] for name, of in dataset.splits.items()
+    }
+    return {"protocol": dataset.info.get("protocol"), **subjects.sharing(seen)}
 
 
 def _counts(split: Split) -> dict[str, int]:
