@@ -1,4 +1,4 @@
-"""What does a model need to see? Hide parts of a face and watch the probabilities, beside random masks as large."""
+"""What does a model need to see? Hide parts of a face, or of every test picture, beside random masks as large."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,9 @@ import streamlit as st
 from fer_core import masks
 from fer_core.charts import explain as charts
 from fer_core.explain.occlusion import MaskEffect, shift_frame
-from pages.ui import cache, pick, state, widgets
+from pages.ui import cache, mask_study, pick, state, widgets
 
+ONE_FACE, STUDY = "One face", "Whole test set"
 PARTS = {"forehead": "Forehead", "eyes": "Eyes", "mouth": "Mouth"}
 FILLS = {"zero": "Black", "mean": "Mean", "blur": "Blur", "noise": "Noise"}
 FILL_HELP = (
@@ -88,6 +89,13 @@ def body() -> None:
     st.title("Masks")
     st.caption("Hide a part of a face and see what the prediction needs. A larger mask changes more whatever it hides, "
                "so every mask stands beside random ones of the same area.")  # fmt: skip
+    if state.choice("Pictures", (ONE_FACE, STUDY), key="scope", widget=st.segmented_control) == STUDY:
+        mask_study.show()
+    else:
+        show_one_face()
+
+
+def show_one_face() -> None:
     left, right = st.columns([1, 2], gap="large")
     with left:
         face = pick.face()

@@ -213,6 +213,12 @@ def verdict(found: MaskNumbers) -> list[str]:
     return lines
 
 
+def area_words(record: Mapping) -> str:
+    """How much of the picture each mask of a study hides: ``forehead 25 %, eyes 25 %, mouth 50 %``."""
+    height, width = record["picture_size"]
+    return ", ".join(f"{region} {100 * area / (height * width):.0f} %" for region, area in record["areas"].items())
+
+
 def trained_runs(study: MaskStudy, runs: Iterable[Run]) -> dict[str, Run]:
     """Region -> a run of the same architecture, dataset and split that was trained and measured with it hidden.
 
@@ -414,7 +420,10 @@ def _sentence(ranking: Ranking, claim: str) -> str:
 def _beyond_sentences(by_drop: Ranking, beyond: Ranking) -> str:
     opening = "Against hiding as large an area at random, "
     if not beyond.any_cost:
-        return f"{opening}no mask costs more than chance: here the area counts, not the place."
+        return (
+            f"{opening}no mask costs more: the {beyond.first} comes nearest, {_points(beyond.costs[beyond.first])}. "
+            f"That the {by_drop.first} mask costs most may be due to its size alone."
+        )
     told = f"{opening}hiding the {_sentence(beyond, 'costs most')}"
     if by_drop.first == beyond.first and by_drop.decided and beyond.decided:
         return f"{told} So the {beyond.first} mask costs most by either count, not just by its size."

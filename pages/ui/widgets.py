@@ -19,7 +19,7 @@ PAGE_SIZE = 24  # pictures on one page of a gallery
 
 def show_error(error: FerError) -> None:
     """What went wrong, and how to mend it."""
-    st.error(f"{_plain(error.problem)}\n\n{_plain(error.remedy)}".strip(), icon=":material/error:")
+    st.error(f"{plain(error.problem)}\n\n{plain(error.remedy)}".strip(), icon=":material/error:")
 
 
 @contextmanager
@@ -129,10 +129,10 @@ def sidebar() -> None:
         names = cache.registered_datasets()
         st.caption(f"Pictures: {', '.join(names) or 'none registered'}  \nStored runs: {len(cache.runs())}")
         for problem in cache.run_problems():
-            st.warning(_plain(problem), icon=":material/warning:")
+            st.warning(plain(problem), icon=":material/warning:")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """``text`` with Markdown's and Streamlit's signs made harmless: it may quote a file name."""
     for sign in "\\`*_[]<>$:~#":
         text = text.replace(sign, f"\\{sign}")

@@ -1,0 +1,154 @@
+"""The mask study on the Masks page: whole test set, every studied model under every mask."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_core.charts import masks as charts
+from fer_core.charts.results import run_colours
+from fer_core.explain import mask_numbers
+from fer_core.explain.mask_numbers import MaskNumbers
+from fer_core.explain.mask_study import COMMAND
+from pages.ui import cache, state, widgets
+
+VIEWS = ("Paper's tables", "Recall per class", "Flips")
+MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
+MOST_MODELS = 6
+PAPERS_FILL = "zero"
+MASK_NAMES = {"none": "no mask"}
+
+
+def show() -> None:
+    """The whole view."""
+    records, problems = cache.mask_studies()
+    for problem in problems:
+        st.warning(widgets.plain(problem), icon=":material/warning:")
+    if not records:
+        widgets.empty_state("No study of these models is stored. This command makes it (minutes per model):", COMMAND)
+        return
+    with st.container(horizontal=True):
+        dataset = _pick("Dataset", "study-dataset", [record["dataset"] for record in records])
+        records = [record for record in records if record["dataset"] == dataset]
+        split = _pick("Split", "study-split", [record["split"] for record in records], "test")
+        records = [record for record in records if record["split"] == split]
+        fill = _pick("Fill", "study-fill", [record["fill"] for record in records], PAPERS_FILL)
+        records = [record for record in records if record["fill"] == fill]
+        names = {record["run"]: record["name"] for record in records}
+        runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
+    if not runs:
+        st.info("Choose a model.")
+        return
+    found = {run: cache.mask_numbers(names[run]) for run in runs}
+    for run, of_run in found.items():
+        st.markdown(f"**{widgets.plain(run)}**: " + " ".join(mask_numbers.verdict(of_run)))
+    _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
+    _show_conditions([record for record in records if record["run"] in runs])
+    view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
+    {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names)
+
+
+def _pick(label: str, key: str, values: list[str], default: str | None = None) -> str:
+    """A picker where there is something to pick."""
+    options = list(dict.fromkeys(values))
+    return options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, width=150)
+
+
+def _show_chart(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
+    tables = [cache.mask_table(names[run], "recall") for run in found]
+    reported = cache.reported_masks(_classes(found), "recall")
+    if len(reported) and state.toggle("Beside the paper's values", key="paper", default=True):
+        tables.append(reported)
+    frame = mask_numbers.chart_rows(tables, {run: of_run.accuracy for run, of_run in found.items()})
+    widgets.show_figure(charts.accuracy_per_mask(frame, run_colours(names)), slug, frame)
+
+
+def _show_conditions(records: list[dict]) -> None:
+    views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
+    st.caption(
+        f"Accuracy on {records[0]['n']:,} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
+        f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks: a rectangle of the same area "
+        f"at a random place, another one for each picture. Views averaged: {widgets.plain(views)}."
+    )
+
+
+def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+    label = state.choice("Measure", list(MEASURES), key="study-measure", widget=st.segmented_control)
+    tables = [cache.mask_table(names[run], MEASURES[label]) for run in found]
+    tables.append(cache.reported_masks(_classes(found), MEASURES[label]))
+    table = pd.concat([part for part in tables if len(part)], ignore_index=True)
+    _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
+    widgets.download_table(table, f"masks-table-{MEASURES[label]}")
+    st.caption(
+        "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, or "
+        "F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; "
+        "what is trained on whole faces here meets the mask for the first time. Gain: trained with the mask minus "
+        "trained on whole faces, accuracy on the same masked pictures."
+    )
+    if not (table["trained"] == mask_numbers.TRAINED).any():
+        st.caption("No stored run of these networks was trained with a mask.")
+
+
+def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+    run = _one_run(found)
+    frame = found[run].recall
+    widgets.show_figure(charts.recall_changes(frame, _classes(found)), f"masks-recall-{run}", frame)
+    st.caption(
+        "Change of recall against the whole picture, percentage points. In brackets: no more than chance (the 95 % "
+        "interval holds 0)."
+    )
+
+
+def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+    run = _one_run(found)
+    accuracy = found[run].accuracy
+    percent = {
+        name: st.column_config.NumberColumn(title, format="percent")
+        for name, title in {
+            "flip_rate": "Flips",
+            "flip_rate_low": "low",
+            "flip_rate_high": "high",
+            "control_flip_rate": "Flips by random masks",
+            "drop": "Accuracy lost",
+        }.items()
+    }
+    counts = {"only_whole": "Right only without the mask", "only_masked": "Right only with it", "mask": "Mask"}
+    shown = accuracy[accuracy["mask"] != "none"][["mask", *percent, "only_whole", "only_masked", "mcnemar_p"]]
+    _table(shown, percent | counts | {"mcnemar_p": st.column_config.NumberColumn("McNemar p", format="%.2g")})
+    widgets.download_table(shown, f"masks-flip-rates-{run}")
+    flips = found[run].flips
+    mask = state.choice("Mask", list(dict.fromkeys(flips["mask"])), key="study-mask", widget=st.segmented_control)
+    if mask is None:
+        st.info("No mask changes a prediction of this model.")
+        return
+    shown = flips[flips["mask"] == mask].drop(columns="mask")
+    titles = {
+        "before": "Whole",
+        "after": "Masked",
+        "count": "Pictures",
+        "to_right": "now right",
+        "to_wrong": "now wrong",
+    }
+    share = st.column_config.NumberColumn("Of those predicted so", format="percent")
+    _table(shown, titles | {"share": share}, height=320)
+    widgets.download_table(shown, f"masks-flips-{mask}-{run}")
+    st.caption("Flips: pictures whose most probable class changes when the mask is put on, and where they go.")
+
+
+def _one_run(found: dict[str, MaskNumbers]) -> str:
+    return state.choice("Model", list(found), key="study-model") if len(found) > 1 else next(iter(found))
+
+
+def _classes(found: dict[str, MaskNumbers]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(next(iter(found.values())).recall["class"]))
+
+
+def _columns(class_names: list[str], overall: str) -> dict:
+    percent = {"overall": overall, "low": "low", "high": "high"} | {name: name for name in class_names}
+    percent |= {"gain": "Gain", "gain_low": "gain low", "gain_high": "gain high"}
+    columns = {name: st.column_config.NumberColumn(title, format="percent") for name, title in percent.items()}
+    return {"mask": "Mask", "model": "Model", "trained": "Trained"} | columns
+
+
+def _table(frame: pd.DataFrame, columns: dict, **settings: int) -> None:
+    if "mask" in frame:
+        frame = frame.assign(mask=frame["mask"].replace(MASK_NAMES))
+    st.dataframe(frame, hide_index=True, column_config=columns, **settings)
