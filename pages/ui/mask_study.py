@@ -66,7 +66,8 @@ def _show_conditions(records: list[dict]) -> None:
     st.caption(
         f"Accuracy on {records[0]['n']:,} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
         f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks: a rectangle of the same area "
-        f"at a random place, another one for each picture. Views averaged: {widgets.plain(views)}."
+        "at a random place, another one for each picture; it covers the middle of the face more often than a band at "
+        f"the edge does. Views averaged: {widgets.plain(views)}."
     )
 
 
@@ -78,10 +79,10 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
     widgets.download_table(table, f"masks-table-{MEASURES[label]}")
     st.caption(
-        "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, or "
-        "F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; "
-        "what is trained on whole faces here meets the mask for the first time. Gain: trained with the mask minus "
-        "trained on whole faces, accuracy on the same masked pictures."
+        "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, "
+        "or F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; what is trained "
+        "on whole faces here meets the mask for the first time. Gain: accuracy of the model trained with the mask "
+        "minus that of the one trained on whole faces, on the same masked pictures."
     )
     if not (table["trained"] == mask_numbers.TRAINED).any():
         st.caption("No stored run of these networks was trained with a mask.")

@@ -1,0 +1,489 @@
+"""The mask study on classifiers whose answers are known, and its numbers worked out by hand."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core import artifacts, comparison, masks, metrics
+from fer_core.datasets.split import Split
+from fer_core.errors import ConfigError, RunError
+from fer_core.explain import mask_numbers, mask_study
+from fer_core.explain.mask_study import REGIONS, WHOLE, MaskStudy
+from fer_core.predictions import Predictions
+from tests.conftest import PROJECT
+
+CLASSES = ("angry", "happy", "sad")
+SHADES = np.array([0, 100, 200])
+
+
+class MouthReader:
+    """The class is the shade, black, grey or bright, of the bottom half: what is hidden there reads as angry."""
+
+    class_names = CLASSES
+
+    def __init__(self, fail_after=None):
+        self.pictures, self.fail_after = 0, fail_after
+
+    def predict_proba(self, images):
+        if self.fail_after is not None and self.pictures >= self.fail_after:
+            raise KeyboardInterrupt
+        self.pictures += len(images)
+        mean = images[:, images.shape[1] // 2 :].mean(axis=(1, 2))
+        return 0.05 + 0.85 * np.eye(3, dtype=np.float32)[np.abs(mean[:, None] - SHADES).argmin(axis=1)]
+
+
+class Blind:
+    """Always says happy."""
+
+    class_names = CLASSES
+
+    def predict_proba(self, images):
+        return np.tile(np.array([0.2, 0.5, 0.3], np.float32), (len(images), 1))
+
+
+def pictures(n=40, labels=(1, 2), side=16):
+    """Pictures of one shade each, that of their class."""
+    y_true = np.array([labels[i % len(labels)] for i in range(n)], dtype=np.int64)
+    images = np.repeat(SHADES[y_true], side * side).reshape(n, side, side).astype(np.uint8)
+    return Split(np.array([f"test_{i:03d}" for i in range(n)]), images, y_true, CLASSES, "abc")
+
+
+def study_of(classifier, split, seeds=(0, 1), **changes):
+    predictions, _ = mask_study.predict_conditions(classifier, split, seeds=seeds)
+    height, width = split.images.shape[1:3]
+    record = {"name": "masks-toy-test-zero", "run": "toy", "split": "test", "picture_size": [height, width]}
+    record |= {"areas": mask_study.region_areas((height, width)), "control_seeds": list(seeds), "n": len(split)}
+    return MaskStudy(record | changes, predictions)
+
+
+def from_classes(y_true, **by_condition):
+    """A study from predicted classes, without controls."""
+    ids = [f"p{i}" for i in range(len(y_true))]
+    predictions = {
+        name: Predictions(ids, np.array(y_true), 0.1 + 0.7 * np.eye(3)[predicted], CLASSES)
+        for name, predicted in by_condition.items()
+    }
+    record = {"name": "s", "run": "toy", "split": "test", "picture_size": [4, 4], "control_seeds": []}
+    return MaskStudy(record | {"areas": mask_study.region_areas((4, 4)), "n": len(y_true)}, predictions)
+
+
+BY_HAND = from_classes(
+    [0, 0, 1, 1, 2, 2],
+    none=[0, 0, 1, 2, 2, 0],  # 4 right
+    forehead=[0, 0, 1, 2, 2, 0],  # nothing changes
+    eyes=[0, 1, 1, 1, 2, 0],  # loses the second, wins the fourth
+    mouth=[1, 1, 1, 0, 1, 1],  # keeps the third only
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A stored run on :func:`pictures` that ships weights."""
+    return store_run(tmp_path)
+
+
+def store_run(root, predicted=None, **record):
+    split = pictures()
+    weights = root / "w.npz"
+    np.savez(weights, nothing=np.zeros(1))
+    probs = MouthReader().predict_proba(split.images) if predicted is None else 0.1 + 0.7 * np.eye(3)[predicted]
+    given = {"dataset": "tiny", "model": "net", "dataset_fingerprint": "abc", "date": "2026-01-31"} | record
+    path = artifacts.write_run(
+        given, predictions={"test": Predictions(split.sample_ids, split.y_true, probs, CLASSES)}, weights=weights,
+        root=root,
+    )  # fmt: skip
+    return artifacts.read_run(path)
+
+
+def store_study(run, root, classifier=None, seeds=(0,)):
+    split = pictures()
+    predictions, seconds = mask_study.predict_conditions(classifier or MouthReader(), split, seeds=seeds)
+    record = mask_study.make_record(
+        run, predictions, split=split, split_name="test", fill="zero", tta="none", seeds=seeds, seconds=seconds
+    )
+    study = MaskStudy(record, predictions)
+    return study, mask_study.write_study(study, root)
+
+
+# What the classifiers see
+
+
+def test_reader_of_the_mouth_loses_everything_under_the_mouth_mask_and_nothing_else():
+    study = study_of(MouthReader(), pictures())
+    found = mask_numbers.numbers(study)
+    rows = found.accuracy.set_index("mask")
+    assert rows["accuracy"].to_dict() == {"none": 1.0, "forehead": 1.0, "eyes": 1.0, "mouth": 0.0}
+    assert rows.loc["mouth", ["drop", "drop_low", "drop_high", "flip_rate"]].tolist() == [1, 1, 1, 1]
+    assert (
+        rows.loc[["forehead", "eyes"], ["drop", "drop_low", "drop_high", "flip_rate"]].to_numpy().tolist()
+        == [[0] * 4] * 2
+    )
+    assert rows.loc["mouth", "only_whole"] == 40
+    expected = comparison.mcnemar(study.predictions["none"], study.predictions["mouth"])
+    assert rows.loc["mouth", "mcnemar_p"] == expected.p_value < 1e-8
+    changes = found.recall.set_index(["mask", "class"])["change"]
+    assert changes["mouth"].to_dict() == {"angry": 0.0, "happy": -1.0, "sad": -1.0}
+    assert not changes["forehead"].any()
+    flips = found.flips[["mask", "before", "after", "count", "share", "to_wrong"]].to_numpy().tolist()
+    assert flips == [["mouth", "happy", "angry", 20, 1.0, 20], ["mouth", "sad", "angry", 20, 1.0, 20]]
+    assert found.by_drop.first == "mouth" and found.by_drop.decided
+    said = mask_numbers.verdict(found)
+    assert said[0].startswith("Hiding the mouth costs most accuracy: 100.0 points [100.0, 100.0]")
+    assert said[-1].startswith("As in the paper")
+
+
+def test_control_of_the_mouth_reader_counts_the_pictures_still_readable():
+    split = pictures(60)
+    study = study_of(MouthReader(), split, seeds=(0, 1, 2))
+    right = np.zeros((3, 60))
+    for seed in range(3):
+        drawn = masks.random_masks(16 * 8, (16, 16), [mask_study.control_seed(seed, i) for i in range(60)])
+        hidden = drawn[:, 8:].mean(axis=(1, 2))  # share of the bottom half that is black
+        shade = SHADES[split.y_true] * (1 - hidden)
+        right[seed] = np.abs(shade[:, None] - SHADES).argmin(axis=1) == split.y_true
+    row = mask_numbers.numbers(study).accuracy.set_index("mask").loc["mouth"]
+    assert 0 < right.mean() < 1
+    assert row["control"] == pytest.approx(right.mean())
+    assert row["beyond"] == pytest.approx(right.mean())  # minus the accuracy under the mask, which is 0
+
+
+def test_blind_classifier_loses_nothing():
+    found = mask_numbers.numbers(study_of(Blind(), pictures()))
+    rows = found.accuracy.set_index("mask").loc[list(REGIONS)]
+    assert not rows[["drop", "drop_low", "drop_high", "flip_rate", "beyond", "control_flip_rate"]].to_numpy().any()
+    assert (rows["mcnemar_p"] == 1).all()
+    assert not found.recall["change"].any()
+    assert found.flips.empty
+    assert mask_numbers.verdict(found) == [
+        "No mask costs accuracy beyond chance: this model does not need what they hide."
+    ]
+
+
+# Numbers by hand
+
+
+def test_flips_recalls_and_drops_by_hand():
+    found = mask_numbers.numbers(BY_HAND)
+    rows = found.accuracy.set_index("mask")
+    assert rows["accuracy"].to_dict() == pytest.approx(
+        {"none": 4 / 6, "forehead": 4 / 6, "eyes": 4 / 6, "mouth": 1 / 6}
+    )
+    assert rows["flip_rate"].iloc[1:].tolist() == pytest.approx([0, 2 / 6, 5 / 6])
+    assert rows.loc["eyes", ["only_whole", "only_masked"]].tolist() == [1, 1]
+    assert rows.loc["mouth", "mcnemar_p"] == pytest.approx(0.25)  # exact: 3 against 0, 2 / 2**3
+    assert rows["control"].isna().all() and found.beyond_control is None
+    changes = found.recall.set_index(["mask", "class"])["change"]
+    assert changes["eyes"].to_dict() == pytest.approx({"angry": -0.5, "happy": 0.5, "sad": 0.0})
+    assert changes["mouth"].to_dict() == pytest.approx({"angry": -1.0, "happy": 0.0, "sad": -0.5})
+    assert mask_numbers.flip_matrix(BY_HAND, "mouth").tolist() == [[0, 3, 0], [0, 1, 0], [1, 1, 0]]
+    eyes = found.flips[found.flips["mask"] == "eyes"].set_index(["before", "after"])
+    assert eyes.loc[("angry", "happy"), ["count", "share", "to_right", "to_wrong"]].tolist() == pytest.approx(
+        [1, 1 / 3, 0, 1]
+    )
+    assert eyes.loc[("sad", "happy"), ["count", "share", "to_right", "to_wrong"]].tolist() == pytest.approx(
+        [1, 1 / 2, 1, 0]
+    )
+
+
+def test_intervals_are_those_of_the_library():
+    study = study_of(MouthReader(), pictures(), seeds=(0,))
+    found = mask_numbers.numbers(study)
+    control, masked, whole = (study.predictions[name] for name in ("control-128-0", "mouth", "none"))
+    rows = found.accuracy.set_index("mask")
+    expected = comparison.paired_bootstrap(control, masked)
+    assert rows.loc["mouth", ["beyond", "beyond_low", "beyond_high"]].tolist() == pytest.approx(
+        [expected.difference, expected.low, expected.high]
+    )
+    assert found.beyond_control.costs["mouth"].p_value == pytest.approx(expected.p_value)
+    interval = metrics.evaluate(control)["intervals"]["accuracy"]
+    assert rows.loc["mouth", ["control_low", "control_high"]].tolist() == pytest.approx(interval)
+    weights = metrics.resamples(len(whole), 1000)
+    gained = metrics.recall(control, weights) - metrics.recall(whole, weights)
+    sad = found.recall.set_index(["mask", "class"]).loc[("mouth", "sad")]
+    low, high = np.percentile(gained[:, 2], [2.5, 97.5])
+    assert sad[["control_change_low", "control_change_high"]].tolist() == pytest.approx([low, high])
+
+
+@pytest.mark.parametrize(
+    ("drops", "beyond", "holds"),
+    [
+        ({"mouth": 60, "eyes": 20}, {"mouth": 40, "eyes": 5}, "So the mouth mask costs most by either count"),
+        ({"mouth": 60, "eyes": 30}, {"mouth": 0, "eyes": 25}, "but for its area the eyes mask does"),
+        ({"mouth": 60, "eyes": 30}, {"mouth": 21, "eyes": 20}, "only one statement holds: the mouth mask"),
+        ({"mouth": 60, "eyes": 20}, {"mouth": -9, "eyes": -3}, "may be due to its size alone"),
+        ({"mouth": 41, "eyes": 40}, {"mouth": 21, "eyes": 20}, "Neither count tells"),
+    ],
+)  # fmt: skip
+def test_sentence_says_which_statement_holds(drops, beyond, holds):
+    """Of 100 pictures, all recognised whole, ``drops`` are lost to a mask and ``beyond`` fewer to random ones."""
+    y_true = np.tile([1, 2], 50)
+
+    def right(count):
+        hit = np.random.default_rng(count).permutation(100) < count
+        return Predictions(
+            [f"p{i}" for i in range(100)], y_true, 0.1 + 0.7 * np.eye(3)[np.where(hit, y_true, 0)], CLASSES
+        )
+
+    predictions = {WHOLE: right(100), "forehead": right(98)}
+    predictions |= {mask: right(100 - lost) for mask, lost in drops.items()}
+    predictions |= {f"control-{i}-0": right(100 - drops[m] + beyond[m]) for i, m in enumerate(("mouth", "eyes"))}
+    areas = {"mouth": 0, "eyes": 1, "forehead": 2}
+    record = {"run": "toy", "picture_size": [2, 2], "areas": areas, "control_seeds": [0], "n": 100}
+    study = MaskStudy(record, predictions | {"control-2-0": right(98)})
+    said = " ".join(mask_numbers.verdict(mask_numbers.numbers(study)))
+    assert holds in said
+    assert ("As in the paper" in said) == (drops["mouth"] - drops["eyes"] > 5)
+
+
+def test_another_costliest_mask_is_said():
+    y_true = np.tile([1, 2], 30)
+    lost = np.zeros(60, dtype=int)
+    study = from_classes(y_true, none=y_true, forehead=y_true, mouth=y_true, eyes=lost)
+    assert "Other than in the paper" in mask_numbers.verdict(mask_numbers.numbers(study))[-1]
+    assert "it is the eyes mask here" in mask_numbers.verdict(mask_numbers.numbers(study))[-1]
+
+
+# Conditions
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (16, 20), (10, 7)])
+def test_controls_hide_exactly_the_area_of_their_region(shape):
+    positions = np.arange(50)
+    for region, area in mask_study.region_areas(shape).items():
+        drawn = mask_study.condition_masks(f"control-{area}-1", shape, positions)
+        assert (drawn.sum(axis=(1, 2)) == masks.region_mask(region, shape).sum()).all()
+        assert len({mask.tobytes() for mask in drawn}) > 10  # each picture has its own
+
+
+def test_controls_depend_on_seed_and_place_in_the_split_alone():
+    one = mask_study.condition_masks("control-64-0", (16, 16), np.array([3, 7]))
+    assert np.array_equal(one[1:], mask_study.condition_masks("control-64-0", (16, 16), np.array([7])))
+    assert not np.array_equal(one, mask_study.condition_masks("control-64-1", (16, 16), np.array([3, 7])))
+    assert mask_study.conditions((16, 16), range(2)) == [
+        "none", "forehead", "eyes", "mouth", "control-64-0", "control-64-1", "control-128-0", "control-128-1",
+    ]  # fmt: skip
+
+
+def test_a_part_of_the_split_gets_the_answers_it_gets_in_the_whole(monkeypatch):
+    monkeypatch.setattr(mask_study, "CHUNK", 7)
+    split, where = pictures(), np.array([2, 3, 20, 39])
+    whole, _ = mask_study.predict_conditions(MouthReader(), split, seeds=(0,))
+    part, _ = mask_study.predict_conditions(MouthReader(), split, seeds=(0,), positions=where)
+    for name, predictions in part.items():
+        assert np.array_equal(predictions.pred_probs, whole[name].pred_probs[where]), name
+        assert predictions.sample_ids.tolist() == split.sample_ids[where].tolist()
+
+
+def test_labels_are_mapped_by_name():
+    turned = type("Turned", (Blind,), {"class_names": ("sad", "happy", "angry")})()
+    found, _ = mask_study.predict_conditions(turned, pictures(4), seeds=())
+    assert found["none"].y_true.tolist() == [1, 0, 1, 0]
+
+
+def test_unknown_fill_is_refused():
+    with pytest.raises(ConfigError, match="Expected one of zero"):
+        mask_study.predict_conditions(Blind(), pictures(4), fill="pink")
+
+
+def test_half_precision_never_changes_the_predicted_class():
+    rng = np.random.default_rng(0)
+    probs = np.full((2000, 3), 1 / 3, np.float32) + rng.normal(0, 1e-4, (2000, 3)).astype(np.float32)
+    probs /= probs.sum(axis=1, keepdims=True)
+    small = mask_study.compact_probs(probs)
+    assert small.dtype == np.float16
+    assert (probs.astype(np.float16).argmax(axis=1) != probs.argmax(axis=1)).sum() > 50  # plain rounding would
+    assert np.array_equal(small.argmax(axis=1), probs.argmax(axis=1))
+    assert np.abs(small.astype(float) - probs).max() < 1e-3
+    assert np.array_equal(mask_study.compact_probs(small.astype(np.float32)), small)
+
+
+# Stored studies
+
+
+def test_stored_study_comes_back_with_the_same_numbers(run, tmp_path):
+    study, path = store_study(run, tmp_path)
+    assert path == tmp_path / "studies" / f"masks-{run.name}-test-zero"
+    assert sorted(file.name for file in path.iterdir()) == ["predictions.npz", "study.json"]
+    back = mask_study.read_study(path)
+    assert back.record == mask_study.read_record(path)
+    assert set(back.record) == set(mask_study.FIELDS)
+    assert list(back.predictions) == back.record["conditions"] == list(study.predictions)
+    pd.testing.assert_frame_equal(mask_numbers.numbers(back).accuracy, mask_numbers.numbers(study).accuracy)
+    assert mask_study.list_records(tmp_path) == ([back.record], [])
+
+
+def test_interrupted_study_leaves_no_artifact_and_goes_on(run, tmp_path):
+    split, work = pictures(), tmp_path / "work"
+    with pytest.raises(KeyboardInterrupt):
+        mask_study.predict_conditions(MouthReader(fail_after=100), split, seeds=(0,), work=work)
+    assert not (tmp_path / "studies").exists()
+    second = MouthReader()
+    steps = []
+    found, _ = mask_study.predict_conditions(
+        second, split, seeds=(0,), work=work, report=lambda what, done, total: steps.append((done, total))
+    )
+    assert second.pictures == 3 * 40  # six conditions, three of them done before
+    assert steps[-1] == (240, 240)
+    assert steps == sorted(steps)
+    fresh, _ = mask_study.predict_conditions(MouthReader(), split, seeds=(0,))
+    assert all(np.array_equal(found[name].pred_probs, fresh[name].pred_probs) for name in fresh)
+
+
+def test_failing_disk_keeps_the_old_study(run, tmp_path, monkeypatch):
+    study, path = store_study(run, tmp_path)
+    before = (path / "study.json").read_bytes()
+
+    def refuse(file, **arrays):
+        file.write_bytes(b"PK half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", refuse)
+    with pytest.raises(RunError, match="No space left"):
+        mask_study.write_study(study, tmp_path)
+    assert (path / "study.json").read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert mask_study.read_study(path).name == study.name
+
+
+@pytest.mark.slow
+def test_killed_study_leaves_no_artifact(tmp_path):
+    """SIGKILL in the middle; the next start does only what is left."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tests.test_mask_study import MouthReader, mask_study, pictures, store_run, store_study\n"
+        "base, pause = Path(sys.argv[1]), float(sys.argv[2])\n"
+        "class Slow(MouthReader):\n"
+        "    def predict_proba(self, images):\n"
+        "        time.sleep(pause)\n"
+        "        return super().predict_proba(images)\n"
+        "reader = Slow()\n"
+        "mask_study.predict_conditions(reader, pictures(), seeds=(0,), work=base / 'work')\n"
+        "store_study(store_run(base), base)\n"
+        "print(reader.pictures)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen([*command, "0.5"], cwd=PROJECT)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "work").glob("eyes.npz")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "studies").exists()
+    done = len(list((tmp_path / "work").glob("[!.]*.npz")))
+    result = subprocess.run([*command, "0"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
+    assert int(result.stdout) == (6 - done) * 40
+    assert len(mask_study.list_records(tmp_path)[0]) == 1
+
+
+def test_stale_studies_are_said_and_not_listed(run, tmp_path):
+    store_study(run, tmp_path)
+    artifacts.update_run(run, {"weights_sha256": "another"})
+    records, problems = mask_study.list_records(tmp_path)
+    assert records == []
+    assert "other weights by now" in problems[0]
+    assert f"python -m fer_core study masks {run.name} --split test --fill zero" in problems[0]
+    artifacts.update_run(run, {"weights_sha256": run.run["weights_sha256"], "dataset_fingerprint": "def"})
+    assert "other pictures" in mask_study.list_records(tmp_path)[1][0]
+    (run.path / "run.json").unlink()
+    assert f"{run.name} is not here" in mask_study.list_records(tmp_path)[1][0]
+
+
+def test_damaged_studies_are_named_and_the_others_stay(run, tmp_path):
+    _, path = store_study(run, tmp_path)
+    (path.parent / "masks-broken-test-zero").mkdir()
+    records, problems = mask_study.list_records(tmp_path)
+    assert len(records) == 1
+    assert "masks-broken-test-zero" in problems[0]
+    content = (path / "predictions.npz").read_bytes()
+    (path / "predictions.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match=r"predictions\.npz is damaged"):
+        mask_study.read_study(path)
+
+
+# Tables
+
+
+def test_table_sets_a_run_trained_with_the_mask_beside_the_study(run, tmp_path):
+    study, _ = store_study(run, tmp_path)
+    y_true = pictures().y_true
+    half = np.where(np.arange(40) < 20, y_true, 0)
+    other = np.where(np.arange(40) < 10, y_true, 0)
+    best = store_run(tmp_path, half, config={"mask": "mouth"}, date="2026-02-01")
+    store_run(tmp_path, other, config={"mask": "eyes"}, model="unlike", date="2026-02-02")  # another network
+    runs, _ = artifacts.list_runs(tmp_path)
+    trained = mask_numbers.trained_runs(study, runs)
+    assert {region: run.name for region, run in trained.items()} == {"mouth": best.name}
+    table = mask_numbers.table_rows(study, trained)
+    assert table["mask"].tolist() == ["none", "forehead", "eyes", "mouth", "mouth"]
+    with_mask = table[table["trained"] == mask_numbers.TRAINED].iloc[0]
+    assert with_mask[["overall", "happy", "sad", "angry", "gain"]].tolist() == [0.5, 0.5, 0.5, 0, 0.5]
+    assert with_mask["gain_low"] > 0.3
+    assert [with_mask["low"], with_mask["high"]] == pytest.approx(best.metrics("test")["intervals"]["accuracy"])
+    f1 = mask_numbers.table_rows(study, trained, "f1").iloc[-1]
+    assert f1["overall"] == pytest.approx(best.metrics("test")["weighted_f1"])
+    assert f1["happy"] == pytest.approx(2 / 3)
+    rows = mask_numbers.chart_rows([table], {study.run: mask_numbers.numbers(study).accuracy})
+    assert set(rows["model"]) == {study.run}  # one colour for both
+    assert rows["kind"].value_counts().to_dict() == {
+        mask_numbers.TESTED: 4,
+        mask_numbers.CONTROL: 3,
+        mask_numbers.TRAINED: 1,
+    }
+
+
+def test_same_arguments_and_input_are_the_same_network():
+    def run(**record):
+        return artifacts.Run(PROJECT, {"model": "a"} | record)
+
+    spec = {"builder": "vgg", "arguments": {"dropout": 0.3}, "channels": 1, "input_size": 44}
+    same = run(model="b", spec=spec, config={"mask": "eyes", "input_size": 0})
+    assert mask_numbers.architecture(run(spec=spec)) == mask_numbers.architecture(same)
+    assert mask_numbers.architecture(run(spec=spec)) != mask_numbers.architecture(
+        run(spec=spec, config={"input_size": 48})
+    )
+    assert mask_numbers.architecture(run(spec=spec)) != mask_numbers.architecture(run(spec=spec | {"arguments": {}}))
+
+
+def test_reported_values_in_the_columns_of_the_table(tmp_path):
+    path = tmp_path / "reported.csv"
+    path.write_text(
+        "paper,system,dataset,metric,class_name,value,where,note\n"
+        "feeling_it,VGG-16:no_mask_overfitting_control,d,accuracy,,0.5825,Table 2,\n"
+        "feeling_it,VGG-16:nose_and_mouth_mask,d,accuracy,,0.4334,Table 2,\n"
+        "feeling_it,VGG-16:nose_and_mouth_mask,d,recall,happy,0.4743,Table 2,\n"
+        "feeling_it,dataset,d,count,,7,,\n"
+        "other,VGG-16:eye_mask,d,accuracy,,0.9,,\n"
+    )
+    rows = mask_numbers.reported_rows(CLASSES, path=path)
+    assert rows["mask"].tolist() == ["none", "mouth"]
+    assert rows["overall"].tolist() == [0.5825, 0.4334]
+    assert rows["happy"].tolist()[1] == 0.4743 and np.isnan(rows["sad"][1])
+    assert mask_numbers.reported_rows(CLASSES, path=tmp_path / "missing.csv").empty
+    path.write_text("something else\n")
+    with pytest.raises(RunError, match="no table of reported numbers"):
+        mask_numbers.reported_rows(CLASSES, path=path)
+
+
+# Committed studies
+
+
+def test_committed_studies_are_of_the_committed_runs():
+    records, problems = mask_study.list_records(PROJECT / "artifacts")
+    assert not problems
+    for record in records:
+        study = mask_study.read_study(mask_study.studies_folder(PROJECT / "artifacts") / record["name"])
+        run = artifacts.find_run(record["run"], PROJECT / "artifacts")
+        stored = run.predictions(record["split"])
+        whole, stored = comparison.align(study.predictions[WHOLE], stored)
+        assert len(whole) == len(stored) == record["n"]
+        if record["tta"] == (run.run.get("config") or {}).get("tta", "none"):
+            assert np.abs(whole.pred_probs - stored.pred_probs).max() < 0.02
+        assert (whole.y_pred == stored.y_pred).mean() > 0.9
