@@ -33,7 +33,10 @@ LEVELS: dict[str, int] = {
     "inference": 5,
     "results": 4,
     "verification": 4,
+    "reported": 5,
     "latency": 2,
+    "machine": 1,
+    "jobs": 6,
     "pictures": 6,
     "commands": 7,
     "__main__": 8,
@@ -41,12 +44,14 @@ LEVELS: dict[str, int] = {
 # Modules that need TensorFlow or Keras for what they are; all others load without.
 HEAVY: tuple[str, ...] = (
     "fer_core.explain.saliency",
+    "fer_core.models.backbones",
     "fer_core.models.builders",
     "fer_core.models.layers",
     "fer_core.models.registry",
     "fer_core.models.weights",
     "fer_core.training.checkpoint",
     "fer_core.training.engine",
+    "fer_core.training.frozen",
     "fer_core.training.run",
 )
 HEAVY_LIBRARIES = {"tensorflow", "keras", "tf_keras_vis", "mtcnn", "jax", "torch"}

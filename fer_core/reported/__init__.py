@@ -1,0 +1,34 @@
+"""What the four papers print: their numbers, where these contradict each other, and what was measured beside them."""
+
+from fer_core.reported.checks import Check, checks, contradictions
+from fer_core.reported.comparison import (
+    class_bar_rows,
+    comparison_table,
+    example_predictions,
+    metric_names,
+    of_metric,
+    runs_of,
+    summary,
+    why_open,
+)
+from fer_core.reported.reading import Paper, label, papers, read, references, systems
+
+__all__ = [
+    "Check",
+    "Paper",
+    "checks",
+    "class_bar_rows",
+    "comparison_table",
+    "contradictions",
+    "example_predictions",
+    "label",
+    "metric_names",
+    "of_metric",
+    "papers",
+    "read",
+    "references",
+    "runs_of",
+    "summary",
+    "systems",
+    "why_open",
+]

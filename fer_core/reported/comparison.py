@@ -1,0 +1,278 @@
+"""What the papers print beside what was measured here: tables for pages and charts."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from fer_core import metrics
+from fer_core.artifacts import Run
+from fer_core.errors import RunError
+from fer_core.models.specs import MODELS
+from fer_core.predictions import Predictions
+from fer_core.reported.checks import distinct, printed
+from fer_core.reported.reading import papers, read, systems
+
+COLUMNS: tuple[str, ...] = (
+    *("system", "metric", "class", "reported", "where", "run", "model", "measured", "low", "high", "difference"),
+    *("inside", "better", "n", "dataset", "split", "initial_weights", "input_size", "epochs", "source", "open"),
+)
+# Of the papers' metrics, those that a stored run can be held against.
+CLASS_METRICS: tuple[str, ...] = ("f1", "recall", "precision", "tpr", "fpr")
+OF_HISTORY: dict[str, str] = {
+    "train_loss": "loss",
+    "train_accuracy": "accuracy",
+    "val_loss": "val_loss",
+    "val_accuracy": "val_accuracy",
+}
+AVERAGES: tuple[str, ...] = ("macro_precision", "macro_recall", "weighted_precision", "weighted_recall")
+HEADLINES: tuple[str, ...] = (*metrics.METRICS, *AVERAGES, *OF_HISTORY, "discrepancy", "param_count")
+LOWER_IS_BETTER: frozenset[str] = metrics.LOWER_IS_BETTER | {"fpr", "train_loss", "val_loss", "discrepancy"}
+NEUTRAL: frozenset[str] = frozenset({"param_count"})
+Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
+
+
+def comparison_table(
+    paper: str, runs: Iterable[Run], split: str | None = None, table: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Every reported number that can be measured beside every run that reproduces its system.
+
+    Args:
+        paper: key.
+        runs: those whose ``run.json`` has another ``paper`` are left out.
+        split: ``val``, ``test`` or ``test_clean``; the paper's own choice by default. Losses, ``train_accuracy``,
+            ``val_accuracy`` and ``discrepancy`` do not depend on it: they come from the last row of ``history.csv``,
+            which is what a paper that prints Keras' last epoch means, or else from ``run.json``.
+        table: as :func:`fer_core.reported.read` returns it; read by default.
+
+    Returns:
+        :data:`COLUMNS`. A row per system, metric, class (empty for headline numbers), distinct reported value and run.
+        ``low`` and ``high`` are the stored 95 % bootstrap interval, or Wilson's (1927) for per-class recall and for
+        ``val_accuracy``; NaN where there is none. ``inside``: whether the reported value lies in it (missing without
+        one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
+        digits or better means nothing. ``source`` says which file the measured value stands in. Systems without a
+        run have one row per number, with ``open`` saying why.
+
+    Raises:
+        ConfigError, RunError: as :func:`fer_core.reported.read`.
+    """
+    table = read() if table is None else table
+    split = split or papers()[paper].split
+    own = runs_of(paper, runs)
+    rows = []
+    for system in systems(table, paper):
+        reported = _reported(table[(table["paper"] == paper) & (table["system"] == system)])
+        of_system = [run for run in own if run.run.get("system") == system]
+        for run in of_system:
+            measured = _Measured(run, split)
+            rows += [row | measured.row(row) for row in reported]
+        if not of_system:
+            rows += [row | {"open": why_open(paper, system)} for row in reported]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "unit"])
+    frame = frame.astype(dict.fromkeys(("reported", "measured", "low", "high"), float))
+    return _judged(frame)[list(COLUMNS)]
+
+
+def runs_of(paper: str, runs: Iterable[Run]) -> list[Run]:
+    """The runs that reproduce a system of ``paper``, by name."""
+    return sorted((run for run in runs if run.run.get("paper") == paper), key=lambda run: run.name)
+
+
+def why_open(paper: str, system: str, models: Mapping[str, Mapping] | None = None) -> str:
+    """Why a system has no measured row, and the command that mends it.
+
+    Args:
+        models: as ``fer_core.models.specs.MODELS``, which is the default.
+    """
+    of_system = {
+        name: entry
+        for name, entry in (MODELS if models is None else models).items()
+        if entry.get("paper") == paper and entry.get("system") == system
+    }
+    if not of_system:
+        return "not built yet"
+    reasons = []
+    for name, entry in of_system.items():
+        imagenet = entry.get("recipe", {}).get("initial_weights") == "imagenet"
+        why = "needs ImageNet weights" if imagenet else "not trained yet"
+        reasons.append(f"{why}: run `python -m fer_core train {name}`")
+    return "; ".join(reasons)
+
+
+def metric_names(frame: pd.DataFrame, per_class: bool = False) -> list[str]:
+    """Metrics of a comparison table in the order in which the paper prints them: headline or per-class ones."""
+    return list(dict.fromkeys(frame.loc[(frame["class"] != "") == per_class, "metric"]))
+
+
+def of_metric(frame: pd.DataFrame, metric: str | None, per_class: bool = False) -> pd.DataFrame:
+    """The headline (or per-class) rows of a comparison table for one metric; for all with None."""
+    wanted = (frame["class"] != "") == per_class
+    return frame[wanted if metric is None else wanted & (frame["metric"] == metric)].reset_index(drop=True)
+
+
+def summary(frame: pd.DataFrame) -> dict[str, int]:
+    """``systems``, ``measured`` (systems with a run), ``runs``, and of the headline numbers with an interval
+    ``judged``, how many lie ``inside`` it."""
+    headline = frame[frame["class"] == ""]
+    judged = headline["inside"].dropna()
+    return {
+        "systems": int(frame["system"].nunique()),
+        "measured": int(frame.loc[frame["run"] != "", "system"].nunique()),
+        "runs": int(frame.loc[frame["run"] != "", "run"].nunique()),
+        "judged": len(judged),
+        "inside": int(judged.sum()),
+    }
+
+
+def class_bar_rows(frame: pd.DataFrame, system: str, metric: str) -> pd.DataFrame:
+    """Per-class numbers of one system as ``charts.results.class_bars`` draws them: run, class, value, low, high.
+
+    The reported numbers come first, as the run ``reported``.
+    """
+    rows = frame[(frame["system"] == system) & (frame["metric"] == metric) & (frame["class"] != "")]
+    first = rows.drop_duplicates("class").assign(run="reported", value=rows["reported"], low=math.nan, high=math.nan)
+    measured = rows[(rows["run"] != "") & rows["measured"].notna()].drop_duplicates(["run", "class"])
+    both = pd.concat([first, measured.assign(value=measured["measured"])], ignore_index=True)
+    return both[["run", "class", "value", "low", "high"]].astype({"low": float, "high": float})
+
+
+def example_predictions(predictions: Predictions, right: bool = False) -> pd.DataFrame:
+    """Wrong (or right) answers, the most confident first: sample_id, true, predicted, confidence."""
+    where = np.flatnonzero((predictions.y_true == predictions.y_pred) == right)
+    shown = predictions.take(where[np.argsort(-predictions.confidence[where], kind="stable")])
+    names = np.array(predictions.class_names)
+    return pd.DataFrame(
+        {
+            "sample_id": shown.sample_ids,
+            "true": names[shown.y_true],
+            "predicted": names[shown.y_pred],
+            "confidence": shown.confidence,
+        }
+    )
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share of ``n`` independent samples (Wilson 1927); NaN for n = 0."""
+    if n < 1 or not math.isfinite(share):
+        return math.nan, math.nan
+    centre = share + Z_95**2 / (2 * n)
+    reach = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
+    return (centre - reach) / (1 + Z_95**2 / n), (centre + reach) / (1 + Z_95**2 / n)
+
+
+def _reported(rows: pd.DataFrame) -> list[dict]:
+    """A record per distinct reported number that can be measured."""
+    empty = dict.fromkeys(COLUMNS) | dict.fromkeys(("run", "model", "split", "source", "open", "initial_weights"), "")
+    found = []
+    for (metric, class_name), of_quantity in rows.groupby(["metric", "class_name"], sort=False):
+        if metric in (CLASS_METRICS if class_name else HEADLINES):
+            for row, places in distinct(printed(of_quantity)):
+                values = {"system": row.system, "metric": metric, "class": class_name, "reported": row.value}
+                found.append(empty | values | {"where": places, "dataset": row.dataset, "unit": row.unit})
+    return found
+
+
+def _judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """With ``difference``, ``inside`` and ``better``."""
+    difference = frame["measured"] - frame["reported"]
+    inside = frame["reported"].between(frame["low"], frame["high"]).astype("boolean").mask(frame["low"].isna())
+    direction = frame["metric"].map(lambda name: 0 if name in NEUTRAL else -1 if name in LOWER_IS_BETTER else 1)
+    better = np.sign(difference.where(difference.abs() > frame["unit"].astype(float), 0.0)) * direction
+    better = better.where(difference.notna())
+    integers = dict.fromkeys(("n", "input_size", "epochs", "better"), "Int64")
+    return frame.assign(difference=difference, inside=inside, better=better).astype(integers)
+
+
+class _Measured:
+    """Numbers of one run, looked up by the papers' names."""
+
+    def __init__(self, run: Run, split: str) -> None:
+        self.run, self.split = run, split
+        self.record = run.run["metrics"].get(split)
+        try:
+            history = run.history()
+        except RunError:
+            history = None
+        self.last = None if history is None or history.empty else history.iloc[-1]
+
+    def row(self, reported: Mapping) -> dict:
+        """The columns of one comparison row that describe the measurement."""
+        record = self.run.run
+        known = {
+            "run": self.run.name,
+            "model": self.run.model,
+            "dataset": self.run.dataset,
+            "initial_weights": record.get("initial_weights") or "",
+            "input_size": (record.get("spec") or {}).get("input_size"),
+            "epochs": record.get("epochs"),
+        }
+        metric, class_name = reported["metric"], reported["class"]
+        if metric in OF_HISTORY or metric == "discrepancy":
+            return known | self._of_history(metric)
+        if metric == "param_count":
+            return known | _value(record.get("param_count"), "run.json, param_count")
+        if self.record is None:
+            return known | {"split": self.split, "open": f"not evaluated on {self.split}"}
+        found = self._of_class(metric, class_name) if class_name else self._of_split(metric)
+        return known | {"split": self.split, "n": self.record.get("n")} | found
+
+    def _of_history(self, metric: str) -> dict:
+        """What the last epoch says; without it, what ``run.json`` says of the final model."""
+        val = self.run.run["metrics"].get("val", {})
+        split = "train" if metric.startswith("train") else "val"
+        n = val.get("n") if split == "val" else None
+        if self.last is not None and {"accuracy", "val_accuracy"} <= set(self.last.index):
+            value = (
+                metrics.discrepancy(self.last["accuracy"], self.last["val_accuracy"])
+                if metric == "discrepancy"
+                else self.last.get(OF_HISTORY[metric])
+            )
+            found = _value(value, "history.csv, last row")
+        else:
+            of_run = {
+                "train_accuracy": (self.run.run.get("train_accuracy"), "run.json, train_accuracy"),
+                "val_accuracy": (val.get("accuracy"), "run.json, metrics.val"),
+                "val_loss": (val.get("log_loss"), "run.json, metrics.val, log_loss"),
+                "discrepancy": (val.get("discrepancy"), "run.json, metrics.val"),
+            }
+            found = _value(*of_run.get(metric, (None, "")))
+        if metric == "val_accuracy" and n:
+            found |= dict(zip(("low", "high"), wilson(found["measured"], n), strict=True))
+        return found | {"split": split, "n": n}
+
+    def _of_split(self, metric: str) -> dict:
+        place = f"run.json, metrics.{self.split}"
+        if metric in AVERAGES:
+            kind, _, of = metric.partition("_")
+            classes = self.record["per_class"].values()
+            weights = [values["support"] if kind == "weighted" else 1 for values in classes]
+            return _value(float(np.average([values[of] for values in classes], weights=weights)), place)
+        low, high = (self.record.get("intervals") or {}).get(metric) or (math.nan, math.nan)
+        return _value(self.record.get(metric), place) | {"low": low, "high": high}
+
+    def _of_class(self, metric: str, class_name: str) -> dict:
+        place = f"run.json, metrics.{self.split}"
+        values = self.record.get("per_class", {}).get(class_name)
+        if values is None:
+            return _value(None, place)
+        if metric == "fpr":
+            return _value(self._false_positive_rate(class_name), place)
+        name = "recall" if metric == "tpr" else metric
+        low, high = math.nan, math.nan
+        if name == "f1":
+            low, high = values.get("f1_interval") or (low, high)
+        elif name == "recall":
+            low, high = wilson(values["recall"], values["support"])
+        return _value(values[name], place) | {"low": low, "high": high}
+
+    def _false_positive_rate(self, class_name: str) -> float:
+        counts = np.array(self.record["confusion_matrix"])
+        at = self.run.class_names.index(class_name)
+        negatives = counts.sum() - counts[at].sum()
+        return float((counts[:, at].sum() - counts[at, at]) / negatives) if negatives else math.nan
+
+
+def _value(value: float | None, source: str) -> dict:
+    missing = value is None or not math.isfinite(value)
+    return {"measured": math.nan if missing else float(value), "source": "" if missing else source}
