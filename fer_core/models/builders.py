@@ -9,9 +9,12 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from fer_core.errors import ModelError
+from fer_core.models.backbones import backbone_classifier
 from fer_core.models.layers import FusedBatchNormalization
 
 Builder = Callable[..., keras.Model]
+DEEPENING = (16, 32, 64, 128, 256, 512)  # filters of Ugwu's CNN; the second number is hidden in the paper's figure
 
 
 def _conv_bn_relu(x, filters: int, name: str, normalization):
@@ -117,4 +120,45 @@ def asymmetric_cnn(
     return keras.Model(inputs, outputs)
 
 
-BUILDERS: dict[str, Builder] = {"plain_cnn": plain_cnn, "vgg": vgg, "asymmetric_cnn": asymmetric_cnn}
+def deepening_cnn(
+    *,
+    input_size: int,
+    channels: int,
+    num_classes: int,
+    depth: int = 2,
+    fused: bool = False,
+) -> keras.Model:
+    """Ugwu's CNN (figure 4): convolutions of 16 and 32 filters, up to four more of 64 to 512, and a dense layer of 128.
+
+    Each convolution is followed by 2x2 max pooling, the first two are not padded. Pooling a grid of one cell is left
+    out, which only happens to pictures smaller than the paper's 128 pixels.
+
+    Args:
+        input_size: side in pixels; 128 in the paper.
+        depth: number of convolutions, 2 to 6.
+
+    Raises:
+        ModelError: another depth.
+    """
+    if not 2 <= depth <= len(DEEPENING):
+        raise ModelError(f"depth must lie in 2..{len(DEEPENING)}. Received {depth}.")
+    inputs = keras.Input((input_size, input_size, channels), name="pixels")
+    x = layers.Rescaling(1 / 255, name="scale")(inputs)
+    for index, filters in enumerate(DEEPENING[:depth], start=1):
+        padding = "valid" if index <= 2 else "same"
+        x = layers.Conv2D(filters, 3, padding=padding, activation="relu", name=f"block{index}_conv")(x)
+        if x.shape[1] > 1:
+            x = layers.MaxPooling2D(name=f"block{index}_pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(128, activation="relu", name="dense1")(x)
+    outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(inputs, outputs)
+
+
+BUILDERS: dict[str, Builder] = {
+    "plain_cnn": plain_cnn,
+    "vgg": vgg,
+    "asymmetric_cnn": asymmetric_cnn,
+    "deepening_cnn": deepening_cnn,
+    "backbone_classifier": backbone_classifier,
+}

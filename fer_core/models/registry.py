@@ -53,18 +53,26 @@ class NetworkClassifier:
         network: flat functional model, float32 (N, H, W, C) in 0..255 -> probabilities (N, K).
         class_names, input_size (H, W), channels: what it takes and gives.
         tta: views averaged by :meth:`predict_proba`, see ``fer_core.models.views``.
+        equalization: of every picture, see ``fer_core.models.preprocess.equalize``.
     """
 
-    def __init__(self, network: "keras.Model", class_names: tuple[str, ...] = CLASS_NAMES, tta: str = "none") -> None:
+    def __init__(
+        self,
+        network: "keras.Model",
+        class_names: tuple[str, ...] = CLASS_NAMES,
+        tta: str = "none",
+        equalization: str = "",
+    ) -> None:
         self.network = network
         self.class_names = tuple(class_names)
         self.input_size: tuple[int, int] = tuple(network.input_shape[1:3])
         self.channels: int = network.input_shape[3]
         self.tta = tta
+        self.equalization = equalization
 
     def preprocess(self, images: np.ndarray) -> np.ndarray:
         """Bring uint8 (N, H, W) or (N, H, W, 3) to the network's input: float32 (N, H, W, C) in 0..255."""
-        return preprocess(images, self.input_size, self.channels)
+        return preprocess(images, self.input_size, self.channels, self.equalization)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         pixels = self.preprocess(images)
@@ -96,11 +104,14 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     if entry["family"] == "estimator":
         from fer_core.models.estimators import load_estimator
 
-        return load_estimator(run.model, Path(run.weights_path), class_names)
+        fitted_with = (run.run.get("spec") or {}).get("arguments")
+        return load_estimator(run.model, Path(run.weights_path), class_names, fitted_with)
     from fer_core.models.weights import load_weights
 
-    network = build_network(run.model, num_classes=len(class_names))
+    config = run.run.get("config") or {}
+    size = config.get("input_size") or "spec"
+    network = build_network(run.model, input_size=size, num_classes=len(class_names))
     load_weights(network, Path(run.weights_path))
-    if tta == "run":
-        tta = run.run.get("config", {}).get("tta", "none")
-    return NetworkClassifier(network, class_names, tta)
+    return NetworkClassifier(
+        network, class_names, config.get("tta", "none") if tta == "run" else tta, config.get("equalize", "")
+    )

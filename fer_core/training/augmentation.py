@@ -57,6 +57,9 @@ def _warps(n, height, width, size, settings, rng) -> np.ndarray:
     linear[:, 0, 1] = -scale_y * sin
     linear[:, 1, 0] = scale_x * sin * mirror
     linear[:, 1, 1] = scale_y * cos
+    if settings.shear:
+        tangent = np.tan(np.deg2rad(rng.uniform(-settings.shear, settings.shear, n)))
+        linear[:, :, 1] += linear[:, :, 0] * tangent[:, None]
     centre = np.stack([(width - 1) / 2 + shift_x, (height - 1) / 2 + shift_y], axis=1)
     target = np.array([(size - 1) / 2, (size - 1) / 2])
     offset = target - np.einsum("nij,nj->ni", linear, centre)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fer_core.datasets.split import Split
+from fer_core.models.preprocess import equalize
 from fer_core.training.augmentation import augment
 from fer_core.training.config import TrainConfig
 
@@ -26,6 +27,13 @@ def class_weights(y_true: np.ndarray, num_classes: int) -> np.ndarray:
     weights = np.zeros(num_classes, np.float32)
     weights[present] = len(y_true) / (present.sum() * counts[present])
     return weights
+
+
+def smoothed(labels: np.ndarray, k: int, smoothing: float) -> np.ndarray:
+    """One-hot targets float32 (N, K) with ``smoothing`` spread over all classes (Szegedy et al. 2016, section 7)."""
+    targets = np.full((len(labels), k), smoothing / k, np.float32)
+    targets[np.arange(len(labels)), labels] += 1 - smoothing
+    return targets
 
 
 def epoch_batches(split: Split, config: TrainConfig, epoch: int, size: int, channels: int) -> Iterator[Batch]:
@@ -53,11 +61,12 @@ def epoch_batches(split: Split, config: TrainConfig, epoch: int, size: int, chan
 
 
 def _batch(split, where, config, epoch, size, channels, weights, rng) -> Batch:
-    images = augment(_with_channels(split.images[where], channels), size, config.augmentation, rng)
+    shown = split.images[where]
+    if config.equalize:
+        shown = equalize(shown, config.equalize)
+    images = augment(_with_channels(shown, channels), size, config.augmentation, rng)
     labels = split.y_true[where]
-    k = len(split.class_names)
-    targets = np.full((len(where), k), config.label_smoothing / k, np.float32)
-    targets[np.arange(len(where)), labels] += 1 - config.label_smoothing
+    targets = smoothed(labels, len(split.class_names), config.label_smoothing)
     sample_weight = None if weights is None else weights[labels]
     if config.mixup and epoch < MIXUP_ENDS * config.epochs:
         share = np.float32(rng.beta(config.mixup, config.mixup))

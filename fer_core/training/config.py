@@ -4,11 +4,15 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from fer_core.errors import ConfigError
+from fer_core.masks import REGIONS
+from fer_core.models.preprocess import EQUALIZERS
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "linear")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 SELECTIONS = ("best", "last")
+MONITORS = ("val_accuracy", "val_loss")
+INITIAL_WEIGHTS = ("random", "imagenet")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Augmentation:
         brightness: largest shift, as a fraction of the range 0..255.
         contrast: largest relative change of contrast.
         erase: probability that a random rectangle is filled with noise (Zhong et al. 2017).
+        shear: largest shear, degrees.
     """
 
     crop: float = 1.0
@@ -32,6 +37,7 @@ class Augmentation:
     brightness: float = 0.0
     contrast: float = 0.0
     erase: float = 0.0
+    shear: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,19 @@ class TrainConfig:
             then the averaged weights.
         class_weight: weigh the loss by inverse class frequency.
         sizes: [[side in pixels, epochs], ...] for progressive resizing; empty trains at ``input_size``.
-        patience: stop when val accuracy has not risen for so many epochs, 0 for never.
-        select: which epoch's weights are kept, ``best`` (by val accuracy) or ``last``.
+        patience: stop when ``monitor`` has not improved for so many epochs, 0 for never.
+        select: which epoch's weights are kept, ``best`` (by ``monitor``) or ``last``.
+        monitor: ``val_accuracy`` or ``val_loss``: what ``patience`` and ``select`` go by.
         precision: ``auto`` takes mixed_bfloat16 where the processor has units for it.
         tta: views averaged for the stored predictions, see ``fer_core.models.views``.
         seed: of weights, order and augmentation.
         augmentation: see :class:`Augmentation`.
+        input_size: side in pixels that the network takes, 0 for the spec's own.
+        initial_weights: ``random`` or ``imagenet``, see ``fer_core.models.backbones.load_imagenet``.
+        trainable_layers: layers of the backbone that are trained, counted from its end; 0 trains the head alone, on
+            features computed once; -1 trains everything.
+        equalize: ``""``, ``hist`` or ``clahe``: equalisation of every picture, in prediction too.
+        classes, dedupe, holdout, oversample, mask, faces: which pictures, see ``fer_core.training.preparation``.
 
     Raises:
         ConfigError: a value is out of range.
@@ -81,12 +94,27 @@ class TrainConfig:
     tta: str = "none"
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    input_size: int = 0
+    initial_weights: str = "random"
+    trainable_layers: int = -1
+    monitor: str = "val_accuracy"
+    equalize: str = ""
+    classes: list[str] = field(default_factory=list)
+    dedupe: bool = False
+    holdout: float = 0.0
+    oversample: bool = False
+    mask: str = ""
+    faces: bool = False
 
     def __post_init__(self) -> None:
         _choice("optimizer", self.optimizer, OPTIMIZERS)
         _choice("schedule", self.schedule, SCHEDULES)
         _choice("precision", self.precision, PRECISIONS)
         _choice("select", self.select, SELECTIONS)
+        _choice("monitor", self.monitor, MONITORS)
+        _choice("initial_weights", self.initial_weights, INITIAL_WEIGHTS)
+        _choice("equalize", self.equalize, EQUALIZERS)
+        _choice("mask", self.mask, ("", *REGIONS))
         _range("epochs", self.epochs, 1, 100_000)
         _range("batch_size", self.batch_size, 1, 100_000)
         _range("learning_rate", self.learning_rate, 1e-12, 100.0)
@@ -95,6 +123,8 @@ class TrainConfig:
         _range("label_smoothing", self.label_smoothing, 0, 0.99)
         _range("mixup", self.mixup, 0, 100)
         _range("ema", self.ema, 0, 0.999999)
+        _range("holdout", self.holdout, 0, 0.9)
+        _range("trainable_layers", self.trainable_layers, -1, 100_000)
         _range("patience", self.patience, 0, 100_000)
         _range("augmentation.crop", self.augmentation.crop, 0.1, 1)
         if self.sizes and sum(epochs for _, epochs in self.sizes) != self.epochs:

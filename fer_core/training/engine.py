@@ -15,23 +15,14 @@ from fer_core.errors import ConfigError, ModelError
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
+from fer_core.training import frozen
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
 from fer_core.training.config import TrainConfig
+from fer_core.training.task import Progress, Task
 
 EVALUATION_BATCH = 256
 CALIBRATION_BATCHES = 40
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands: ``epoch`` (from 1) of ``epochs``, ``step`` of ``steps``, and the last history row."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    logs: dict
 
 
 @dataclass(frozen=True)
@@ -81,41 +72,69 @@ def train_network(
     Goes on where ``work`` left off. Each epoch's batches depend on (seed, epoch) alone, and weights, optimizer
     and averages are restored, so a resumed training sees what the unbroken one would have seen.
     """
-    entry = spec(name)
     _check_sizes(name, config)
     keras.utils.set_random_seed(config.seed)
-    network = _training_network(name, len(train.class_names), config)
+    if config.trainable_layers == 0:
+        task = frozen.head_task(name, train, val, config, work.path.parent / "features", on_progress)
+    else:
+        task = _network_task(name, train, val, config)
+    rows = _fit(task, len(train), config, work, on_progress)
+    return Trained(task.serving_weights(work.load_best()), rows, sum(row["seconds"] for row in rows))
+
+
+def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progress) -> list[dict]:
+    """The epochs that are left; returns the history of all."""
+    network = task.network
+    _compile(network, config)
     first, rows = work.load_state(network)
-    steps = steps_per_epoch(len(train), config.batch_size)
+    steps = steps_per_epoch(n, config.batch_size)
     for epoch in range(first, config.epochs):
-        if _out_of_patience(rows, config.patience):
+        if _out_of_patience(rows, config):
             break
         started = time.monotonic()
-        size = config.size_at(epoch, entry["input_size"])
-        batches = epoch_batches(train, config, epoch, size, entry["channels"])
-        logs = _run_epoch(network, batches, epoch, steps, config, rows, on_progress)
+        logs = _run_epoch(network, task.batches(epoch), epoch, steps, config, rows, on_progress)
         averaged = _averaged_weights(network, config)
-        shown = islice(epoch_batches(train, config, epoch, size, entry["channels"]), CALIBRATION_BATCHES)
-        averaged = _calibrated(network, averaged, shown)
-        side = _evaluation_side(entry["input_size"], size, config)
-        pixels = preprocess(val.images, (side, side), entry["channels"])
-        row = {"epoch": epoch + 1, "size": size, "loss": logs["loss"], "accuracy": logs["accuracy"]}
-        row |= _evaluate(network, averaged, pixels, val.y_true)
+        averaged = _calibrated(network, averaged, islice(task.batches(epoch), CALIBRATION_BATCHES))
+        pixels, y_true = task.watched(epoch)
+        row = {"epoch": epoch + 1, "size": task.size_at(epoch), "loss": logs["loss"], "accuracy": logs["accuracy"]}
+        row |= _evaluate(network, averaged, pixels, y_true)
         row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
-        if config.select == "last" or row["val_accuracy"] >= max((r["val_accuracy"] for r in rows), default=-1):
+        if config.select == "last" or not rows or _score(row, config) >= max(_score(r, config) for r in rows):
             work.save_best(averaged)
         rows.append(row)
         work.save_state(epoch, network, rows)
         on_progress(Progress(epoch + 1, config.epochs, steps, steps, row))
-    return Trained(work.load_best(), rows, sum(row["seconds"] for row in rows))
+    return rows
+
+
+def _network_task(name: str, train: Split, val: Split, config: TrainConfig) -> Task:
+    """All of the network, on pictures that are augmented on the fly."""
+    entry = spec(name)
+    input_size, channels = config.input_size or entry["input_size"], entry["channels"]
+
+    def size_at(epoch: int) -> int:
+        return config.size_at(epoch, input_size)
+
+    def watched(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        side = _evaluation_side(input_size, size_at(epoch), config)
+        return preprocess(val.images, (side, side), channels, config.equalize), val.y_true
+
+    return Task(
+        network=_training_network(name, len(train.class_names), config),
+        batches=lambda epoch: epoch_batches(train, config, epoch, size_at(epoch), channels),
+        watched=watched,
+        size_at=size_at,
+        serving_weights=lambda weights: weights,
+    )
 
 
 def _check_sizes(name: str, config: TrainConfig) -> None:
     size = spec(name)["input_size"]
-    others = [other for other, _ in config.sizes if other != size]
+    others = [other for other, _ in config.sizes if other != (config.input_size or size)]
     if spec(name).get("fixed_size") and others:
         raise ConfigError(
-            f"{name} takes pictures of {size} pixels only. Received sizes {config.sizes}.", "Leave it out."
+            f"{name} takes pictures of one size only. Received sizes {config.sizes}.",
+            "Leave it out; input_size sets that one size.",
         )
 
 
@@ -130,10 +149,25 @@ def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     try:
-        size = "spec" if spec(name).get("fixed_size") else None
+        size = config.input_size or "spec" if spec(name).get("fixed_size") else None
         network = build_network(name, input_size=size, num_classes=num_classes, fused=True)
     finally:
         keras.config.set_dtype_policy(before)
+    backbone = spec(name)["arguments"].get("backbone")
+    if config.initial_weights == "imagenet" or config.trainable_layers >= 0:
+        if backbone is None:
+            raise ConfigError(
+                f"{name} has no backbone with ImageNet weights.", "Leave initial_weights and trainable_layers out."
+            )
+        from fer_core.models.backbones import freeze, load_imagenet
+
+        if config.initial_weights == "imagenet":
+            load_imagenet(network, backbone)
+        freeze(network, config.trainable_layers)
+    return network
+
+
+def _compile(network: keras.Model, config: TrainConfig) -> None:
     network.compile(
         optimizer=_optimizer(config, network),
         loss=keras.losses.CategoricalCrossentropy(),
@@ -141,7 +175,6 @@ def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras
         jit_compile=keras.backend.backend() == "jax",
     )
     network.optimizer.build(network.trainable_variables)
-    return network
 
 
 def _optimizer(config: TrainConfig, network: keras.Model) -> keras.optimizers.Optimizer:
@@ -199,6 +232,7 @@ def _calibrated(network: keras.Model, weights: list[np.ndarray], batches: Iterab
     section 3.2; Wu & Johnson 2021, section 3).
     """
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in norms if layer.trainable]
     if not norms:
         return weights
     own, momenta = network.get_weights(), [layer.momentum for layer in norms]
@@ -227,8 +261,13 @@ def _evaluate(network, weights, pixels, y_true) -> dict:
     }
 
 
-def _out_of_patience(rows: list[dict], patience: int) -> bool:
-    if not patience or not rows:
+def _score(row: dict, config: TrainConfig) -> float:
+    """Higher is better."""
+    return row["val_accuracy"] if config.monitor == "val_accuracy" else -row["val_loss"]
+
+
+def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
+    if not config.patience or not rows:
         return False
-    best = max(range(len(rows)), key=lambda index: rows[index]["val_accuracy"])
-    return len(rows) - 1 - best >= patience
+    best = max(range(len(rows)), key=lambda index: _score(rows[index], config))
+    return len(rows) - 1 - best >= config.patience

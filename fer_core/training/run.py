@@ -1,5 +1,7 @@
 """From a model name and a dataset to a finished run directory."""
 
+import json
+import shlex
 import tempfile
 import time
 from collections.abc import Callable
@@ -79,20 +81,27 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     from fer_core.models.weights import half_precision, save_weights
     from fer_core.training.checkpoint import WorkDirectory
     from fer_core.training.engine import train_network
+    from fer_core.training.preparation import prepare
 
     work = WorkDirectory(work_path)
     settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
     work.claim(settings | {"config": config.to_dict()}, fresh)
-    trained = train_network(model, dataset["train"], dataset["val"], config, work, on_progress)
+    prepared = prepare(dataset, config)
+    trained = train_network(model, prepared.fitted, prepared.watched, config, work, on_progress)
 
-    network = build_network(model, num_classes=len(dataset.class_names))
+    class_names = prepared.fitted.class_names
+    network = build_network(model, input_size=config.input_size or "spec", num_classes=len(class_names))
     network.set_weights(half_precision(trained.weights))
-    plain = NetworkClassifier(network, dataset.class_names)
-    averaged = NetworkClassifier(network, dataset.class_names, config.tta)
-    train_accuracy = float((plain.predict_proba(dataset["train"].images).argmax(1) == dataset["train"].y_true).mean())
-    predictions = {name: predict(averaged, dataset[name]) for name in EVALUATED}
+    plain = NetworkClassifier(network, class_names, equalization=config.equalize)
+    averaged = NetworkClassifier(network, class_names, config.tta, config.equalize)
+    seen = prepared.evaluated["train"]
+    train_accuracy = float((plain.predict_proba(seen.images).argmax(1) == seen.y_true).mean())
+    predictions = {name: predict(averaged, prepared.evaluated[name]) for name in EVALUATED}
     record = _record(model, dataset, config.seed, config.to_dict()) | {
-        "initial_weights": "random",
+        "class_names": list(class_names),
+        "initial_weights": config.initial_weights,
+        "spec": _spec_record(model, config.input_size),
+        "retrain": _retrain_command(model, dataset.name, config),
         "backend": keras.backend.backend(),
         "wall_time_s": round(trained.wall_time_s, 1),
         "train_accuracy": train_accuracy,
@@ -112,10 +121,12 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
 
 
 def _train_estimator(model, dataset, seed, ship_weights, root) -> Path:
+    from fer_core import datasets
     from fer_core.models.estimators import fit_estimator, save_estimator
 
     started = time.monotonic()
-    classifier = fit_estimator(model, dataset["train"], seed=seed)
+    ship_weights = ship_weights and spec(model).get("ship_weights", True)
+    classifier = fit_estimator(model, dataset["train"], seed=seed, cache=datasets.data_dir() / "features")
     wall_time = time.monotonic() - started
     predicted = classifier.predict_proba(dataset["train"].images).argmax(1)
     record = _record(model, dataset, seed, spec(model)["arguments"]) | {
@@ -143,9 +154,26 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
         "class_names": list(dataset.class_names),
         "seed": seed,
         "config": config,
-        "spec": {key: entry[key] for key in ("builder", "input_size", "channels", "arguments")},
+        "spec": _spec_record(model),
         "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
     }
+
+
+def _spec_record(model: str, input_size: int = 0) -> dict:
+    record = {key: spec(model)[key] for key in ("builder", "input_size", "channels", "arguments")}
+    return record | ({"input_size": input_size} if input_size else {})
+
+
+def _retrain_command(model: str, dataset: str, config: TrainConfig) -> str:
+    """The command that trains the same again: what differs from the recipe is named."""
+    own, given = recipe(model).to_dict(), config.to_dict()
+    words = [f"python -m fer_core train {model} {dataset}"]
+    words += [
+        f"--set {key}={shlex.quote(json.dumps(value, separators=(',', ':')))}"
+        for key, value in given.items()
+        if value != own[key] and key != "seed"
+    ]
+    return " ".join(words + ([f"--seed {config.seed}"] if config.seed else []))
 
 
 def _history_frame(rows: list[dict]):

@@ -1,0 +1,117 @@
+"""Heads on frozen backbones: features are computed once per picture and kept; only the head runs in every epoch."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fer_core.datasets.split import Split, picture_digests
+from fer_core.errors import ConfigError, RunError
+from fer_core.models.backbones import load_imagenet
+from fer_core.models.preprocess import preprocess
+from fer_core.models.registry import build_network
+from fer_core.models.specs import spec
+from fer_core.storage import write_atomically
+from fer_core.training.batches import Batch, class_weights, smoothed, steps_per_epoch
+from fer_core.training.config import Augmentation, TrainConfig
+from fer_core.training.task import Progress, Task
+
+CHUNK = 256
+
+
+def head_task(
+    name: str, train: Split, val: Split, config: TrainConfig, cache: Path, on_progress: Callable[[Progress], None]
+) -> Task:
+    """Train what follows the pooling of ``name`` on the pooled features of a frozen backbone.
+
+    Args:
+        cache: folder of computed features; they are taken from there when pictures, backbone, its weights and the
+            input are the same.
+
+    Raises:
+        ConfigError: settings that need the pictures anew in every epoch.
+        ModelError: ImageNet weights are not to be had.
+    """
+    entry = spec(name)
+    if config.augmentation != Augmentation() or config.mixup or config.sizes:
+        raise ConfigError(
+            "A frozen backbone sees each picture once.", "Leave augmentation, mixup and sizes out, or unfreeze layers."
+        )
+    size = config.input_size or entry["input_size"]
+    network = build_network(name, input_size=size, num_classes=len(train.class_names))
+    if config.initial_weights == "imagenet":
+        load_imagenet(network, entry["arguments"]["backbone"])
+    pooled = keras.Model(network.inputs, network.get_layer("pool").output)
+    identity = _identity(pooled, size, config.equalize)
+    inputs, outputs = [], []
+    for what, split in (("training", train), ("validation", val)):
+        report = _reporter(f"features of {what} pictures", config, on_progress)
+        inputs.append(features(pooled, split, config.equalize, cache, identity, report))
+        outputs.append(split.y_true)
+    head = _head(network)
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        return _feature_batches(inputs[0], train, config, epoch)
+
+    def serving_weights(weights: list[np.ndarray]) -> list[np.ndarray]:
+        head.set_weights(weights)
+        return network.get_weights()
+
+    return Task(head, batches, lambda epoch: (inputs[1], outputs[1]), lambda epoch: size, serving_weights)
+
+
+def features(
+    pooled: keras.Model, split: Split, equalize: str, cache: Path, identity: str, report: Callable[[int, int], None]
+) -> np.ndarray:
+    """Pooled features float32 (N, D) of ``split``, from the cache if they are there, else computed and kept."""
+    pictures = hashlib.sha256("".join(picture_digests(split.images).tolist()).encode()).hexdigest()[:16]
+    path = cache / f"{pictures}-{identity}.npy"
+    if path.is_file():
+        return np.load(path, allow_pickle=False)
+    _, height, width, channels = pooled.input_shape
+    parts = []
+    for start in range(0, len(split), CHUNK):
+        pixels = preprocess(split.images[start : start + CHUNK], (height, width), channels, equalize)
+        parts.append(np.asarray(pooled.predict(pixels, batch_size=64, verbose=0), np.float32))
+        report(start, len(split))
+    found = np.concatenate(parts)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: np.save(file, found))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error}.", "Free disk space and run the command again.") from error
+    return found
+
+
+def _identity(pooled: keras.Model, size: int, equalize: str) -> str:
+    digest = hashlib.sha256(f"{size} {equalize}".encode())
+    for value in pooled.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _head(network: keras.Model) -> keras.Model:
+    """The layers after the pooling, shared with ``network``, on an input of their own."""
+    at = network.layers.index(network.get_layer("pool"))
+    inputs = keras.Input(network.get_layer("pool").output.shape[1:], name="features")
+    x = inputs
+    for layer in network.layers[at + 1 :]:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def _feature_batches(values: np.ndarray, train: Split, config: TrainConfig, epoch: int) -> Iterator[Batch]:
+    rng = np.random.default_rng([config.seed, epoch])
+    order = rng.permutation(len(train))
+    weights = class_weights(train.y_true, len(train.class_names)) if config.class_weight else None
+    for step in range(steps_per_epoch(len(train), config.batch_size)):
+        where = order[step * config.batch_size : (step + 1) * config.batch_size]
+        labels = train.y_true[where]
+        targets = smoothed(labels, len(train.class_names), config.label_smoothing)
+        yield values[where], targets, None if weights is None else weights[labels]
+
+
+def _reporter(what: str, config: TrainConfig, on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
+    return lambda done, total: on_progress(Progress(1, config.epochs, done, total, {}, what))

@@ -1,0 +1,131 @@
+"""Which pictures a system is trained and measured on: classes, duplicates, hold-out, oversampling, masks, faces.
+
+Settings are those of ``TrainConfig``. Validation and test pictures keep their ids, so that every run of a dataset
+can be compared with every other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fer_core import masks
+from fer_core.datasets.split import Dataset, Split, picture_digests
+from fer_core.errors import ConfigError
+from fer_core.labels import canonical_name
+from fer_core.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training gets.
+
+    Attributes:
+        fitted: pictures that weights are fitted to, oversampled if so wanted.
+        watched: pictures that decide when to stop and which epoch is kept.
+        evaluated: split -> pictures that the finished model is measured on; ``train`` without oversampling.
+    """
+
+    fitted: Split
+    watched: Split
+    evaluated: Mapping[str, Split]
+
+
+def prepare(dataset: Dataset, config: TrainConfig) -> Prepared:
+    """Apply the settings of ``config`` to ``dataset``, in this order.
+
+    1. ``classes``: keep these classes only, in their order in the dataset (Patil, section 2.1, keeps five).
+    2. ``faces``: find, align and cut the face of each picture; the whole picture where none is found.
+    3. ``dedupe``: leave out training pictures that repeat another one, or one of val or test, pixel by pixel.
+    4. ``mask``: hide this region of every picture, black (Kroening et al., "Models with Masking Layers").
+    5. ``holdout``: watch this share of the training pictures, stratified, in place of val.
+    6. ``oversample``: repeat pictures of the rarer classes until all are as frequent as the commonest.
+
+    Raises:
+        ConfigError: an unknown class, or a split is left without pictures.
+    """
+    splits = {name: dataset[name] for name in ("train", "val", "test")}
+    if config.classes:
+        splits = {name: only_classes(split, config.classes) for name, split in splits.items()}
+    if config.faces:
+        from fer_core.training.face_crops import face_crops
+
+        splits = {name: face_crops(split, dataset.name, name) for name, split in splits.items()}
+    if config.dedupe:
+        splits["train"] = without_copies(splits["train"], (splits["val"], splits["test"]))
+    if config.mask:
+        splits = {name: masked(split, config.mask) for name, split in splits.items()}
+    for name, split in splits.items():
+        if not len(split):
+            raise ConfigError(f"The {name} split of {dataset.name} is empty.", "Register a dataset with more pictures.")
+    fitted, watched = splits["train"], splits["val"]
+    if config.holdout:
+        fitted, watched = held_out(fitted, config.holdout, config.seed)
+    if config.oversample:
+        fitted = oversampled(fitted, config.seed)
+    return Prepared(fitted, watched, splits)
+
+
+def only_classes(split: Split, names: list[str]) -> Split:
+    """The pictures of ``names``, whose labels then count only these classes, in the order of the dataset.
+
+    Raises:
+        ConfigError: fewer than two classes, or one that the dataset does not have.
+    """
+    wanted = {canonical_name(name) for name in names}
+    missing = wanted - set(split.class_names)
+    if missing or len(wanted) < 2:
+        raise ConfigError(
+            f"classes must be at least two of {', '.join(split.class_names)}. Received {', '.join(names)}."
+        )
+    kept = [index for index, name in enumerate(split.class_names) if name in wanted]
+    position = np.full(len(split.class_names), -1, np.int64)
+    position[kept] = np.arange(len(kept))
+    part = split.take(np.flatnonzero(position[split.y_true] >= 0))
+    names_kept = tuple(split.class_names[index] for index in kept)
+    return replace(part, y_true=position[part.y_true], class_names=names_kept)
+
+
+def without_copies(train: Split, others: tuple[Split, ...]) -> Split:
+    """``train`` without pictures that stand in ``others``, and with the first only of those that repeat each other."""
+    digests = picture_digests(train.images)
+    elsewhere = np.concatenate([picture_digests(other.images) for other in others]) if others else digests[:0]
+    first = np.zeros(len(train), bool)
+    first[np.unique(digests, return_index=True)[1]] = True
+    return train.take(np.flatnonzero(first & ~np.isin(digests, elsewhere)))
+
+
+def masked(split: Split, region: str) -> Split:
+    """``split`` with one region of every picture black."""
+    mask = masks.region_mask(region, split.images.shape[1:3])
+    return replace(split, images=masks.apply(np.asarray(split.images), mask, "zero"))
+
+
+def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
+    """Split off ``share`` of each class, at least one picture of it: (the rest, the share).
+
+    Raises:
+        ConfigError: a class has a single picture.
+    """
+    rng = np.random.default_rng([seed, 7])
+    chosen = np.zeros(len(train), bool)
+    for label in np.unique(train.y_true):
+        where = np.flatnonzero(train.y_true == label)
+        if len(where) < 2:
+            raise ConfigError(
+                f"{train.class_names[label]} has one training picture; holdout needs two.", "Set holdout to 0."
+            )
+        count = min(max(1, round(share * len(where))), len(where) - 1)
+        chosen[rng.permutation(where)[:count]] = True
+    return train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
+
+
+def oversampled(train: Split, seed: int) -> Split:
+    """Every class as often as the commonest: whole repetitions, then a random part. Absent classes stay absent."""
+    rng = np.random.default_rng([seed, 8])
+    most = np.bincount(train.y_true).max()
+    positions = []
+    for label in np.unique(train.y_true):
+        where = np.flatnonzero(train.y_true == label)
+        positions += [where] * (most // len(where)) + [rng.permutation(where)[: most % len(where)]]
+    return train.take(np.sort(np.concatenate(positions)))

@@ -1,0 +1,46 @@
+"""What the training loop works on, whether it trains a whole network or a head on features computed once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_core.training.batches import Batch
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: ``epoch`` (from 1) of ``epochs``, ``step`` of ``steps``, and the last history row.
+
+    ``what`` names what is done before the first epoch, else it is empty.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    logs: dict
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network and what it is fitted to and judged on.
+
+    Attributes:
+        network: what is trained.
+        batches: epoch (from 0) -> its batches.
+        watched: epoch -> inputs float32 (N, ...) and labels int64 (N,) that it is judged on.
+        size_at: epoch -> side of its pictures in pixels.
+        serving_weights: weights of ``network`` -> weights of the network that is kept.
+    """
+
+    network: "keras.Model"
+    batches: Callable[[int], Iterator[Batch]]
+    watched: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    size_at: Callable[[int], int]
+    serving_weights: Callable[[list[np.ndarray]], list[np.ndarray]]

@@ -1,0 +1,127 @@
+"""Which pictures a system sees: classes, duplicates, hold-out, oversampling and masks, each counted by hand."""
+
+import numpy as np
+import pytest
+
+from fer_core import masks
+from fer_core.datasets.split import Dataset, Split
+from fer_core.errors import ConfigError
+from fer_core.training.config import TrainConfig
+from fer_core.training.preparation import prepare
+
+NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def split(labels: list[int], prefix: str, first: int) -> Split:
+    """Pictures of one grey each, ``first`` and up, so that no two are equal."""
+    images = np.stack([np.full((8, 8), first + index, np.uint8) for index in range(len(labels))])
+    ids = np.array([f"{prefix}_{index:03d}" for index in range(len(labels))])
+    return Split(ids, images, np.array(labels, np.int64), NAMES, "f")
+
+
+def dataset(train: Split | None = None) -> Dataset:
+    train = train or split([0] * 10 + [1] * 4 + [3] * 20, "train", 1)
+    return Dataset(
+        "made", {"train": train, "val": split([0, 1, 3], "val", 100), "test": split([3, 1, 0], "test", 110)}, "f"
+    )
+
+
+def test_nothing_asked_nothing_changed():
+    made = dataset()
+    prepared = prepare(made, TrainConfig())
+    assert prepared.fitted is made["train"] and prepared.watched is made["val"]
+    assert dict(prepared.evaluated) == {name: made[name] for name in ("train", "val", "test")}
+
+
+def test_classes_are_renumbered_in_the_order_of_the_dataset():
+    prepared = prepare(dataset(), TrainConfig(classes=["happy", "angry"]))
+    assert prepared.fitted.class_names == ("angry", "happy")
+    assert np.bincount(prepared.fitted.y_true).tolist() == [10, 20]
+    assert prepared.evaluated["test"].sample_ids.tolist() == ["test_000", "test_002"]
+    assert prepared.evaluated["test"].y_true.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("classes", [["happy"], ["happy", "happiness"]])
+def test_one_class_is_no_classification(classes):
+    with pytest.raises(ConfigError, match="at least two"):
+        prepare(dataset(), TrainConfig(classes=classes))
+
+
+def test_copies_leave_the_training_pictures_and_only_them():
+    train = split([0] * 6, "train", 1)
+    images = train.images.copy()
+    images[1] = images[0]  # one repeats another
+    images[2] = 100  # one is val's first picture
+    images[3] = 111  # one is test's second
+    made = dataset(Split(train.sample_ids, images, train.y_true, NAMES, "f"))
+    prepared = prepare(made, TrainConfig(dedupe=True))
+    assert prepared.fitted.sample_ids.tolist() == ["train_000", "train_004", "train_005"]
+    assert len(prepared.evaluated["val"]) == 3 and len(prepared.evaluated["test"]) == 3
+
+
+def test_hold_out_keeps_the_shares_of_the_classes():
+    prepared = prepare(dataset(), TrainConfig(holdout=0.2))
+    assert np.bincount(prepared.watched.y_true, minlength=7).tolist() == [2, 1, 0, 4, 0, 0, 0]
+    assert np.bincount(prepared.fitted.y_true, minlength=7).tolist() == [8, 3, 0, 16, 0, 0, 0]
+    ids = {*prepared.watched.sample_ids.tolist(), *prepared.fitted.sample_ids.tolist()}
+    assert ids == set(dataset()["train"].sample_ids.tolist())
+    assert prepared.evaluated["val"].sample_ids.tolist() == ["val_000", "val_001", "val_002"]
+    again = prepare(dataset(), TrainConfig(holdout=0.2))
+    np.testing.assert_array_equal(again.watched.sample_ids, prepared.watched.sample_ids)
+    other = prepare(dataset(), TrainConfig(holdout=0.2, seed=1))
+    assert other.watched.sample_ids.tolist() != prepared.watched.sample_ids.tolist()
+
+
+def test_oversampling_evens_the_classes_out_and_uses_every_picture():
+    prepared = prepare(dataset(), TrainConfig(oversample=True))
+    assert np.bincount(prepared.fitted.y_true, minlength=7).tolist() == [20, 20, 0, 20, 0, 0, 0]
+    ids, times = np.unique(prepared.fitted.sample_ids, return_counts=True)
+    assert len(ids) == 34 and set(times[prepared.fitted.y_true[:1]].tolist()) <= {1, 2, 5}
+    assert len(prepared.evaluated["train"]) == 34
+
+
+@pytest.mark.parametrize("region", masks.REGIONS)
+def test_masks_hide_the_region_in_every_split(region):
+    prepared = prepare(dataset(), TrainConfig(mask=region))
+    hidden = masks.region_mask(region, (8, 8))
+    for name, part in prepared.evaluated.items():
+        assert (part.images[:, hidden] == 0).all()
+        np.testing.assert_array_equal(part.images[:, ~hidden], dataset()[name].images[:, ~hidden])
+
+
+def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypatch):
+    from fer_core.training import face_crops
+
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path))
+    looked = []
+
+    def stands_in(image):
+        looked.append(image)
+        return image if image[0, 0] == 1 else 255 - image
+
+    monkeypatch.setattr(face_crops, "aligned", stands_in)
+    train = split([0, 1], "train", 1)
+    cropped = face_crops.face_crops(train, "made", "train")
+    np.testing.assert_array_equal(cropped.images, np.stack([train.images[0], 255 - train.images[1]]))
+    assert cropped.sample_ids is train.sample_ids and len(looked) == 2
+    again = face_crops.face_crops(train, "made", "train")
+    assert len(looked) == 2 and np.array_equal(again.images, cropped.images)
+
+
+@pytest.mark.slow
+def test_a_face_that_stands_askew_is_brought_upright():
+    """The astronaut's face, cut askew: after alignment the eyes are where FER2013 has them."""
+    import cv2
+    from skimage.data import astronaut
+
+    from fer_core import faces
+    from fer_core.training.face_crops import aligned
+
+    photo = astronaut()
+    turned = cv2.warpAffine(photo, cv2.getRotationMatrix2D((220, 110), 20, 1.0), (512, 512))[20:210, 120:310]
+    upright = aligned(turned)
+    assert upright.shape == turned.shape
+    found = faces.detect(upright)[0]
+    left, right = found.landmarks["left_eye"], found.landmarks["right_eye"]
+    assert abs(left[1] - right[1]) < 0.04 * 190
+    assert left[0] == pytest.approx(faces.FRAME["left_eye"][0] * 190, abs=0.06 * 190)

@@ -1,0 +1,227 @@
+"""Every system of the papers is built, gives probabilities, learns and survives a round trip; ImageNet weights load."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fer_core.datasets import synthetic
+from fer_core.errors import ModelError
+from fer_core.models.specs import MODELS, spec
+from fer_core.training.run import recipe
+
+PAPERS = [name for name, entry in MODELS.items() if entry["family"] == "network" and entry.get("paper")]
+# Small pictures keep the tests fast; networks that end in a global pooling are the same at any size.
+SIDE = 48
+KERAS_CLASSES = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "xception": "Xception"}
+
+
+def architecture(name: str) -> str:
+    return json.dumps([spec(name)["builder"], spec(name)["arguments"], spec(name)["channels"]], sort_keys=True)
+
+
+ARCHITECTURES = {architecture(name): name for name in PAPERS}
+
+
+def slow_if_deep(names):
+    """Building the deep ones takes several seconds."""
+    deep = ("resnet50", "xception", "mobilenetv2")
+    return [pytest.param(name, marks=pytest.mark.slow if name.startswith(deep) else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", slow_if_deep(ARCHITECTURES.values()))
+def test_gives_probabilities_learns_and_comes_back(name, tmp_path):
+    import keras
+
+    from fer_core.models.registry import build_network
+    from fer_core.models.weights import half_precision, load_weights, save_weights
+
+    side = max(SIDE, 71) if spec(name)["arguments"].get("backbone") == "xception" else SIDE
+    network = build_network(name, input_size=side, num_classes=7)
+    channels = spec(name)["channels"]
+    pixels = np.random.default_rng(0).uniform(0, 255, (4, side, side, channels)).astype(np.float32)
+    network.set_weights(half_precision(network.get_weights()))
+    before = np.asarray(network(pixels, training=False))
+    assert before.shape == (4, 7) and np.isfinite(before).all()
+    np.testing.assert_allclose(before.sum(axis=1), 1, atol=1e-4)
+
+    save_weights(network, tmp_path / "weights.npz")
+    again = build_network(name, input_size=side, num_classes=7)
+    load_weights(again, tmp_path / "weights.npz")
+    np.testing.assert_allclose(np.asarray(again(pixels, training=False)), before, atol=1e-5)
+
+    network.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+    first = network.get_weights()
+    assert np.isfinite(network.train_on_batch(pixels, np.array([0, 1, 2, 3])))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, network.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_names_a_row_of_its_paper_and_a_valid_recipe(name):
+    assert spec(name)["paper"] in ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
+    assert spec(name)["system"]
+    config = recipe(name)
+    if config.initial_weights == "imagenet":
+        assert "backbone" in spec(name)["arguments"]
+
+
+def test_parameter_counts_of_keras_own_and_of_ugwus_tables():
+    from fer_core.models.registry import build_network
+
+    softmax = {"vgg16": 512, "resnet50": 2048, "mobilenetv2": 1280, "xception": 2048}
+    without_top = {"vgg16": 14_714_688, "resnet50": 23_587_712, "mobilenetv2": 2_257_984, "xception": 20_861_480}
+    for backbone, width in softmax.items():
+        network = build_network(f"{backbone}_frozen")
+        assert network.count_params() == without_top[backbone] + 7 * width + 7
+    # 128 -> 126 -> 63 -> 61 -> 30: by hand from figure 4
+    assert build_network("ugwu_lr_0.001").get_layer("flatten").output.shape == (None, 30 * 30 * 32)
+    expected = (27 * 16 + 16) + (144 * 32 + 32) + (28_800 * 128 + 128) + (128 * 7 + 7)
+    assert build_network("ugwu_lr_0.001").count_params() == expected
+    assert build_network("ugwu_depth_6").get_layer("flatten").output.shape == (None, 512)
+
+
+def test_vgg16_with_batch_norm_normalises_after_each_convolution():
+    from fer_core.models.registry import build_network
+
+    kinds = [type(layer).__name__ for layer in build_network("vgg16_bn_dropout", input_size=48).layers]
+    after = [kinds[index + 1] for index, kind in enumerate(kinds) if kind == "Conv2D"]
+    assert after == ["BatchNormalization"] * 13 and kinds[-3:] == ["BatchNormalization", "Dropout", "Dense"]
+
+
+@pytest.mark.parametrize(("order", "expected"), [("bn_noise", ["bn", "noise"]), ("noise_bn", ["noise", "bn"])])
+def test_order_of_noise_and_normalisation_can_be_chosen(order, expected):
+    from fer_core.models.backbones import backbone_classifier
+
+    settings = {"backbone": "mobilenetv2", "input_norm": True, "noise": 0.1, "noise_order": order}
+    network = backbone_classifier(input_size=48, channels=3, num_classes=7, **settings)
+    names = [layer.name for layer in network.layers]
+    assert names[2:4] == [f"input_{step}" for step in expected]
+    pixels = np.full((2, 48, 48, 3), 100, np.float32)
+    quiet = np.asarray(network(pixels, training=False))
+    np.testing.assert_array_equal(quiet, np.asarray(network(pixels, training=False)))
+
+
+def save_random(backbone: str, folder) -> "object":
+    import keras
+
+    source = getattr(keras.applications, KERAS_CLASSES[backbone])
+    source = source(include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg")
+    rng = np.random.default_rng(1)
+    source.set_weights([value + rng.uniform(0, 0.05, value.shape) for value in source.get_weights()])
+    source.save_weights(folder / f"{backbone}.weights.h5")
+    return source
+
+
+@pytest.mark.parametrize("backbone", slow_if_deep(KERAS_CLASSES))
+def test_imagenet_weights_load_from_a_folder_and_see_what_keras_own_sees(backbone, tmp_path, monkeypatch):
+    import keras
+
+    from fer_core.models.backbones import load_imagenet
+    from fer_core.models.registry import build_network
+
+    source = save_random(backbone, tmp_path)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    network = build_network(f"{backbone}_frozen", input_size=96)
+    load_imagenet(network, backbone)
+    colour = np.random.default_rng(2).uniform(0, 255, (2, 96, 96, 3)).astype(np.float32)
+    module = {"vgg16": "vgg16", "resnet50": "resnet", "mobilenetv2": "mobilenet_v2", "xception": "xception"}[backbone]
+    theirs = source.predict(getattr(keras.applications, module).preprocess_input(colour.copy()), verbose=0)
+    ours = keras.Model(network.inputs, network.get_layer("pool").output).predict(colour, verbose=0)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3 * np.abs(theirs).max())
+
+
+def test_vgg16_with_batch_norm_takes_imagenet_weights_too(tmp_path, monkeypatch):
+    from fer_core.models.backbones import load_imagenet
+    from fer_core.models.registry import build_network
+
+    source = save_random("vgg16", tmp_path)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    network = build_network("vgg16_bn_dropout", input_size=48)
+    load_imagenet(network, "vgg16")
+    kernel, bias = source.get_layer("block5_conv3").get_weights()
+    np.testing.assert_array_equal(network.get_layer("block5_conv3").get_weights()[0], kernel)
+    np.testing.assert_array_equal(network.get_layer("block5_conv3").get_weights()[1], bias)
+
+
+def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monkeypatch):
+    from fer_core.models.backbones import load_imagenet
+    from fer_core.models.registry import build_network
+
+    network = build_network("mobilenetv2_frozen", input_size=48)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    with pytest.raises(ModelError, match=r"mobilenetv2\.weights\.h5") as raised:
+        load_imagenet(network, "mobilenetv2")
+    assert "save_weights" in raised.value.remedy and "unset" in raised.value.remedy
+    (tmp_path / "mobilenetv2.weights.h5").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="does not hold"):
+        load_imagenet(network, "mobilenetv2")
+    monkeypatch.delenv("FER_PRETRAINED_DIR")
+
+    def refuse(*args, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setattr("keras.applications.MobileNetV2", refuse)
+    with pytest.raises(ModelError, match="no route") as raised:
+        load_imagenet(network, "mobilenetv2")
+    assert "FER_PRETRAINED_DIR" in raised.value.remedy
+
+
+def test_only_the_last_layers_are_trained():
+    from fer_core.models.backbones import freeze
+    from fer_core.models.registry import build_network
+
+    network = build_network("vgg16_finetuned", input_size=48)
+    freeze(network, 6)
+    trained = {layer.name for layer in network.layers if layer.trainable_weights}
+    assert trained == {
+        "input_bn", "block4_conv3", "block5_conv1", "block5_conv2", "block5_conv3", "head_bn", "probabilities",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return synthetic.dataset(n_train=84, n_val=28, n_test=28, size=48, seed=4)
+
+
+def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monkeypatch):
+    """What is stored after training on features is what the whole network gives on pictures."""
+    from fer_core import artifacts
+    from fer_core.models.registry import load_classifier
+    from fer_core.training import run as training
+
+    save_random("mobilenetv2", tmp_path)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    changes = {"epochs": 3, "batch_size": 28, "input_size": 48}
+    config = training.recipe("mobilenetv2_frozen", changes)
+    settings = {"config": config, "work_root": tmp_path / "work", "root": tmp_path / "artifacts"}
+    path = training.train("mobilenetv2_frozen", drawn, **settings)
+    run = artifacts.read_run(path)
+    assert run.run["initial_weights"] == "imagenet" and run.run["spec"]["input_size"] == 48
+    assert "--set input_size=48" in run.run["retrain"]
+    again = load_classifier(run).predict_proba(drawn["test"].images)
+    np.testing.assert_allclose(again, run.predictions("test").pred_probs, atol=2e-3)
+
+    cached = sorted((tmp_path / "work" / "features").iterdir())
+    assert len(cached) == 2
+    times = [file.stat().st_mtime_ns for file in cached]
+    training.train("mobilenetv2_frozen", drawn, **settings)
+    assert [file.stat().st_mtime_ns for file in cached] == times  # the second training computes none
+
+
+def test_frozen_backbones_refuse_what_changes_pictures(drawn, tmp_path):
+    from fer_core.errors import ConfigError
+    from fer_core.training import run as training
+
+    changes = {"augmentation": {"flip": 0.5}, "initial_weights": "random", "input_size": 48}
+    config = training.recipe("mobilenetv2_frozen", changes)
+    with pytest.raises(ConfigError, match="sees each picture once"):
+        training.train("mobilenetv2_frozen", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
+def test_networks_without_a_backbone_have_no_imagenet_weights(drawn, tmp_path):
+    from fer_core.errors import ConfigError
+    from fer_core.training import run as training
+
+    config = training.recipe("compact", {"initial_weights": "imagenet", "epochs": 1})
+    with pytest.raises(ConfigError, match="no backbone"):
+        training.train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
