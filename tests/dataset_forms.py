@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from fer_core.datasets import synthetic
 from fer_core.labels import CLASS_NAMES
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -103,4 +104,119 @@ def every_form(folder: Path, of_rows: list[Row]) -> dict[str, Path]:
             folder / "windows.zip",
             {name.replace("/", "\\"): content for name, content in files(of_rows, TOOL).items()},
         ),
+    }
+
+
+# Written out here anew, so that a wrong table in the library shows.
+RAF_DB_NAMES = {1: "surprise", 2: "fear", 3: "disgust", 4: "happy", 5: "sad", 6: "angry", 7: "neutral"}
+CK_PLUS_NAMES = {1: "angry", 2: "contempt", 3: "disgust", 4: "fear", 5: "happy", 6: "sad", 7: "surprise"}
+
+
+class RafRow(NamedTuple):
+    sample_id: str
+    code: int
+    image: np.ndarray
+
+    @property
+    def split(self) -> str:
+        return self.sample_id.split("_")[0]
+
+
+def raf_rows(train: int = 5, test: int = 2, size: int = 32) -> list[RafRow]:
+    """Drawn faces in colour, ``train`` and ``test`` of each class."""
+    rng = np.random.default_rng(0)
+    codes = [("train_{:05d}", at + 1, at % 7 + 1) for at in range(7 * train)]
+    codes += [("test_{:04d}", at + 1, at % 7 + 1) for at in range(7 * test)]
+    return [
+        RafRow(form.format(number), code, tinted(synthetic.face(RAF_DB_NAMES[code], rng=rng, size=size)))
+        for form, number, code in codes
+    ]
+
+
+def tinted(grey: np.ndarray) -> np.ndarray:
+    """A grey face in skin colours: uint8 (H, W, 3)."""
+    return (grey[:, :, None] * np.array([1.0, 0.8, 0.7])).astype(np.uint8)
+
+
+def raf_official(of_rows: list[RafRow], pictures: str = "Image/aligned", below: str = "EmoLabel/") -> dict[str, bytes]:
+    """``list_patition_label.txt`` and the pictures, as RAF-DB's authors send them."""
+    ending = "_aligned.jpg" if pictures.endswith("aligned") else ".jpg"
+    members = {f"{pictures}/{row.sample_id}{ending}": png(row.image, "JPEG") for row in of_rows}
+    lines = "".join(f"{row.sample_id}.jpg {row.code}\n" for row in of_rows)
+    return {f"{below}list_patition_label.txt": lines.encode(), **members}
+
+
+def raf_folders(of_rows: list[RafRow], tables: bool = True) -> dict[str, bytes]:
+    """Folders 1 to 7 below train and test, as they are passed on."""
+    members = {f"DATASET/{row.split}/{row.code}/{row.sample_id}_aligned.jpg": png(row.image, "JPEG") for row in of_rows}
+    for split in ("train", "test") if tables else ():
+        lines = "".join(f"{row.sample_id}_aligned.jpg,{row.code}\n" for row in of_rows if row.split == split)
+        members[f"{split}_labels.csv"] = b"image,label\n" + lines.encode()
+    return members
+
+
+class CkSequence(NamedTuple):
+    subject: str
+    number: int
+    code: int | None
+    frames: list[np.ndarray]
+
+    @property
+    def stem(self) -> str:
+        return f"{self.subject}_{self.number:03d}"
+
+    def ids(self) -> list[str]:
+        return [f"{self.stem}_{at:08d}" for at in range(1, len(self.frames) + 1)]
+
+
+def ck_sequences(subjects: int = 12, length: int = 5, size: int = 24) -> list[CkSequence]:
+    """Drawn sequences from neutral to the peak: each subject with five of the seven classes, and one without label."""
+    found = []
+    for person in range(subjects):
+        look = synthetic.random_look(np.random.default_rng(person))
+        for number in range(1, 7):
+            code = (person + number) % 7 + 1 if number < 6 else None
+            # No contempt is drawn elsewhere: half a smile stands for it.
+            shown = {None: "neutral", 2: "happy"}.get(code) or CK_PLUS_NAMES[code]
+            peak = 0.5 if code == 2 else 1.0
+            neutral = synthetic.face(shown, look=look, strength=0, size=size)
+            shares = (0.6, 0.8, 1.0) if code else ()
+            frames = [synthetic.face(shown, look=look, strength=share * peak, size=size) for share in shares]
+            frames = [neutral] * (length - len(frames)) + frames
+            frames = [np.clip(frame.astype(int) + 3 * number, 0, 255).astype(np.uint8) for frame in frames]
+            found.append(CkSequence(f"S{10 + person:03d}", number, code, frames))
+    return found
+
+
+def ck_official(sequences: list[CkSequence]) -> dict[str, bytes]:
+    """``cohn-kanade-images`` and ``Emotion``."""
+    members = {}
+    for sequence in sequences:
+        folder = f"{sequence.subject}/{sequence.number:03d}"
+        for sample_id, frame in zip(sequence.ids(), sequence.frames, strict=True):
+            members[f"cohn-kanade-images/{folder}/{sample_id}.png"] = png(frame)
+        if sequence.code is not None:
+            label = f"   {sequence.code:.7e}\n".encode()
+            members[f"Emotion/{folder}/{sequence.ids()[-1]}_emotion.txt"] = label
+    return members
+
+
+CK48 = {
+    1: "anger",
+    2: "contempt",
+    3: "disgust",
+    4: "fear",
+    5: "happy",
+    6: "sadness",
+    7: "surprise",
+}
+
+
+def ck_folders(sequences: list[CkSequence], root: str = "CK+48") -> dict[str, bytes]:
+    """The last three frames of each labelled sequence in class folders, as Kaggle's CK+48."""
+    return {
+        f"{root}/{CK48[sequence.code]}/{sample_id}.png": png(frame)
+        for sequence in sequences
+        if sequence.code is not None
+        for sample_id, frame in list(zip(sequence.ids(), sequence.frames, strict=True))[-3:]
     }
