@@ -17,6 +17,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("confusion", "Confusion", ":material/grid_on:"),
     ("saliency", "Saliency", ":material/visibility:"),
     ("masks", "Masks", ":material/masks:"),
+    ("papers", "Papers", ":material/article:"),
 )
 
 

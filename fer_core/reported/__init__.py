@@ -1,6 +1,6 @@
 """What the four papers print: their numbers, where these contradict each other, and what was measured beside them."""
 
-from fer_core.reported.checks import Check, checks, contradictions
+from fer_core.reported.checks import Check, checks, contradictions, failed
 from fer_core.reported.comparison import (
     class_bar_rows,
     comparison_table,
@@ -8,7 +8,9 @@ from fer_core.reported.comparison import (
     metric_names,
     of_metric,
     runs_of,
+    shown,
     summary,
+    train_commands,
     why_open,
 )
 from fer_core.reported.reading import Paper, label, papers, read, references, systems
@@ -21,6 +23,7 @@ __all__ = [
     "comparison_table",
     "contradictions",
     "example_predictions",
+    "failed",
     "label",
     "metric_names",
     "of_metric",
@@ -28,7 +31,9 @@ __all__ = [
     "read",
     "references",
     "runs_of",
+    "shown",
     "summary",
     "systems",
+    "train_commands",
     "why_open",
 ]

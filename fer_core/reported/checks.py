@@ -96,9 +96,13 @@ def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
 
 
 def contradictions(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
-    """The :func:`checks` that do not hold, most of them first by kind as in :data:`KINDS`."""
-    failed = [check for check in checks(paper, table) if not check.holds]
-    return sorted(failed, key=lambda check: KINDS.index(check.kind))
+    """The :func:`checks` that do not hold, by kind in the order of :data:`KINDS`."""
+    return failed(checks(paper, table))
+
+
+def failed(found: Iterable[Check]) -> list[Check]:
+    """Those of ``found`` that do not hold, by kind in the order of :data:`KINDS`."""
+    return sorted((check for check in found if not check.holds), key=lambda check: KINDS.index(check.kind))
 
 
 def number(value: float) -> str:

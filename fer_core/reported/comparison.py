@@ -12,11 +12,12 @@ from fer_core.errors import RunError
 from fer_core.models.specs import MODELS
 from fer_core.predictions import Predictions
 from fer_core.reported.checks import distinct, printed
-from fer_core.reported.reading import papers, read, systems
+from fer_core.reported.reading import label, papers, read, systems
 
 COLUMNS: tuple[str, ...] = (
     *("system", "metric", "class", "reported", "where", "run", "model", "measured", "low", "high", "difference"),
-    *("inside", "better", "n", "dataset", "split", "initial_weights", "input_size", "epochs", "source", "open"),
+    *("inside", "better", "n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs", "source"),
+    "open",
 )
 # Of the papers' metrics, those that a stored run can be held against.
 CLASS_METRICS: tuple[str, ...] = ("f1", "recall", "precision", "tpr", "fpr")
@@ -30,6 +31,7 @@ AVERAGES: tuple[str, ...] = ("macro_precision", "macro_recall", "weighted_precis
 HEADLINES: tuple[str, ...] = (*metrics.METRICS, *AVERAGES, *OF_HISTORY, "discrepancy", "param_count")
 LOWER_IS_BETTER: frozenset[str] = metrics.LOWER_IS_BETTER | {"fpr", "train_loss", "val_loss", "discrepancy"}
 NEUTRAL: frozenset[str] = frozenset({"param_count"})
+TRAIN = "python -m fer_core train"
 Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
 
 
@@ -51,8 +53,8 @@ def comparison_table(
         ``low`` and ``high`` are the stored 95 % bootstrap interval, or Wilson's (1927) for per-class recall and for
         ``val_accuracy``; NaN where there is none. ``inside``: whether the reported value lies in it (missing without
         one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
-        digits or better means nothing. ``source`` says which file the measured value stands in. Systems without a
-        run have one row per number, with ``open`` saying why.
+        digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours. ``source`` says which
+        file the measured value stands in. Systems without a run have one row per number, with ``open`` saying why.
 
     Raises:
         ConfigError, RunError: as :func:`fer_core.reported.read`.
@@ -85,19 +87,28 @@ def why_open(paper: str, system: str, models: Mapping[str, Mapping] | None = Non
     Args:
         models: as ``fer_core.models.specs.MODELS``, which is the default.
     """
-    of_system = {
-        name: entry
-        for name, entry in (MODELS if models is None else models).items()
-        if entry.get("paper") == paper and entry.get("system") == system
-    }
-    if not of_system:
-        return "not built yet"
-    reasons = []
-    for name, entry in of_system.items():
-        imagenet = entry.get("recipe", {}).get("initial_weights") == "imagenet"
-        why = "needs ImageNet weights" if imagenet else "not trained yet"
-        reasons.append(f"{why}: run `python -m fer_core train {name}`")
-    return "; ".join(reasons)
+    of_system = _entries(paper, system, models)
+    reasons = [
+        f"{'needs ImageNet weights' if _imagenet(entry) else 'not trained yet'}: run `{TRAIN} {name}`"
+        for name, entry in of_system.items()
+    ]
+    return "; ".join(reasons) or "not built yet"
+
+
+def train_commands(paper: str, models: Mapping[str, Mapping] | None = None) -> list[str]:
+    """Commands that train a system of ``paper``, those first that need no ImageNet weights."""
+    entries = _entries(paper, None, models)
+    return [f"{TRAIN} {name}" for name in sorted(entries, key=lambda name: _imagenet(entries[name]))]
+
+
+def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | None) -> dict[str, Mapping]:
+    known = MODELS if models is None else models
+    own = {name: entry for name, entry in known.items() if entry.get("paper") == paper}
+    return {name: entry for name, entry in own.items() if system in (None, entry.get("system"))}
+
+
+def _imagenet(entry: Mapping) -> bool:
+    return entry.get("recipe", {}).get("initial_weights") == "imagenet"
 
 
 def metric_names(frame: pd.DataFrame, per_class: bool = False) -> list[str]:
@@ -109,6 +120,34 @@ def of_metric(frame: pd.DataFrame, metric: str | None, per_class: bool = False) 
     """The headline (or per-class) rows of a comparison table for one metric; for all with None."""
     wanted = (frame["class"] != "") == per_class
     return frame[wanted if metric is None else wanted & (frame["metric"] == metric)].reset_index(drop=True)
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """A comparison table as people read it: the numbers first, then on what they were measured.
+
+    Columns: system, metric, class, reported, measured, difference, interval (text), inside (yes, no or empty), and the
+    rest of :data:`COLUMNS`; metric and class only where they vary, ``open`` only where something is.
+    """
+    edges = zip(frame["low"], frame["high"], strict=True)
+    interval = [f"{low:.4f} to {high:.4f}" if math.isfinite(low) else "" for low, high in edges]
+    inside = frame["inside"].map({True: "yes", False: "no"}).astype(object).where(frame["inside"].notna(), "")
+    frame = frame.assign(interval=interval, inside=inside, metric=frame["metric"].map(label))
+    hidden = [name for name in ("metric", "class") if frame[name].nunique() < 2]
+    hidden += ["open"] if not frame["open"].any() else ["run", "model"] if not frame["run"].any() else []
+    first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside", "open", "run"]
+    rest = [
+        "n",
+        "reported_on",
+        "dataset",
+        "split",
+        "initial_weights",
+        "input_size",
+        "epochs",
+        "where",
+        "source",
+        "better",
+    ]
+    return frame[[name for name in first + rest if name not in hidden]]
 
 
 def summary(frame: pd.DataFrame) -> dict[str, int]:
@@ -163,13 +202,15 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 def _reported(rows: pd.DataFrame) -> list[dict]:
     """A record per distinct reported number that can be measured."""
-    empty = dict.fromkeys(COLUMNS) | dict.fromkeys(("run", "model", "split", "source", "open", "initial_weights"), "")
+    empty = dict.fromkeys(COLUMNS) | dict.fromkeys(
+        ("run", "model", "dataset", "split", "source", "open", "initial_weights"), ""
+    )
     found = []
     for (metric, class_name), of_quantity in rows.groupby(["metric", "class_name"], sort=False):
         if metric in (CLASS_METRICS if class_name else HEADLINES):
             for row, places in distinct(printed(of_quantity)):
                 values = {"system": row.system, "metric": metric, "class": class_name, "reported": row.value}
-                found.append(empty | values | {"where": places, "dataset": row.dataset, "unit": row.unit})
+                found.append(empty | values | {"where": places, "reported_on": row.dataset, "unit": row.unit})
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import artifacts, comparison, datasets, images, pictures
+from fer_core import artifacts, comparison, datasets, images, pictures, reported
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
 from fer_core.explain import mask_numbers as numbers_of_masks
@@ -20,6 +20,7 @@ from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.predictions import Predictions
+from fer_core.reported import reading
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -409,3 +410,40 @@ def _mask_table(base: str, study_name: str, measure: str, stamp: Stamp) -> pd.Da
 @st.cache_data(max_entries=8, show_spinner=False)
 def _reported_masks(path: str, class_names: tuple[str, ...], measure: str, stamp: Stamp) -> pd.DataFrame:
     return numbers_of_masks.reported_rows(class_names, measure, Path(path))
+
+
+# Papers
+
+
+def papers() -> dict[str, reported.Paper]:
+    """Every paper by its key.
+
+    Raises:
+        RunError: ``artifacts/reported`` is damaged.
+    """
+    return _papers(stamp(reading.folder()))
+
+
+def paper_checks(paper: str) -> list[reported.Check]:
+    """What can be checked about the printed numbers of a paper, see :func:`fer_core.reported.checks`."""
+    return _paper_checks(paper, stamp(reading.folder()))
+
+
+def paper_table(paper: str, split: str) -> pd.DataFrame:
+    """``reported.comparison_table`` of a paper and every run."""
+    return _paper_table(str(artifacts.root()), paper, split, _runs_stamp() + stamp(reading.folder()))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _papers(stamp: Stamp) -> dict[str, reported.Paper]:
+    return reported.papers()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _paper_checks(paper: str, stamp: Stamp) -> list[reported.Check]:
+    return reported.checks(paper)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing ...")
+def _paper_table(base: str, paper: str, split: str, stamp: Stamp) -> pd.DataFrame:
+    return reported.comparison_table(paper, runs(), split)

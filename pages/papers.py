@@ -1,0 +1,237 @@
+"""Do the numbers of four papers hold? Printed beside measured, where they contradict each other, figures redrawn."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fer_core import datasets, masks, reported, results
+from fer_core.artifacts import Run
+from fer_core.charts import papers as charts
+from fer_core.charts import results as result_charts
+from fer_core.charts.explain import enlarge
+from pages.ui import cache, samples, state, widgets
+
+SPLITS = ("test", "test_clean", "val")
+SPLIT_HELP = (
+    "**val** is FER2013's PublicTest, on which our choices were made. **test** is PrivateTest, used for nothing else. "
+    "**test_clean** leaves out its pictures that train or val hold too."
+)
+KINDS = {
+    "values": "printed twice",
+    "definition": "by definition",
+    "claim": "claim",
+    "implausible": "implausible",
+}
+FEW_CURVES = 3
+FACE_SIDE = 128  # Feeling It masks pictures of 128x128
+MASKED = {"forehead": "Top 1/4: forehead", "eyes": "Middle 1/4: eyes", "mouth": "Bottom 1/2: nose and mouth"}
+NUMBERS = {
+    "system": st.column_config.Column("System", pinned=True),
+    "interval": st.column_config.Column("95 % interval"),
+    "inside": st.column_config.Column("Inside", help="Whether the reported value lies in the measured interval"),
+    "open": st.column_config.Column("Open", width="large"),
+    "reported_on": st.column_config.Column("reported on"),
+    "dataset": st.column_config.Column("measured on"),
+    "initial_weights": st.column_config.Column("initial weights"),
+    "input_size": st.column_config.Column("input size"),
+    "where": st.column_config.Column("printed in"),
+    "source": st.column_config.Column("measured value from"),
+}
+
+
+def choose_paper() -> reported.Paper:
+    """The paper in the address, with what it did."""
+    known = cache.papers()
+    key = state.choice(
+        "Paper", list(known), key="paper", widget=st.segmented_control, format_func=lambda name: known[name].short
+    )
+    paper = known[key]
+    year = f", {paper.year}" if paper.year else ""
+    links = "".join(f" [{link}]({link})" for link in paper.links)
+    st.markdown(f"*{paper.title}*, {', '.join(paper.authors)}{year}.{links} {paper.did}")
+    return paper
+
+
+def show_numbers(paper: reported.Paper) -> pd.DataFrame:
+    """Reported against measured: a chart of one metric, and the table."""
+    with st.container(horizontal=True):
+        split = state.choice(
+            "Measured on",
+            SPLITS,
+            key=f"{paper.key}-split",
+            default=paper.split,
+            widget=st.segmented_control,
+            help=SPLIT_HELP,
+        )
+        frame = cache.paper_table(paper.key, split)
+        names = reported.metric_names(frame)
+        default = next((name for name in ("accuracy", "val_accuracy") if name in names), None)
+        metric = state.choice("Metric", names, key="metric", default=default, format_func=reported.label)
+    rows = reported.of_metric(frame, metric)
+    name = f"{paper.key}-{metric}-{split}"
+    widgets.show_figure(charts.reported_against_measured(rows, reported.label(metric)), name, rows)
+    show_summary(paper, frame)
+    st.caption(paper.split_reason)
+    st.dataframe(
+        charts.style_differences(reported.shown(rows), whole=metric == "param_count"),
+        hide_index=True,
+        column_config=NUMBERS,
+        alt=f"{reported.label(metric)} of every system of the paper, reported and measured",
+    )
+    with st.container(horizontal=True, gap="small"):
+        widgets.download_table(frame, f"{paper.key}-{split}", "Every number, reported and measured (CSV)")
+    st.caption("Difference is measured minus reported: blue where measured is better, orange where it is worse.")
+    return frame
+
+
+def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
+    counts = reported.summary(frame)
+    line = f"**{counts['measured']} of {counts['systems']} systems** have been trained here"
+    if counts["judged"]:
+        line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
+    st.markdown(f"{line}. The others are open.")
+    if not counts["measured"]:
+        commands = reported.train_commands(paper.key) or ["python -m fer_core train"]
+        widgets.empty_state(
+            "None of these systems has a stored run, so nothing stands beside them. Train one:", commands[0]
+        )
+
+
+def show_protocol(paper: reported.Paper) -> None:
+    with st.expander("How the paper measured, as it says itself"):
+        st.table(pd.DataFrame({"as printed": {"dataset": paper.dataset, **paper.protocol}}))
+        if not paper.links:
+            st.caption("The paper prints no DOI and no arXiv number of itself.")
+
+
+def show_contradictions(paper: reported.Paper) -> None:
+    """What does not hold of all that can be checked."""
+    checks = cache.paper_checks(paper.key)
+    failed = reported.failed(checks)
+    st.subheader("Where the paper contradicts itself")
+    st.caption(
+        f"Of {len(checks)} checks of its printed numbers, {len(failed)} fail. Every sentence is computed from "
+        "artifacts/reported/reported_metrics.csv."
+    )
+    if failed:
+        st.markdown("\n".join(f"- **{KINDS[check.kind]}**: {check.sentence}" for check in failed))
+    widgets.download_table(pd.DataFrame(checks), f"{paper.key}-checks", "Every check (CSV)")
+
+
+def choose_run(runs: list[Run], key: str) -> Run:
+    names = [run.name for run in runs]
+    return runs[names.index(state.choice("Run", names, key=key))]
+
+
+def usable_split(run: Run, paper: reported.Paper) -> str:
+    """The split chosen above where the run was measured on it."""
+    wanted = st.session_state.get(f"{paper.key}-split") or paper.split
+    return wanted if wanted in run.splits else run.splits[0]
+
+
+def show_curves(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
+    histories = {run.name: cache.history(run.name) for run in runs}
+    names = [name for name, history in histories.items() if history is not None]
+    if not names:
+        st.info("No run of these systems has passes, so there is no curve yet.", icon=":material/show_chart:")
+        return
+    chosen = state.choices("Runs", names, key="curves", default=names[:FEW_CURVES]) or names[:1]
+    table = pd.concat([histories[name].assign(run=name) for name in chosen])
+    colours = result_charts.run_colours(chosen)
+    figure = result_charts.learning_curves({name: histories[name] for name in chosen}, colours)
+    widgets.show_figure(figure, f"{paper.key}-learning-curves", table)
+
+
+def show_confusion(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
+    run = choose_run(runs, "run")
+    split = usable_split(run, paper)
+    predictions = cache.predictions(run.name, split)
+    matrix = results.confusion(predictions, "rows")
+    figure = result_charts.confusion_heatmap(
+        matrix, predictions.class_names, "rows", counts=results.confusion(predictions)
+    )
+    table = results.confusion_frame(matrix, predictions.class_names).reset_index()
+    widgets.show_figure(figure, f"confusion-{run.name}-{split}", table)
+    st.caption(
+        f"{run.run['system']}, {len(predictions):,} pictures of {run.dataset}, {split}. Rows are true classes and add "
+        "up to 100 %. The paper's matrices are pictures, so only ours is drawn."
+    )
+
+
+def show_classes(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
+    names = reported.metric_names(frame, per_class=True)
+    with st.container(horizontal=True):
+        measure = state.choice(
+            "Measure", names, key="per-class", default="f1", widget=st.segmented_control, format_func=reported.label
+        )
+        per_class = reported.of_metric(frame, measure, per_class=True)
+        system = state.choice("System", list(dict.fromkeys(per_class["system"])), key="system")
+    rows = reported.class_bar_rows(frame, system, measure)
+    measured = [name for name in dict.fromkeys(rows["run"]) if name != "reported"]
+    colours = result_charts.run_colours(measured) | {"reported": result_charts.GREY}
+    figure = result_charts.class_bars(rows, colours, reported.label(measure))
+    widgets.show_figure(figure, f"{paper.key}-{system.replace(':', '-')}-{measure}", rows)
+    if not measured:
+        st.caption(f"{system} is open: {reported.why_open(paper.key, system)}.")
+    with st.expander("As a table, every system"):
+        st.dataframe(charts.style_differences(reported.shown(per_class)), hide_index=True, column_config=NUMBERS)
+        widgets.download_table(per_class, f"{paper.key}-{measure}-per-class")
+
+
+def show_predictions(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
+    run = choose_run(runs, "run")
+    split = usable_split(run, paper)
+    right = state.toggle("Right answers instead of wrong ones", key="right-answers")
+    table = reported.example_predictions(cache.predictions(run.name, split), right)
+    captions = [f"{row.predicted} {row.confidence:.0%}  \nactually {row.true}" for row in table.itertuples(index=False)]
+    st.caption(f"{run.run['system']}, {split}: {len(table):,} pictures, the most confident first.")
+    samples.show_samples(table, captions, run=run, split=split, key="page")
+
+
+def show_masks(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
+    face = datasets.synthetic.face("angry", rng=0, size=FACE_SIDE)
+    hidden = [masks.apply(face, masks.region_mask(name, face.shape)) for name in MASKED]
+    pictures = [enlarge(picture, FACE_SIDE) for picture in (face, *hidden)]
+    widgets.picture_grid(pictures, ["Whole (a drawn face)", *MASKED.values()], width=160)
+    widgets.download_picture(np.hstack(pictures), "feeling-it-masks", "All four (PNG)")
+    st.caption("The Masks page hides parts of any face, and holds the study on the whole test set.")
+
+
+DRAW = {
+    "Learning curves": show_curves,
+    "Confusion": show_confusion,
+    "Per class": show_classes,
+    "Predictions": show_predictions,
+    "Masks": show_masks,
+}
+WITHOUT_RUNS = ("Per class", "Masks")
+
+
+def show_figures(paper: reported.Paper, frame: pd.DataFrame) -> None:
+    """The paper's figures, redrawn from our runs."""
+    figures: Mapping[str, str] = paper.figures
+    st.subheader("Its figures, from our runs")
+    view = state.choice("Figure", list(figures), key="figure", widget=st.segmented_control)
+    st.caption(f"The paper's {figures[view]}.")
+    runs = reported.runs_of(paper.key, cache.runs())
+    if not runs and view not in WITHOUT_RUNS:
+        st.info("Open: no run of these systems is stored yet.", icon=":material/hourglass_empty:")
+        return
+    with widgets.page_errors():
+        DRAW[view](paper, frame, runs)
+
+
+def body() -> None:
+    st.title("Papers")
+    st.caption("Do the numbers of four papers hold? Each stands beside what the same system measures here.")
+    paper = choose_paper()
+    frame = show_numbers(paper)
+    show_protocol(paper)
+    show_contradictions(paper)
+    show_figures(paper, frame)
+
+
+with widgets.page_errors():
+    body()
