@@ -1,17 +1,22 @@
 """``python -m fer_core train``: train a model, evaluate it and store the run; goes on where it was stopped."""
 
 import json
+import os
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import artifacts, datasets
+from fer_core import artifacts, datasets, jobs
 from fer_core.commands.tables import metrics_table, print_table
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS
+
+LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def train(
@@ -34,12 +39,15 @@ def train(
     if model is None:
         print_table(models_table())
         return
+    folder = os.environ.get(jobs.FOLDER_VARIABLE)
+    if folder:
+        jobs.wait_for_turn(Path(folder))
     from fer_core.training import run as training
 
     changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     config = training.recipe(model, changes | parse_settings(setting or []))
     data = datasets.load(dataset)
-    with _bars(model) as on_progress:
+    with _bars(model) if sys.stdout.isatty() else _lines(model) as shown, _report(folder, model, config) as written:
         path = training.train(
             model,
             data,
@@ -47,12 +55,14 @@ def train(
             work_root=datasets.data_dir() / "work",
             fresh=fresh,
             ship_weights=weights,
-            on_progress=on_progress,
+            on_progress=lambda progress: (shown(progress), written(progress)),
         )
     run = artifacts.read_run(path)
     for table in metrics_table(run.metrics("test"), f"{run.name} on test"):
         print_table(table)
     typer.echo(f"Stored in {path}")
+    if folder:
+        jobs.finish(Path(folder), run.name)
 
 
 def parse_settings(pairs: list[str]) -> dict:
@@ -76,11 +86,13 @@ def parse_settings(pairs: list[str]) -> dict:
 def models_table() -> Table:
     """Every model that can be trained."""
     table = Table(title="Models", title_justify="left")
-    for column in ("name", "what it is", "epochs", "input"):
+    for column in ("name", "what it is", "paper", "epochs", "input", "weights"):
         table.add_column(column)
     for name, entry in MODELS.items():
-        size = entry["input_size"]
-        table.add_row(name, entry["title"], str(entry["recipe"].get("epochs", "-")), f"{size} x {size}")
+        size, recipe = entry["input_size"], entry["recipe"]
+        start = recipe.get("initial_weights", "random") if entry["family"] == "network" else "-"
+        paper, epochs = entry.get("paper", "-"), str(recipe.get("epochs", "-"))
+        table.add_row(name, entry["title"], paper, epochs, f"{size} x {size}", start)
     return table
 
 
@@ -101,3 +113,29 @@ def _bars(model: str):
             progress.update(epoch, description=label, completed=state.step, total=state.steps, visible=True)
 
         yield report
+
+
+@contextmanager
+def _lines(model: str):
+    """A line per epoch, for logs."""
+
+    def report(state) -> None:
+        if state.logs.get("epoch") == state.epoch:  # the row of this very epoch: it is over
+            parts = [f"{name} {state.logs[name]:.4f}" for name in LOGGED if name in state.logs]
+            parts += [f"{state.logs['seconds']:.1f} s"] if "seconds" in state.logs else []
+            typer.echo(f"{model}: epoch {state.epoch}/{state.epochs}: {', '.join(parts)}")
+
+    yield report
+
+
+@contextmanager
+def _report(folder: str | None, model: str, config):
+    """Progress for who watches this training as a job; nothing where it is none."""
+    if not folder:
+        yield lambda state: None
+        return
+    side = getattr(config, "input_size", 0) or MODELS[model]["input_size"]
+    reporter = jobs.Reporter(Path(folder), [config.size_at(epoch, side) ** 2 for epoch in range(config.epochs)])
+    reporter.begin()
+    yield reporter
+    reporter.close()

@@ -1,0 +1,498 @@
+"""Trainings as processes of their own: start, watch, stop and resume them, from the app or a command.
+
+``data/jobs/<id>/`` holds ``job.json`` (:class:`Job`), ``log.txt`` (what the process prints), ``progress.json``
+(written by the ``train`` command, see :class:`Reporter`) and, once the run is stored, ``result.json``. A job has a
+session of its own: it goes on when the app that started it ends. Its state is found out anew each time, from the files
+and from whether the process still lives.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from fer_core import artifacts, datasets, machine
+from fer_core.errors import ConfigError, RunError
+from fer_core.models.specs import spec
+from fer_core.storage import read_json, to_json, write_text
+from fer_core.training.config import TrainConfig
+
+STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
+LIVE: tuple[str, ...] = STATES[:3]
+FOLDER_VARIABLE = "FER_JOB_DIR"
+WRITE_EVERY_S = 0.5
+LAUNCH_S = 5.0  # between writing job.json and knowing the process
+LOG_TAIL_BYTES = 64 * 1024
+BASE_BYTES = 800 * 2**20  # Python with TensorFlow, measured before the first step
+OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")  # settings that `train` has an option for
+_PROJECT = Path(__file__).resolve().parent.parent
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training and where it lives.
+
+    Attributes:
+        path: its folder; the folder's name is its ``id``.
+        model, dataset: what is trained, on what.
+        settings: what differs from the model's recipe.
+        command: arguments of ``python -m fer_core``; the same again goes on with an interrupted training.
+        created: local time, ISO.
+        started: seconds since the epoch when the process was last started.
+        pid, process: the process, and what tells it from a later one with the same number.
+        queued: the process waits for its turn before it trains.
+        stopped: somebody asked it to stop.
+    """
+
+    path: Path
+    model: str
+    dataset: str
+    settings: dict
+    command: tuple[str, ...]
+    created: str
+    started: float = 0.0
+    pid: int | None = None
+    process: str | None = None
+    queued: bool = False
+    stopped: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def state(self) -> str:
+        """One of :data:`STATES`."""
+        alive = is_alive(self)
+        if (self.path / "result.json").is_file():
+            return "finished"
+        if not alive and self.pid is None and time.time() - self.started < LAUNCH_S:
+            return "starting"
+        if not alive:
+            return "stopped" if self.stopped else "failed"
+        if (self.path / "progress.json").is_file():
+            return "running"
+        return "waiting" if self.queued else "starting"
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings.get("seed", spec(self.model)["recipe"].get("seed", 0)))
+
+    @property
+    def run(self) -> str | None:
+        """Name of the run it has stored, once it is finished."""
+        return _read_or_none(self.path / "result.json").get("run")
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the process was last started, until it ended."""
+        files = [self.path / name for name in ("result.json", "progress.json", "log.txt")]
+        end = time.time() if is_alive(self) else max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
+        return max(0.0, end - self.started)
+
+
+def jobs_dir() -> Path:
+    """Folder of all jobs."""
+    return datasets.data_dir() / "jobs"
+
+
+def train_arguments(model: str, dataset: str, settings: Mapping | None = None) -> tuple[str, ...]:
+    """``train MODEL DATASET ...`` with ``settings``, as arguments of ``python -m fer_core``."""
+    arguments = ["train", model, dataset]
+    for name, value in (settings or {}).items():
+        if name in OPTIONS:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+        else:
+            arguments += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return tuple(arguments)
+
+
+def command_text(arguments: Sequence[str]) -> str:
+    """The command as people type it."""
+    return f"python -m fer_core {shlex.join(arguments)}"
+
+
+def settings_changed(model: str, values: Mapping) -> dict:
+    """Those of ``values`` that differ from the recipe of ``model``, checked.
+
+    Raises:
+        ModelError, ConfigError: unknown model or setting, or a value out of range.
+    """
+    recipe = TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
+    changed = {name: value for name, value in values.items() if value != recipe.get(name, ...)}
+    TrainConfig.from_dict(spec(model)["recipe"] | changed)
+    return changed
+
+
+def start(
+    model: str, dataset: str, settings: Mapping | None = None, *, fresh: bool = False, queue: bool = False
+) -> Job:
+    """Train ``model`` in a process of its own.
+
+    Args:
+        settings: what differs from the recipe; names of ``TrainConfig``.
+        fresh: discard an unfinished training of this model first.
+        queue: where another training runs, wait for its end instead of refusing.
+
+    Raises:
+        ModelError, DatasetError, ConfigError: unknown model or dataset, a bad setting, or no room for it.
+    """
+    settings = settings_changed(model, settings or {})
+    if dataset != datasets.DRAWN and dataset not in datasets.available():
+        datasets.load(dataset)  # says what is wrong
+    command = train_arguments(model, dataset, settings)
+    created = datetime.now().isoformat(timespec="seconds")
+    with _exclusive():
+        _refuse_double(model, dataset, settings)
+        _refuse_without_room(model, dataset, settings, queue)
+        path = _new_folder(f"{created.replace('-', '').replace(':', '').replace('T', '-')}-{model}")
+        job = Job(path, model, dataset, settings, command, created, queued=queue)
+        return _launch(job, [*command, "--fresh"] if fresh else command)
+
+
+def stop(job: Job, grace_s: float = 5.0) -> Job:
+    """End the process and its children: SIGTERM, and SIGKILL after ``grace_s`` seconds. Finished epochs are kept."""
+    if not is_alive(job):
+        return job
+    job = _write(dataclasses.replace(job, stopped=True))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if is_alive(job):
+            with suppress(ProcessLookupError):
+                os.killpg(job.pid, number)
+        deadline = time.monotonic() + grace_s
+        while is_alive(job) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return job
+
+
+def resume(job: Job, *, queue: bool = False) -> Job:
+    """Start the process of a stopped or failed job again; it goes on with the epoch that was interrupted.
+
+    Raises:
+        ConfigError: it is running or finished, or there is no room for it.
+    """
+    with _exclusive():
+        job = read(job.id)
+        if job.state in LIVE:
+            raise ConfigError(f"{job.id} is {job.state} already.")
+        if job.state == "finished":
+            raise ConfigError(f"{job.id} is finished.", "Start a new training.")
+        _refuse_double(job.model, job.dataset, job.settings)
+        _refuse_without_room(job.model, job.dataset, job.settings, queue)
+        (job.path / "progress.json").unlink(missing_ok=True)
+        return _launch(dataclasses.replace(job, queued=queue, stopped=False), job.command)
+
+
+def read(job_id: str) -> Job:
+    """The job called ``job_id``.
+
+    Raises:
+        RunError: there is none, or its ``job.json`` is damaged.
+    """
+    path = jobs_dir() / job_id
+    if Path(job_id).name != job_id or job_id in ("", "..") or not path.is_dir():
+        raise RunError(f"There is no training job {job_id!r}.", "The Training page lists those there are.")
+    try:
+        record = read_json(path / "job.json")
+        known = {f.name for f in dataclasses.fields(Job)} - {"path"}
+        values = {name: value for name, value in record.items() if name in known}
+        job = Job(path, **(values | {"command": tuple(values["command"])}))
+        spec(job.model)
+        if not isinstance(job.settings, dict):
+            raise TypeError("settings are no object")
+    except (RunError, KeyError, TypeError) as error:
+        problem = error.problem if isinstance(error, RunError) else f"{path / 'job.json'} lacks something: {error}."
+        raise RunError(problem, f"Delete the folder {path.name} in data/jobs to be rid of it.") from error
+    return job
+
+
+def list_jobs() -> tuple[list[Job], list[str]]:
+    """Every readable job, the newest first, and what is wrong with the others. Never raises FerError."""
+    folder = jobs_dir()
+    found, problems = [], []
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+        if path.is_dir() and not path.name.startswith("."):
+            try:
+                found.append(read(path.name))
+            except (RunError, ConfigError) as error:
+                problems.append(str(error))
+    return found, problems
+
+
+def live_jobs() -> list[Job]:
+    """Jobs whose process lives, the newest first."""
+    return [job for job in list_jobs()[0] if job.state in LIVE]
+
+
+def jobs_frame(jobs: Sequence[Job]) -> pd.DataFrame:
+    """One row per job: job, model, dataset, state, epoch, epochs, val_accuracy, minutes, created, run."""
+    rows = []
+    for job in jobs:
+        shown = progress(job)
+        row = {"job": job.id, "model": job.model, "dataset": job.dataset, "state": job.state}
+        row |= {"epoch": shown.get("epoch"), "epochs": shown.get("epochs")}
+        row |= {"val_accuracy": (shown.get("logs") or {}).get("val_accuracy"), "minutes": job.elapsed_s / 60}
+        rows.append(row | {"created": job.created, "run": job.run})
+    return pd.DataFrame(rows)
+
+
+def progress(job: Job) -> dict:
+    """What :class:`Reporter` last wrote, {} before that. ``share``: how much of the passes is done, 0..1."""
+    record = _read_or_none(job.path / "progress.json")
+    done, total = record.get("steps_done"), record.get("steps_total")
+    return record | ({"share": min(1.0, done / total)} if done is not None and total else {})
+
+
+def history(job: Job) -> pd.DataFrame | None:
+    """A row per finished epoch, or None before the first one and for models without passes."""
+    try:
+        if job.run is not None:
+            return artifacts.find_run(job.run).history()
+        return pd.read_csv(work_dir(job.model, job.dataset, job.seed) / "history.csv")
+    except (RunError, OSError, ValueError):
+        return None
+
+
+def work_dir(model: str, dataset: str, seed: int) -> Path:
+    """Where ``training.run`` keeps the state of an unfinished training."""
+    return datasets.data_dir() / "work" / f"{dataset}-{model}-s{seed}"
+
+
+def log_tail(job: Job, lines: int = 20) -> str:
+    """The last ``lines`` lines that the process printed, without colours and overwritten bars."""
+    try:
+        with open(job.path / "log.txt", "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    kept = [line.rsplit("\r", 1)[-1].rstrip() for line in _ANSI.sub("", text).replace("\r\n", "\n").split("\n")]
+    return "\n".join([line for line in kept if line][-lines:])
+
+
+def failure(job: Job) -> str:
+    """Why a failed job failed: the error and its remedy from the end of its log."""
+    lines = log_tail(job, 40).splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith("Error: ")]
+    if starts:
+        return " ".join([lines[starts[-1]].removeprefix("Error: "), *lines[starts[-1] + 1 :]])
+    if any(line.startswith("Traceback") for line in lines):
+        return lines[-1]
+    return "The process ended without a word: it was killed, or the machine was short of memory or went off."
+
+
+def is_alive(job: Job) -> bool:
+    """Whether the very process of ``job`` runs; a later one with the same number does not count."""
+    return job.pid is not None and job.process is not None and machine.process_identity(job.pid) == job.process
+
+
+class Reporter:
+    """Writes ``progress.json`` of the job in ``folder``, whole or not at all, at most twice a second.
+
+    Args:
+        folder: of the job.
+        costs: relative cost of each epoch, e.g. pixels of its pictures; all the same by default.
+    """
+
+    def __init__(self, folder: Path, costs: Sequence[float] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._costs, self._clock = Path(folder), list(costs), clock
+        self._written, self._unwritten = -WRITE_EVERY_S, None
+        self._epoch, self._first_step, self._since = 0, 0, clock()
+
+    def begin(self) -> None:
+        """The training starts: the job is no longer waiting or starting."""
+        write_text(self._folder / "progress.json", to_json({"logs": {}}))
+
+    def __call__(self, state) -> None:
+        """Take ``fer_core.training.engine.Progress``."""
+        now = self._clock()
+        if state.epoch != self._epoch:
+            self._epoch, self._first_step, self._since = state.epoch, state.step, now
+        self._unwritten = state if now - self._written < WRITE_EVERY_S else None
+        if self._unwritten is None:
+            self._written = now
+            write_text(self._folder / "progress.json", to_json(self._record(state, now)))
+
+    def close(self) -> None:
+        """Write the last state, if it came too soon after the one before."""
+        if self._unwritten is not None:
+            time.sleep(max(0.0, self._written + WRITE_EVERY_S - self._clock()))
+            self(self._unwritten)
+
+    def _record(self, state, now: float) -> dict:
+        costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
+        steps_seen, own = state.step - self._first_step, (now - self._since)
+        pace = own / steps_seen * state.steps / costs[state.epoch - 1] if steps_seen else None
+        last = state.logs.get("epoch")
+        if last and state.logs.get("seconds"):  # a whole epoch, its evaluation too
+            pace = state.logs["seconds"] / costs[int(last) - 1]
+        left = costs[state.epoch - 1] * (1 - state.step / state.steps) + sum(costs[state.epoch :])
+        record = {name: getattr(state, name) for name in ("epoch", "epochs", "step", "steps", "logs")}
+        record["steps_done"] = (state.epoch - 1) * state.steps + state.step
+        record["steps_total"] = state.epochs * state.steps
+        record["seconds_per_epoch"] = None if pace is None else pace * costs[state.epoch - 1]
+        record["time_left_s"] = None if pace is None else pace * left
+        return record
+
+
+def finish(folder: Path, run_name: str) -> None:
+    """The run is stored: the job in ``folder`` is finished."""
+    write_text(Path(folder) / "result.json", to_json({"run": run_name}))
+
+
+def wait_for_turn(folder: Path, poll_s: float = 2.0) -> None:
+    """Inside the process of a queued job: return when there is room for its training."""
+    job = read(Path(folder).name)
+    while job.queued and _before(job):
+        time.sleep(poll_s)
+
+
+def trainings_elsewhere() -> list[str]:
+    """Unfinished trainings that a process outside of all jobs works on, by the lock on their folder (Linux)."""
+    work = datasets.data_dir() / "work"
+    holders = machine.lock_holders()
+    own = {job.pid for job in live_jobs()}
+    found = []
+    for lock in sorted(work.glob("*/lock")):
+        try:
+            pid = holders.get(lock.stat().st_ino)
+        except OSError:
+            continue
+        if pid is not None and pid not in own and machine.process_identity(pid):  # not one that is just ending
+            found.append(lock.parent.name)
+    return found
+
+
+def most_at_once() -> int:
+    """Trainings that may run at the same time: ``FER_MAX_TRAININGS``, 1 by default, since one uses all cores."""
+    text = os.environ.get("FER_MAX_TRAININGS") or "1"
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"FER_MAX_TRAININGS must be a whole number from 1. Received {text!r}.")
+    return int(text)
+
+
+def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> int:
+    """Bytes that training ``model`` takes at the least.
+
+    Counted are Python with TensorFlow (800 MB), the dataset's pictures as stored (uint8), its val pictures as the
+    network takes them (float32), and 64 maps of the input's size forth and back for each picture of a batch (float32).
+    What is refused for this number would surely not fit; what is let through may still not.
+    """
+    config = TrainConfig.from_dict(spec(model)["recipe"] | dict(settings or {}))
+    entry = spec(model)
+    pixels = (getattr(config, "input_size", 0) or entry["input_size"]) ** 2
+    splits = {} if dataset == datasets.DRAWN else datasets.load(dataset).splits
+    stored = sum(split.images.nbytes for split in splits.values())
+    if entry["family"] != "network":
+        return BASE_BYTES // 2 + stored + 4 * pixels * sum(map(len, splits.values()))
+    val = 4 * pixels * entry["channels"] * len(splits.get("val", ()))
+    return BASE_BYTES + stored + val + 2 * 4 * 64 * pixels * config.batch_size
+
+
+def _launch(job: Job, arguments: Sequence[str]) -> Job:
+    places = {"FER_DATA_DIR": datasets.data_dir().resolve(), "FER_ARTIFACTS_DIR": artifacts.root().resolve()}
+    environment = os.environ | {name: str(path) for name, path in places.items()}
+    environment |= {FOLDER_VARIABLE: str(job.path.resolve()), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    job = _write(dataclasses.replace(job, pid=None, process=None, started=time.time()))
+    nice = ["nice", "-n", "5"] if shutil.which("nice") else []  # the app stays responsive
+    with open(job.path / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            [*nice, sys.executable, "-m", "fer_core", *arguments],
+            cwd=_PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    job = _write(dataclasses.replace(job, pid=process.pid, process=machine.process_identity(process.pid)))
+    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay behind as a zombie
+    return job
+
+
+def _write(job: Job) -> Job:
+    record = {f.name: getattr(job, f.name) for f in dataclasses.fields(job) if f.name != "path"}
+    write_text(job.path / "job.json", to_json(record))
+    return job
+
+
+def _new_folder(name: str) -> Path:
+    for number in range(1, 1000):
+        path = jobs_dir() / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise ConfigError(f"There are too many jobs called {name}.", "Delete some of the folders in data/jobs.")
+
+
+def _refuse_double(model: str, dataset: str, settings: Mapping) -> None:
+    seed = settings.get("seed", spec(model)["recipe"].get("seed", 0))
+    for job in live_jobs():
+        if (job.model, job.dataset, job.seed) == (model, dataset, seed):
+            raise ConfigError(
+                f"{model} with seed {seed} is being trained on {dataset} already.", "Choose another seed, or stop it."
+            )
+
+
+def _refuse_without_room(model: str, dataset: str, settings: Mapping, queue: bool) -> None:
+    running = [f"{job.model} on {job.dataset}" for job in live_jobs()] + trainings_elsewhere()
+    if len(running) >= most_at_once() and not queue:
+        raise ConfigError(
+            f"There is no room for another training: {', '.join(running)} is running, and one uses all cores.",
+            "Stop it, wait for its end, or queue this one behind it; FER_MAX_TRAININGS=2 allows two at once.",
+        )
+    needed, there = (
+        memory_needed(model, dataset, settings),
+        machine.memory_total() if queue else machine.memory_available(),
+    )
+    if there is not None and needed > there:
+        raise ConfigError(
+            f"Training {model} takes {needed / 2**30:.1f} GB of memory or more, and {there / 2**30:.1f} GB are free.",
+            "Choose a smaller batch size, or end other programs.",
+        )
+
+
+def _before(job: Job) -> bool:
+    """Whether other trainings come before this queued one."""
+    others = [other for other in live_jobs() if other.id != job.id]
+    training = [other for other in others if other.state != "waiting"]
+    earlier = [other for other in others if other.state == "waiting" and other.id < job.id]
+    return bool(earlier) or len(training) + len(trainings_elsewhere()) >= most_at_once()
+
+
+@contextmanager
+def _exclusive() -> Iterator[None]:
+    """One process, or thread, at a time looks for room and starts a job."""
+    jobs_dir().mkdir(parents=True, exist_ok=True)
+    with open(jobs_dir() / ".lock", "w", encoding="ascii") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except ImportError:
+            pass
+        yield
+
+
+def _read_or_none(path: Path) -> dict:
+    try:
+        return read_json(path)
+    except RunError:
+        return {}

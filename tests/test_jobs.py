@@ -1,0 +1,330 @@
+"""Jobs: a training of its own process survives its parent, is stopped and resumed, and nobody else's is ever killed."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fer_core import artifacts, datasets, jobs, machine
+from fer_core.datasets.split import Dataset, Split
+from fer_core.errors import ConfigError, DatasetError, ModelError, RunError
+from fer_core.models.specs import spec
+
+PROJECT = Path(__file__).resolve().parent.parent
+WAIT_S = 240
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty machine; jobs that still run at the end are stopped."""
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.delenv("FER_MAX_TRAININGS", raising=False)
+    yield tmp_path
+    for job in jobs.live_jobs():
+        jobs.stop(job, grace_s=1)
+
+
+@pytest.fixture
+def busy(folder):
+    """A training that this very process seems to do; call it to end that. Queued jobs wait meanwhile."""
+    work = folder / "data" / "work" / "drawn-wide-s0"
+    work.mkdir(parents=True)
+    file = open(work / "lock", "w")  # noqa: SIM115 -- held until the test ends
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield file.close
+    file.close()
+
+
+def wait_until(job, *states):
+    deadline = time.monotonic() + WAIT_S
+    while jobs.read(job.id).state not in states:
+        assert time.monotonic() < deadline, f"{jobs.read(job.id).state}:\n{jobs.log_tail(job)}"
+        time.sleep(0.1)
+    return jobs.read(job.id)
+
+
+def at(epoch, step, logs=None, epochs=4, steps=10):
+    return SimpleNamespace(epoch=epoch, epochs=epochs, step=step, steps=steps, logs=logs or {})
+
+
+def record(path):
+    return json.loads((path / "progress.json").read_text(encoding="utf-8"))
+
+
+def test_time_left_counts_the_cost_of_each_epoch(tmp_path):
+    now = SimpleNamespace(s=100.0)
+    reporter = jobs.Reporter(tmp_path, costs=[1, 1, 4, 4], clock=lambda: now.s)
+    reporter(at(1, 1))
+    assert record(tmp_path)["time_left_s"] is None
+    now.s = 108.0
+    reporter(at(1, 5))  # 4 steps in 8 s: 20 s for an epoch of cost 1; left: half of it, then 1 + 4 + 4
+    assert record(tmp_path)["seconds_per_epoch"] == pytest.approx(20)
+    assert record(tmp_path)["time_left_s"] == pytest.approx(20 * 9.5)
+    now.s = 130.0
+    reporter(at(3, 5, {"epoch": 2, "seconds": 30.0}))  # a whole epoch of cost 1 took 30 s; left: half of 4, then 4
+    assert record(tmp_path)["seconds_per_epoch"] == pytest.approx(120)
+    assert record(tmp_path)["time_left_s"] == pytest.approx(30 * 6)
+    assert (record(tmp_path)["steps_done"], record(tmp_path)["steps_total"]) == (25, 40)
+
+
+def test_progress_is_written_twice_a_second_at_most_and_the_last_one_always(tmp_path):
+    now = SimpleNamespace(s=0.0)
+    reporter = jobs.Reporter(tmp_path, clock=lambda: now.s)
+    seen = []
+    for tick in range(31):  # ten steps a second
+        now.s = tick / 10
+        reporter(at(1, tick + 1, steps=100))
+        seen.append(record(tmp_path)["step"])
+    assert sorted(set(seen)) == [1, 6, 11, 16, 21, 26, 31]
+    now.s = 3.1
+    reporter(at(1, 32, steps=100))
+    assert record(tmp_path)["step"] == 31
+    now.s = 3.6
+    reporter.close()
+    assert record(tmp_path)["step"] == 32
+
+
+def test_settings_become_the_command_that_trains_so():
+    settings = {"epochs": 3, "learning_rate": 0.01, "mixup": 0.2, "schedule": "linear", "class_weight": True}
+    arguments = jobs.train_arguments("compact", "drawn", settings)
+    assert jobs.command_text(arguments) == (
+        "python -m fer_core train compact drawn --epochs 3 --learning-rate 0.01 "
+        "--set mixup=0.2 --set schedule=linear --set class_weight=true"
+    )
+    from fer_core.commands.train import parse_settings
+
+    given = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
+    assert parse_settings(given) == {name: settings[name] for name in ("mixup", "schedule", "class_weight")}
+
+
+def test_only_what_differs_from_the_recipe_is_a_setting():
+    recipe = spec("compact")["recipe"]
+    values = {"epochs": recipe["epochs"], "batch_size": 64, "seed": 0, "mixup": 0.0}
+    assert recipe["batch_size"] != 64
+    assert jobs.settings_changed("compact", values) == {"batch_size": 64}
+    with pytest.raises(ConfigError, match="batch_size"):
+        jobs.settings_changed("compact", {"batch_size": 0})
+    with pytest.raises(ModelError, match="Unknown model"):
+        jobs.settings_changed("no-such-model", {})
+
+
+@pytest.mark.slow
+def test_a_job_trains_and_names_its_run(folder):
+    job = jobs.start("majority", "drawn")
+    assert job.state in jobs.LIVE
+    job = wait_until(job, "finished")
+    run = artifacts.find_run(job.run)
+    assert (run.model, run.dataset) == ("majority", "drawn")
+    assert "Stored in" in jobs.log_tail(job)
+    assert jobs.history(job) is None
+    frame = jobs.jobs_frame(jobs.list_jobs()[0])
+    assert frame[["job", "state", "run"]].to_dict("records") == [{"job": job.id, "state": "finished", "run": run.name}]
+    with pytest.raises(ConfigError, match="is finished"):
+        jobs.resume(job)
+
+
+@pytest.mark.slow
+def test_a_second_training_is_refused_or_waits_for_its_turn(busy):
+    with pytest.raises(ConfigError, match=r"no room.*drawn-wide-s0 is running.*FER_MAX_TRAININGS"):
+        jobs.start("majority", "drawn")
+    assert not jobs.list_jobs()[0], "a refused job leaves nothing behind"
+    first = jobs.start("majority", "drawn", queue=True)
+    second = jobs.start("majority", "drawn", {"seed": 1}, queue=True)
+    with pytest.raises(ConfigError, match="being trained on drawn already"):
+        jobs.start("majority", "drawn", queue=True)
+    time.sleep(6)
+    assert [job.state for job in jobs.list_jobs()[0]] == ["waiting", "waiting"]
+    busy()
+    ended = [wait_until(job, "finished") for job in (first, second)]
+    stored = [(job.path / "result.json").stat().st_mtime for job in ended]
+    assert stored[0] < stored[1]
+
+
+def test_more_than_one_at_once_where_that_is_allowed(busy, monkeypatch):
+    monkeypatch.setenv("FER_MAX_TRAININGS", "2")
+    jobs.start("majority", "drawn")
+    with pytest.raises(ConfigError, match="no room"):
+        jobs.start("majority", "drawn", {"seed": 1})
+    monkeypatch.setenv("FER_MAX_TRAININGS", "many")
+    with pytest.raises(ConfigError, match=r"FER_MAX_TRAININGS must be.*'many'"):
+        jobs.start("majority", "drawn", {"seed": 1})
+
+
+def test_a_training_that_surely_does_not_fit_is_refused(folder, monkeypatch):
+    """1.5 GB are free. Compact takes 44 x 44 pixels: 2 * 4 * 64 bytes for each and each picture of a batch."""
+    needed = jobs.memory_needed("compact", "drawn", {"batch_size": 2048})
+    assert needed == 800 * 2**20 + 2 * 4 * 64 * 44 * 44 * 2048
+    monkeypatch.setattr(machine, "memory_available", lambda: 3 * 2**29)
+    with pytest.raises(ConfigError, match=r"takes 2\.7 GB of memory or more, and 1\.5 GB are free.*batch size"):
+        jobs.start("compact", "drawn", {"batch_size": 2048})
+    monkeypatch.setattr(machine, "memory_available", lambda: None)  # a machine that does not tell
+    jobs._refuse_without_room("compact", "drawn", {"batch_size": 2048}, queue=False)
+
+
+def test_memory_counts_the_pictures(monkeypatch):
+    def split(n):
+        pictures = np.zeros((n, 10, 10), np.uint8)
+        return Split(np.array([str(at) for at in range(n)]), pictures, np.zeros(n, np.int64), ("a",))
+
+    small = Dataset("small", {"train": split(30), "val": split(5), "test": split(5)}, "")
+    monkeypatch.setattr(datasets, "load", lambda name: small)
+    batch = 2 * 4 * 64 * 44 * 44 * 128
+    assert jobs.memory_needed("compact", "small") == 800 * 2**20 + 40 * 100 + 4 * 44 * 44 * 5 + batch
+
+
+def test_memory_of_this_machine_is_told():
+    assert 0 < machine.memory_available() <= machine.memory_total()
+
+
+@pytest.mark.slow
+def test_a_failed_job_says_what_its_log_ends_with(busy, folder):
+    from PIL import Image
+
+    for name in ("train", "val", "test"):
+        for label in ("happy", "sad"):
+            path = folder / "pictures" / name / label / f"{name}.png"
+            path.parent.mkdir(parents=True)
+            noise = np.random.default_rng(len(name + label)).integers(0, 256, (48, 48), dtype=np.uint8)
+            Image.fromarray(noise).save(path)
+    datasets.add(folder / "pictures", name="few")
+    job = jobs.start("majority", "few", queue=True)
+    datasets.remove("few")
+    busy()
+    job = wait_until(job, "failed")
+    assert jobs.failure(job).startswith("There is no registered dataset 'few'. Register one")
+
+
+def test_unknown_datasets_are_refused_before_anything_starts(folder):
+    with pytest.raises(DatasetError, match="no registered dataset"):
+        jobs.start("majority", "nowhere")
+    assert not jobs.jobs_dir().exists()
+
+
+def test_failures_are_read_from_the_end_of_the_log(tmp_path):
+    job = jobs.Job(tmp_path, "compact", "drawn", {}, (), "")
+    assert "killed" in jobs.failure(job)
+    (tmp_path / "log.txt").write_text(
+        "epoch 1\nTraceback (most recent call last):\n  File x\nValueError: no\n", encoding="utf-8"
+    )
+    assert jobs.failure(job) == "ValueError: no"
+    (tmp_path / "log.txt").write_text(
+        "Error: old.\nanew\n\x1b[31mError: The loss became nan.\x1b[0m\nLower it.\n", encoding="utf-8"
+    )
+    assert jobs.failure(job) == "The loss became nan. Lower it."
+    (tmp_path / "log.txt").write_bytes(b"10 %\r50 %\r\xff 100 %\nlast\n")
+    assert jobs.log_tail(job, 5) == "\ufffd 100 %\nlast"
+
+
+def test_a_job_survives_its_parent(busy, folder):
+    code = "import signal; from fer_core import jobs\n"
+    code += "print(jobs.start('majority', 'drawn', queue=True).id, flush=True); signal.pause()"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    job = jobs.read(parent.stdout.readline().strip())
+    os.killpg(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert jobs.is_alive(job)
+    assert os.getsid(job.pid) == job.pid, "a session of its own"
+    time.sleep(1)
+    assert jobs.read(job.id).state == "waiting"
+
+
+def test_stop_ends_the_process_and_resume_starts_it_again(busy):
+    job = jobs.start("majority", "drawn", queue=True)
+    pid = job.pid
+    with pytest.raises(ConfigError, match="already"):
+        jobs.resume(job)
+    job = jobs.stop(job)
+    assert job.state == jobs.read(job.id).state == "stopped"
+    assert machine.process_identity(pid) is None
+    job = jobs.resume(job, queue=True)
+    assert job.pid != pid and job.state == jobs.read(job.id).state == "waiting"
+
+
+def test_a_process_that_ignores_the_request_is_killed(folder):
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
+    stubborn = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    stubborn.stdout.readline()
+    path = jobs.jobs_dir() / "stubborn"
+    path.mkdir(parents=True)
+    job = jobs.Job(path, "majority", "drawn", {}, (), "", time.time(), stubborn.pid)
+    job = dataclasses.replace(job, process=machine.process_identity(stubborn.pid))
+    assert jobs.stop(job, grace_s=0.3).state == "stopped"
+    assert stubborn.wait(10) == -signal.SIGKILL
+    stubborn.stdout.close()
+
+
+def test_a_process_with_a_recycled_number_is_left_alone(folder):
+    bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        path = jobs.jobs_dir() / "old"
+        path.mkdir(parents=True)
+        job = jobs.Job(path, "majority", "drawn", {}, (), "", time.time(), bystander.pid, "boot-12345")
+        assert job.state == "failed"
+        jobs.stop(job, grace_s=0.1)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_zombie_does_not_live():
+    ended = subprocess.Popen(["true"])
+    deadline = time.monotonic() + 10
+    while machine.process_identity(ended.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert machine.process_identity(ended.pid) is None
+    assert Path(f"/proc/{ended.pid}").exists() or not Path("/proc/self").exists(), "nobody has waited for it yet"
+    ended.wait()
+
+
+def test_damaged_jobs_are_named_and_the_others_listed(busy):
+    job = jobs.start("majority", "drawn", queue=True)
+    for name, text in {"a-broken": "{", "b-empty": "{}", "c-listless": "[]"}.items():
+        (jobs.jobs_dir() / name).mkdir()
+        (jobs.jobs_dir() / name / "job.json").write_text(text, encoding="utf-8")
+    (jobs.jobs_dir() / "d-nothing").mkdir()
+    (job.path / "progress.json").write_text("{", encoding="utf-8")
+    found, problems = jobs.list_jobs()
+    assert [other.id for other in found] == [job.id]
+    assert len(problems) == 4
+    assert all("Delete the folder" in problem for problem in problems)
+    assert "a-broken" in "".join(problems)
+    assert jobs.progress(job) == {}
+    for name in ("no-such-job", "..", ""):
+        with pytest.raises(RunError, match="no training job"):
+            jobs.read(name)
+
+
+@pytest.mark.slow
+def test_a_network_is_stopped_and_goes_on_where_it_was(folder):
+    settings = {"epochs": 5, "batch_size": 28, "precision": "float32", "learning_rate": 0.001}
+    job = jobs.start("compact", "drawn", settings)
+    deadline = time.monotonic() + 200
+    while (jobs.history(job) is None or len(jobs.history(job)) < 2) and time.monotonic() < deadline:
+        assert jobs.read(job.id).state in jobs.LIVE, jobs.log_tail(job)
+        time.sleep(0.05)
+    shown = jobs.progress(jobs.read(job.id))
+    assert jobs.read(job.id).state == "running"
+    assert 0 < shown["share"] < 1 and shown["epochs"] == 5
+    job = jobs.stop(job)
+    assert job.state == "stopped"
+    before = jobs.history(job)
+    assert 2 <= len(before) < 5
+    job = wait_until(jobs.resume(job), "finished")
+    after = jobs.history(job)
+    assert after["epoch"].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(after["seconds"][: len(before)], before["seconds"], atol=1e-5)
+    assert jobs.progress(job)["share"] == 1.0
