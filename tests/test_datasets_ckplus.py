@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets, faces, images, metrics
-from fer_core.commands import data
+from fer_core.commands import data, evaluate
 from fer_core.datasets import overview, subjects, synthetic
 from fer_core.errors import DatasetError
 from fer_core.labels import CLASS_NAMES, KNOWN_NAMES
@@ -335,3 +335,17 @@ def test_subjects_are_read_from_names(sample_id, subject):
 def test_contempt_is_not_among_the_seven_that_are_drawn():
     with pytest.raises(DatasetError, match="Unknown class name 'contempt'"):
         synthetic.face("contempt")
+
+
+def test_a_run_that_does_not_know_contempt_is_evaluated_on_the_other_classes(folders):
+    datasets.add(folders)
+    train = datasets.load("ckplus")["train"]
+    contempt = train.y_true == CLASSES.index("contempt")
+    rest, unknown = evaluate.with_known_classes(train, CLASS_NAMES)
+    assert unknown == {"contempt": int(contempt.sum())}
+    assert rest.sample_ids.tolist() == train.sample_ids[~contempt].tolist()
+    assert np.array_equal(rest.images, train.images[~contempt])
+    assert [rest.class_names[label] for label in rest.y_true] == [CLASSES[at] for at in train.y_true[~contempt]]
+    assert evaluate.with_known_classes(train, CLASSES[::-1]) == (train, {})
+    with pytest.raises(DatasetError, match="No picture shows a class"):
+        evaluate.with_known_classes(train.take(contempt), CLASS_NAMES)

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from fer_core import artifacts, metrics
 from fer_core.commands.tables import metrics_table, print_table
 from fer_core.datasets.split import Split
+from fer_core.errors import DatasetError
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier, Predictions
 
@@ -32,12 +33,41 @@ def evaluate(
     run = artifacts.find_run(name)
     pictures = datasets.load(dataset or run.dataset)[split]
     classifier = load_classifier(run)
+    pictures, unknown = with_known_classes(pictures, classifier.class_names)
+    for label, count in unknown.items():
+        typer.echo(f"Left out: {count:,} pictures of {label}, a class that {run.name} does not know.")
     predictions = predict(classifier, pictures)
     for table in metrics_table(metrics.evaluate(predictions), f"{run.name} on {dataset or run.dataset} {split}"):
         print_table(table)
     if save:
         to_frame(predictions).to_csv(save, index=False)
         typer.echo(f"Predictions written to {save}")
+
+
+def with_known_classes(split: Split, class_names: tuple[str, ...]) -> tuple[Split, dict[str, int]]:
+    """The pictures of a split whose class is among ``class_names``, and how many of each other class there were.
+
+    CK+'s contempt is such a class for a run on FER2013.
+
+    Raises:
+        DatasetError: no picture is left.
+    """
+    kept = tuple(name for name in split.class_names if name in class_names)
+    if kept == split.class_names:
+        return split, {}
+    names = np.array(split.class_names)[split.y_true]
+    known = np.flatnonzero(np.isin(names, kept))
+    if not len(known):
+        raise DatasetError(
+            f"No picture shows a class that the run knows ({', '.join(class_names)}).", "Choose another dataset."
+        )
+    labels = to_indices(names[known], kept)
+    rest = Split(split.sample_ids[known], split.images[known], labels, kept, split.fingerprint)
+    return rest, {
+        str(name): int(count)
+        for name, count in zip(*np.unique(names, return_counts=True), strict=True)
+        if name not in kept
+    }
 
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
