@@ -13,7 +13,7 @@ SYMBOLS = {
     "trained on whole faces": "circle",
     "random masks of the same area": "diamond-open",
     "trained with the mask": "square",
-    "reported, trained with the mask": "x-thin-open",
+    "paper: trained under the same mask": "x-thin-open",
 }
 NAMES = {"none": "no mask"}
 ROW_HEIGHT = 34
@@ -59,13 +59,11 @@ def recall_changes(frame: pd.DataFrame, class_names: Sequence[str]) -> go.Figure
         frame: as ``explain.mask_numbers.recall_rows`` gives it, of one model.
         class_names: order of the columns.
     """
-    masks = list(dict.fromkeys(frame["mask"]))
-    measured = [("", "change")] + ([("random, as ", "control_change")] if frame["control_change"].notna().any() else [])
-    rows, labels = [], []
-    for opening, column in measured:
-        for mask in masks:
-            rows.append(frame[frame["mask"] == mask].set_index("class").loc[list(class_names)])
-            labels.append((f"{opening}{mask}", column))
+    parts = {mask: rows.set_index("class").loc[list(class_names)] for mask, rows in frame.groupby("mask", sort=False)}
+    rows, labels = list(parts.values()), [(mask, "change") for mask in parts]
+    for alike in _same_controls(parts):
+        rows.append(parts[alike[0]])
+        labels.append((f"random, as {', '.join(alike)}", "control_change"))
     values = np.array([100 * part[column] for part, (_, column) in zip(rows, labels, strict=True)], dtype=float)
     low, high = (
         np.array([100 * part[f"{column}_{end}"] for part, (_, column) in zip(rows, labels, strict=True)], dtype=float)
@@ -121,6 +119,15 @@ def _points(figure: go.Figure, rows: pd.DataFrame, model: str, kind: str, colour
         customdata=rows[["low", "high"]],
         hovertemplate=f"%{{y}}: %{{x:.1%}}{interval}<extra>{model}, {kind}</extra>",
     )
+
+
+def _same_controls(parts: Mapping[str, pd.DataFrame]) -> list[list[str]]:
+    """Masks that stand beside the same random masks, as those of one area do; none where there are no controls."""
+    groups: dict[bytes, list[str]] = {}
+    for mask, rows in parts.items():
+        if rows["control_change"].notna().any():
+            groups.setdefault(rows["control_change"].to_numpy().tobytes(), []).append(mask)
+    return list(groups.values())
 
 
 def _marker(kind: str, colour: str) -> dict:

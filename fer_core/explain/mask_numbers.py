@@ -9,6 +9,7 @@ differences are paired. They say nothing about training the network again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,14 @@ PAPER = "feeling_it"
 # Ours -> what the paper's systems are called after the network; REPORTED_WHOLE is what its masked models build on.
 REPORTED = {"forehead": "forehead_mask", "eyes": "eye_mask", "mouth": "nose_and_mouth_mask"}
 REPORTED_WHOLE = "no_mask_overfitting_control"
-TESTED, TRAINED, PRINTED = "trained on whole faces", "trained with the mask", "reported, trained with the mask"
+TESTED, TRAINED, PRINTED = "trained on whole faces", "trained with the mask", "paper: trained under the same mask"
 CONTROL = "random masks of the same area"
 ACCURACY_COLUMNS = [
     *("mask", "area", "n", "accuracy", "accuracy_low", "accuracy_high"),
     *("drop", "drop_low", "drop_high", "mcnemar_p", "only_whole", "only_masked"),
     *("control", "control_low", "control_high", "beyond", "beyond_low", "beyond_high"),
-    *("flip_rate", "flip_rate_low", "flip_rate_high", "control_flip_rate"),
+    *("flip_rate", "flip_rate_low", "flip_rate_high"),
+    *("control_flip_rate", "control_flip_rate_low", "control_flip_rate_high"),
 ]
 MEASURES = {"recall": "accuracy", "f1": "weighted_f1"}  # per class -> over all, as in the paper's tables
 
@@ -103,31 +105,43 @@ def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbe
     (whole minus masked), mcnemar_p, only_whole and only_masked (pictures that only one of the two got right), control
     (mean accuracy under the random masks), beyond (control minus masked), flip_rate (share of pictures whose most
     probable class changes), control_flip_rate; with ``_low`` and ``_high`` for accuracy, drop, control, beyond and
-    flip_rate. Without controls their columns are NaN.
+    both flip rates. Without controls their columns are NaN.
 
     ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`.
     """
-    weights = metrics.resamples(len(study.predictions[WHOLE]), n_boot, seed)
-    rows = [_accuracy_row(study, mask, weights) for mask in (WHOLE, *REGIONS)]
+    weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
+    drops = {region: _drop(study, region) for region in REGIONS}
+    beyond = {region: _beyond(study, region) for region in REGIONS} if study.record["control_seeds"] else {}
     return MaskNumbers(
-        accuracy=pd.DataFrame(rows, columns=ACCURACY_COLUMNS),
+        accuracy=_accuracy_table(study, drops, beyond, weights),
         recall=recall_rows(study, weights),
         flips=flip_rows(study),
-        by_drop=_ranking({region: _drop(study, region) for region in REGIONS}, weights),
-        beyond_control=_ranking({region: _beyond(study, region) for region in REGIONS}, weights)
-        if study.record["control_seeds"]
-        else None,
+        by_drop=_ranking(drops, weights),
+        beyond_control=_ranking(beyond, weights) if beyond else None,
     )
 
 
-def estimate(values: np.ndarray, weights: np.ndarray) -> Estimate:
-    """Mean of ``values`` (N,) with interval and p from bootstrap ``weights`` (N, B), as in
-    :func:`fer_core.comparison.paired_bootstrap`.
+@lru_cache(maxsize=1)
+def resamples(n: int, n_boot: int, seed: int) -> np.ndarray:
+    """:func:`fer_core.metrics.resamples`, kept: every study of a split asks for the same."""
+    weights = metrics.resamples(n, n_boot, seed)
+    weights.flags.writeable = False
+    return weights
+
+
+def estimates(values: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Estimate]:
+    """Mean of each of ``values`` (N,) with interval and p from bootstrap ``weights`` (N, B), as
+    :func:`fer_core.comparison.paired_bootstrap` computes them.
     """
-    resampled = (values @ weights) / weights.sum(axis=0)
-    low, high = metrics.interval(resampled)
-    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return Estimate(float(values.mean()), low, high, min(1.0, 2.0 * (1.0 + rarer) / (len(resampled) + 1.0)))
+    if not values:
+        return {}
+    stack = np.stack(list(values.values()))
+    resampled = (stack @ weights) / len(weights)  # each resample has N draws
+    edges = np.percentile(resampled, [2.5, 97.5], axis=1).T
+    rarer = np.minimum((resampled <= 0).sum(axis=1), (resampled >= 0).sum(axis=1))
+    p_values = np.minimum(1.0, 2.0 * (1.0 + rarer) / (resampled.shape[1] + 1.0))
+    found = zip(stack.mean(axis=1).tolist(), *edges.T.tolist(), p_values.tolist(), strict=True)
+    return {name: Estimate(*numbers) for name, numbers in zip(values, found, strict=True)}
 
 
 def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
@@ -138,24 +152,25 @@ def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
     """
     whole = study.predictions[WHOLE]
     of_class = np.eye(len(whole.class_names))[whole.y_true].T  # (K, N)
-    support, resampled_support = of_class.sum(axis=1), of_class @ weights
-
-    def change(hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        gained = of_class * (hits - _hits(whole))
-        resampled = (gained @ weights) / np.maximum(resampled_support, 1)
-        low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
-        return gained.sum(axis=1) / np.maximum(support, 1), low, high
-
+    shifts = {("change", region): -_drop(study, region) for region in REGIONS}
+    if study.record["control_seeds"]:
+        hits = _hits(whole)
+        shifts |= {("control_change", region): _control_hits(study, region) - hits for region in REGIONS}
+    gained = np.stack(list(shifts.values()))[:, None, :] * of_class  # (shifts, K, N)
+    resampled = (gained.reshape(-1, len(whole)) @ weights).reshape(*gained.shape[:2], -1)
+    low, high = np.percentile(resampled / np.maximum(of_class @ weights, 1), [2.5, 97.5], axis=2)
+    support = of_class.sum(axis=1)
+    mean = gained.sum(axis=2) / np.maximum(support, 1)
     rows = []
     for region in REGIONS:
         recall = metrics.recall(study.predictions[region])
-        masked = change(_hits(study.predictions[region]))
-        control = change(_control_hits(study, region)) if study.controls(region) else np.full((3, len(support)), np.nan)
         for index, name in enumerate(whole.class_names):
             row = {"mask": region, "class": name, "support": int(support[index]), "recall": recall[index]}
-            row |= dict(zip(("change", "change_low", "change_high"), (part[index] for part in masked), strict=True))
-            names = ("control_change", "control_change_low", "control_change_high")
-            rows.append(row | dict(zip(names, (part[index] for part in control), strict=True)))
+            for column in ("change", "control_change"):
+                place = list(shifts).index((column, region)) if (column, region) in shifts else None
+                edges = (np.nan,) * 3 if place is None else (part[place, index] for part in (mean, low, high))
+                row |= dict(zip((column, f"{column}_low", f"{column}_high"), edges, strict=True))
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -194,23 +209,20 @@ def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:
 
 
 def verdict(found: MaskNumbers) -> list[str]:
-    """The answer in sentences: by accuracy, beyond as large an area, which of the two statements holds, the paper."""
+    """The answer in sentences: which mask costs most, whether that is the paper's answer, and what is left of it
+    against random masks as large.
+    """
     by_drop, beyond = found.by_drop, found.beyond_control
     if not by_drop.any_cost:
         return ["No mask costs accuracy beyond chance: this model does not need what they hide."]
-    lines = [f"Hiding the {_sentence(by_drop, 'costs most accuracy')}"]
-    if beyond is not None:
-        lines.append(_beyond_sentences(by_drop, beyond))
+    lines = [f"The {by_drop.first} mask costs most accuracy: {_lead(by_drop)}"]
     if not by_drop.decided:
         lines.append("The paper (Feeling It, Tables 2 and 3) found the mouth costliest; these data cannot tell.")
     elif by_drop.first == "mouth":
-        lines.append("As in the paper (Feeling It, Tables 2 and 3), the mouth mask costs most.")
+        lines.append("The paper (Feeling It, Tables 2 and 3) found the same.")
     else:
-        lines.append(
-            f"Other than in the paper (Feeling It, Tables 2 and 3), where the mouth mask costs most, it is the "
-            f"{by_drop.first} mask here."
-        )
-    return lines
+        lines.append("The paper (Feeling It, Tables 2 and 3) found the mouth mask costliest, this study does not.")
+    return lines + ([] if beyond is None else [_beyond_sentences(by_drop, beyond)])
 
 
 def area_words(record: Mapping) -> str:
@@ -259,16 +271,12 @@ def table_rows(
         Columns: mask, model, trained, overall, low, high, a column per class; and gain, gain_low, gain_high: accuracy
         of the model trained with the mask minus that of the one trained without, on the same masked pictures.
     """
-    weights = metrics.resamples(len(study.predictions[WHOLE]), n_boot, seed)
     rows = []
     for mask in (WHOLE, *REGIONS):
-        rows.append(_table_row(study.predictions[mask], mask, study.run, TESTED, measure, weights))
+        rows.append(_table_row(study.predictions[mask], mask, study.run, TESTED, measure, n_boot, seed))
         if mask in trained:
             predictions = trained[mask].predictions(study.record["split"])
-            resampled = (
-                weights if len(predictions) == len(weights) else metrics.resamples(len(predictions), n_boot, seed)
-            )
-            row = _table_row(predictions, mask, trained[mask].name, TRAINED, measure, resampled)
+            row = _table_row(predictions, mask, trained[mask].name, TRAINED, measure, n_boot, seed)
             gain = comparison.paired_bootstrap(predictions, study.predictions[mask], n_boot=n_boot, seed=seed)
             rows.append(row | {"gain": gain.difference, "gain_low": gain.low, "gain_high": gain.high})
     columns = [
@@ -344,32 +352,40 @@ def chart_rows(tables: Iterable[pd.DataFrame], accuracies: Mapping[str, pd.DataF
     return frame.astype({"value": float, "low": float, "high": float})
 
 
-def _accuracy_row(study: MaskStudy, mask: str, weights: np.ndarray) -> dict:
-    whole, masked = study.predictions[WHOLE], study.predictions[mask]
-    row = {"mask": mask, "area": study.area(mask), "n": len(whole)}
-    row |= _columns("accuracy", estimate(_hits(masked), weights))
-    if mask == WHOLE:
-        return row
-    test = comparison.mcnemar(whole, masked)
-    row |= _columns("drop", estimate(_drop(study, mask), weights))
-    row |= {"mcnemar_p": test.p_value, "only_whole": test.only_a, "only_masked": test.only_b}
-    row |= _columns("flip_rate", estimate(_flipped(whole, masked), weights))
-    if study.controls(mask):
-        row |= _columns("control", estimate(_control_hits(study, mask), weights))
-        row |= _columns("beyond", estimate(_beyond(study, mask), weights))
-        flipped = [_flipped(whole, control) for control in study.controls(mask)]
-        row["control_flip_rate"] = float(np.mean(flipped))
-    return row
+def _accuracy_table(
+    study: MaskStudy, drops: Mapping[str, np.ndarray], beyond: Mapping[str, np.ndarray], weights: np.ndarray
+) -> pd.DataFrame:
+    whole = study.predictions[WHOLE]
+    values = {("accuracy", mask): _hits(study.predictions[mask]) for mask in (WHOLE, *REGIONS)}
+    for region in REGIONS:
+        values |= {("drop", region): drops[region], ("flip_rate", region): _flipped(whole, study.predictions[region])}
+        if beyond:
+            flipped = np.mean([_flipped(whole, control) for control in study.controls(region)], axis=0)
+            values |= {("control", region): _control_hits(study, region), ("beyond", region): beyond[region]}
+            values |= {("control_flip_rate", region): flipped}
+    rows = {mask: {"mask": mask, "area": study.area(mask), "n": len(whole)} for mask in (WHOLE, *REGIONS)}
+    for (column, mask), found in estimates(values, weights).items():
+        rows[mask] |= {column: found.value, f"{column}_low": found.low, f"{column}_high": found.high}
+    for region in REGIONS:
+        test = comparison.mcnemar(whole, study.predictions[region])
+        rows[region] |= {"mcnemar_p": test.p_value, "only_whole": test.only_a, "only_masked": test.only_b}
+    return pd.DataFrame(list(rows.values()), columns=ACCURACY_COLUMNS)
 
 
 def _table_row(
-    predictions: Predictions, mask: str, model: str, trained: str, measure: str, weights: np.ndarray
+    predictions: Predictions, mask: str, model: str, trained: str, measure: str, n_boot: int, seed: int
 ) -> dict:
-    overall = metrics.METRICS[MEASURES[measure]]
-    per_class = {"recall": metrics.recall, "f1": metrics.f1}[measure](predictions)
-    edges = metrics.interval(overall(predictions, weights))
-    row = {"mask": mask, "model": model, "trained": trained, "overall": overall(predictions)}
-    return row | {"low": edges[0], "high": edges[1]} | dict(zip(predictions.class_names, per_class, strict=True))
+    weights = resamples(len(predictions), n_boot, seed)
+    row = {"mask": mask, "model": model, "trained": trained}
+    if measure == "recall":
+        overall = estimates({"": _hits(predictions)}, weights)[""]
+        row |= {"overall": overall.value, "low": overall.low, "high": overall.high}
+        per_class = metrics.recall(predictions)
+    else:
+        low, high = metrics.interval(metrics.weighted_f1(predictions, weights))
+        row |= {"overall": metrics.weighted_f1(predictions), "low": low, "high": high}
+        per_class = metrics.f1(predictions)
+    return row | dict(zip(predictions.class_names, per_class.tolist(), strict=True))
 
 
 def _hits(predictions: Predictions) -> np.ndarray:
@@ -395,44 +411,41 @@ def _flipped(whole: Predictions, masked: Predictions) -> np.ndarray:
 
 def _ranking(costs: Mapping[str, np.ndarray], weights: np.ndarray) -> Ranking:
     order = sorted(costs, key=lambda region: -costs[region].mean())
-    margin = estimate(costs[order[0]] - costs[order[1]], weights)
-    return Ranking({region: estimate(costs[region], weights) for region in order}, margin)
+    margin = costs[order[0]] - costs[order[1]]
+    found = estimates({region: costs[region] for region in order} | {"margin": margin}, weights)
+    margin = found.pop("margin")
+    return Ranking(found, margin)
 
 
-def _columns(name: str, found: Estimate) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _points(found: Estimate, unit: str = " points") -> str:
+    return f"{100 * found.value:.1f}{unit} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
-def _points(found: Estimate) -> str:
-    return f"{100 * found.value:.1f} points [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-
-
-def _sentence(ranking: Ranking, claim: str) -> str:
-    """``mouth costs most accuracy: 25.3 points [..]; next the eyes, 19.8 points [..]. ...``"""
-    first, second = ranking.costs[ranking.first], ranking.costs[ranking.second]
-    chance = "more than chance" if ranking.margin.beyond_chance else "no more than chance"
-    return (
-        f"{ranking.first} {claim}: {_points(first)}; next the {ranking.second}, {_points(second)}. "
-        f"The difference, {_points(ranking.margin)}, is {chance}."
-    )
+def _lead(ranking: Ranking) -> str:
+    """``26.9 points [24.9, 28.7], 14.5 [12.4, 16.6] more than the eyes mask.``"""
+    margin, cost = _points(ranking.margin, ""), _points(ranking.costs[ranking.first])
+    if ranking.margin.beyond_chance:
+        return f"{cost}, {margin} more than the {ranking.second} mask."
+    return f"{cost}; its lead over the {ranking.second} mask, {margin}, is no more than chance."
 
 
 def _beyond_sentences(by_drop: Ranking, beyond: Ranking) -> str:
-    opening = "Against hiding as large an area at random, "
+    opening = "Compared with random masks of the same area, "
     if not beyond.any_cost:
         return (
-            f"{opening}no mask costs more: the {beyond.first} comes nearest, {_points(beyond.costs[beyond.first])}. "
-            f"That the {by_drop.first} mask costs most may be due to its size alone."
+            f"{opening}no mask costs more; the {beyond.first} mask comes nearest, "
+            f"{_points(beyond.costs[beyond.first])}. That the {by_drop.first} mask costs most may be due to its size "
+            "alone."
         )
-    told = f"{opening}hiding the {_sentence(beyond, 'costs most')}"
+    told = f"{opening}the {beyond.first} mask costs most: {_lead(beyond)}"
     if by_drop.first == beyond.first and by_drop.decided and beyond.decided:
-        return f"{told} So the {beyond.first} mask costs most by either count, not just by its size."
+        return f"{told} So it costs most by either count, not just by its size."
     if by_drop.first != beyond.first and by_drop.decided and beyond.decided:
-        return f"{told} So the {by_drop.first} mask costs most as it is, but for its area the {beyond.first} mask does."
+        return f"{told} So the {by_drop.first} mask costs most as it is, the {beyond.first} mask for its area."
     holds = by_drop if by_drop.decided else beyond if beyond.decided else None
     if holds is None:
         return f"{told} Neither count tells the two costliest masks apart."
-    count = "as the masks are" if holds is by_drop else "for the area hidden"
+    count = "as it is" if holds is by_drop else "for its area"
     return f"{told} So only one statement holds: the {holds.first} mask costs most {count}."
 
 

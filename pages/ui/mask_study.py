@@ -14,6 +14,10 @@ VIEWS = ("Paper's tables", "Recall per class", "Flips")
 MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
 MOST_MODELS = 6
 PAPERS_FILL = "zero"
+GAIN = (
+    " Gain: accuracy of the model trained with the mask minus that of the one trained on whole faces, on the same "
+    "masked pictures."
+)
 MASK_NAMES = {"none": "no mask"}
 
 
@@ -39,7 +43,8 @@ def show() -> None:
         return
     found = {run: cache.mask_numbers(names[run]) for run in runs}
     for run, of_run in found.items():
-        st.markdown(f"**{widgets.plain(run)}**: " + " ".join(mask_numbers.verdict(of_run)))
+        first, *others = mask_numbers.verdict(of_run)
+        st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
     _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
     _show_conditions([record for record in records if record["run"] in runs])
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
@@ -55,10 +60,11 @@ def _pick(label: str, key: str, values: list[str], default: str | None = None) -
 def _show_chart(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
     tables = [cache.mask_table(names[run], "recall") for run in found]
     reported = cache.reported_masks(_classes(found), "recall")
+    colours = run_colours([*names, *reported["model"]])
     if len(reported) and state.toggle("Beside the paper's values", key="paper", default=True):
         tables.append(reported)
     frame = mask_numbers.chart_rows(tables, {run: of_run.accuracy for run, of_run in found.items()})
-    widgets.show_figure(charts.accuracy_per_mask(frame, run_colours(names)), slug, frame)
+    widgets.show_figure(charts.accuracy_per_mask(frame, colours), slug, frame)
 
 
 def _show_conditions(records: list[dict]) -> None:
@@ -76,16 +82,16 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     tables = [cache.mask_table(names[run], MEASURES[label]) for run in found]
     tables.append(cache.reported_masks(_classes(found), MEASURES[label]))
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
+    trained = (table["trained"] == mask_numbers.TRAINED).any()
+    table = table if trained else table.drop(columns=["gain", "gain_low", "gain_high"])
     _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
     widgets.download_table(table, f"masks-table-{MEASURES[label]}")
     st.caption(
         "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, "
         "or F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; what is trained "
-        "on whole faces here meets the mask for the first time. Gain: accuracy of the model trained with the mask "
-        "minus that of the one trained on whole faces, on the same masked pictures."
+        "on whole faces here meets the mask for the first time."
+        + (GAIN if trained else " No stored run of these networks was trained with a mask.")
     )
-    if not (table["trained"] == mask_numbers.TRAINED).any():
-        st.caption("No stored run of these networks was trained with a mask.")
 
 
 def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
@@ -116,7 +122,9 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     _table(shown, percent | counts | {"mcnemar_p": st.column_config.NumberColumn("McNemar p", format="%.2g")})
     widgets.download_table(shown, f"masks-flip-rates-{run}")
     flips = found[run].flips
-    mask = state.choice("Mask", list(dict.fromkeys(flips["mask"])), key="study-mask", widget=st.segmented_control)
+    masks = list(dict.fromkeys(flips["mask"]))
+    costliest = found[run].by_drop.first
+    mask = state.choice("Mask", masks, key="study-mask", default=costliest, widget=st.segmented_control)
     if mask is None:
         st.info("No mask changes a prediction of this model.")
         return
