@@ -8,6 +8,7 @@ import typer
 from fer_core.commands import data, runs, study
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.predict import predict
+from fer_core.commands.search import search
 from fer_core.commands.train import train
 from fer_core.errors import FerError
 
@@ -22,6 +23,7 @@ app.add_typer(data.app, name="data")
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(search)
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
 

@@ -39,10 +39,33 @@ def metrics_table(record: dict, title: str) -> tuple[Table, Table]:
     per_class.add_column("class")
     for column in ("precision", "recall", "f1", "roc_auc", "support"):
         per_class.add_column(column, justify="right")
-    for name, values in record["per_class"].items():
+    for name, values in (record["per_class"] | class_averages(record["per_class"])).items():
+        if name == "macro avg":
+            per_class.add_section()
         shares = [number(values[key]) for key in ("precision", "recall", "f1", "roc_auc")]
         per_class.add_row(name, *shares, str(values["support"]))
     return headline, per_class
+
+
+def class_averages(per_class: dict[str, dict]) -> dict[str, dict]:
+    """The last two rows of scikit-learn's ``classification_report``: means over classes, and weighted by support.
+
+    An area under the curve that does not exist is left out of its mean.
+    """
+    support = [values["support"] for values in per_class.values()]
+    rows = {}
+    for name, weights in (("macro avg", [1] * len(support)), ("weighted avg", support)):
+        rows[name] = {
+            key: _mean([values[key] for values in per_class.values()], weights)
+            for key in ("precision", "recall", "f1", "roc_auc")
+        } | {"support": sum(support)}
+    return rows
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
 
 
 def print_table(table: Table) -> None:

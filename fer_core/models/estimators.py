@@ -2,107 +2,143 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 
 from fer_core.datasets.split import Split
 from fer_core.errors import ModelError
+from fer_core.models import svm
+from fer_core.models.features import Progress, extract
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
 
-BINS = 9  # orientations over 180 degrees, as Dalal & Triggs 2005, section 6.3
+# Private, hence unknown to skops; plain holders of a fitted machine and of two numbers per class.
+TRUSTED = ("sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration")
 
 
-def hog(images: np.ndarray, cell: int) -> np.ndarray:
-    """Histograms of oriented gradients (Dalal & Triggs 2005): float32 (N, D) of uint8 (N, H, W).
+def features(
+    name: str,
+    images: np.ndarray,
+    arguments: dict | None = None,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> np.ndarray:
+    """What the estimator ``name`` is fitted on: float32 (N, D) of uint8 (N, H, W) or (N, H, W, 3).
 
-    Blocks of 2 x 2 cells with a stride of one cell, L2-Hys normalised. H and W must be multiples of ``cell``.
+    Args:
+        arguments: of the estimator, those in ``MODELS`` by default.
+        cache: folder that keeps what is slow to compute.
+        on_progress: see ``fer_core.models.features.extract``.
     """
-    from skimage.feature import hog as hog_of_one
-
-    height, width = images.shape[1:]
-    if height % cell or width % cell:
-        raise ModelError(f"HOG cells of {cell} pixels do not tile pictures of {height} x {width}.")
-    settings = {"orientations": BINS, "pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
-    return np.stack([hog_of_one(image, block_norm="L2-Hys", **settings) for image in images]).astype(np.float32)
-
-
-def features(name: str, images: np.ndarray) -> np.ndarray:
-    """What the estimator ``name`` is fitted on: float32 (N, D) of uint8 (N, H, W) or (N, H, W, 3)."""
     entry = spec(name)
-    grey = preprocess(images, (entry["input_size"],) * 2, 1)[..., 0].astype(np.uint8)
+    arguments = entry["arguments"] if arguments is None else arguments
+    size = (entry["input_size"],) * 2
+    grey = preprocess(images, size, 1, arguments.get("equalize", ""))[..., 0].astype(np.uint8)
     if entry["builder"] == "majority":
         return np.zeros((len(grey), 1), np.float32)
-    cell = entry["arguments"]["cell"]
-    empty = np.zeros((0, 1), np.float32)
-    return hog(grey, cell) if len(grey) else empty
+    if entry["builder"] == "hog_logistic":
+        arguments = {"features": ("hog",), "hog": {"cells": (arguments["cell"],)}}
+    return extract(grey, arguments["features"], arguments, cache, on_progress)
 
 
 class EstimatorClassifier:
-    """A fitted scikit-learn estimator as a :class:`~fer_core.predictions.Classifier`."""
+    """A fitted scikit-learn estimator as a :class:`~fer_core.predictions.Classifier`.
 
-    def __init__(self, name: str, estimator, class_names: tuple[str, ...]) -> None:
+    Args:
+        arguments: those it was fitted with, where ``MODELS`` may say something else today.
+        cache: folder for slow features of pictures that will come again; nothing is kept without one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        estimator,
+        class_names: tuple[str, ...],
+        arguments: dict | None = None,
+        cache: Path | None = None,
+    ) -> None:
         self.name = name
         self.estimator = estimator
         self.class_names = tuple(class_names)
+        self.arguments = spec(name)["arguments"] if arguments is None else arguments
+        self.cache = cache
         self.input_size: tuple[int, int] = (spec(name)["input_size"],) * 2
 
     @property
     def param_count(self) -> int | None:
-        """Coefficients of a linear model, 0 for the majority class."""
-        last = self.estimator[-1] if hasattr(self.estimator, "__getitem__") else self.estimator
-        if hasattr(last, "coef_"):
-            return int(last.coef_.size + last.intercept_.size)
-        return 0
+        """Coefficients of a linear model; support vectors with their weights; 0 for the majority class."""
+        machine = svm.machine_of(self.estimator) if hasattr(self.estimator, "__getitem__") else self.estimator
+        parts = ("support_vectors_", "dual_coef_") if hasattr(machine, "support_vectors_") else ("coef_",)
+        found = [getattr(machine, part) for part in (*parts, "intercept_") if hasattr(machine, part)]
+        return sum(int(part.size) for part in found)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
         probabilities = np.zeros((len(images), len(self.class_names)), np.float32)
         if len(images):
             columns = self.estimator.classes_  # a class that training never saw keeps probability 0
-            probabilities[:, columns] = self.estimator.predict_proba(features(self.name, images))
+            values = features(self.name, images, self.arguments, self.cache)
+            probabilities[:, columns] = self.estimator.predict_proba(values)
         return probabilities
 
 
-def _majority(arguments: dict, seed: int):
+def _majority(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
     from sklearn.dummy import DummyClassifier
 
-    return DummyClassifier(strategy="prior")
+    return DummyClassifier(strategy="prior").fit(values, y_true)
 
 
-def _hog_logistic(arguments: dict, seed: int):
+def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=arguments["C"], max_iter=300, random_state=seed))
+    logistic = LogisticRegression(C=arguments["C"], max_iter=300, random_state=seed)
+    return make_pipeline(StandardScaler(), logistic).fit(values, y_true)
 
 
-ESTIMATORS: dict[str, Callable] = {"majority": _majority, "hog_logistic": _hog_logistic}
+def _svm(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
+    return svm.fit_svm(svm.svm_pipeline(arguments, values.shape, seed), values, y_true)
 
 
-def fit_estimator(name: str, train: Split, seed: int = 0) -> EstimatorClassifier:
+ESTIMATORS: dict[str, Callable] = {"majority": _majority, "hog_logistic": _hog_logistic, "svm": _svm}
+
+
+def fit_estimator(
+    name: str, train: Split, seed: int = 0, cache: Path | None = None, on_progress: Progress | None = None
+) -> EstimatorClassifier:
     """Fit the estimator ``name`` of ``MODELS`` on ``train``.
 
+    Args:
+        cache: folder that keeps what is slow to compute.
+        on_progress: see ``fer_core.models.features.extract``.
+
     Raises:
-        ModelError: ``name`` is a network.
+        ModelError: ``name`` is a network, or there is too little to fit it on.
     """
     entry = spec(name)
     if entry["family"] != "estimator":
         raise ModelError(f"{name} is a network.", "Train it with fer_core.training.run.train.")
-    estimator = ESTIMATORS[entry["builder"]](entry["arguments"], seed)
-    estimator.fit(features(name, np.asarray(train.images)), train.y_true)
-    return EstimatorClassifier(name, estimator, train.class_names)
+    arguments = entry["arguments"]
+    values = features(name, np.asarray(train.images), arguments, cache, on_progress)
+    estimator = ESTIMATORS[entry["builder"]](arguments, values, train.y_true, seed)
+    return EstimatorClassifier(name, estimator, train.class_names, arguments, cache)
 
 
 def save_estimator(classifier: EstimatorClassifier, path: Path) -> None:
-    """Write the fitted estimator as ``.skops``."""
+    """Write the fitted estimator as ``.skops``, compressed."""
     from skops.io import dump
 
-    dump(classifier.estimator, path)
+    dump(classifier.estimator, path, compression=ZIP_DEFLATED)
 
 
-def load_estimator(name: str, path: Path, class_names: tuple[str, ...]) -> EstimatorClassifier:
+def load_estimator(
+    name: str, path: Path, class_names: tuple[str, ...], arguments: dict | None = None
+) -> EstimatorClassifier:
     """Read what :func:`save_estimator` wrote.
+
+    Args:
+        arguments: those it was fitted with, if ``MODELS`` may say something else today.
 
     Raises:
         ModelError: the file is damaged, or holds types beyond scikit-learn's own.
@@ -110,12 +146,12 @@ def load_estimator(name: str, path: Path, class_names: tuple[str, ...]) -> Estim
     from skops.io import get_untrusted_types, load
 
     try:
-        unknown = get_untrusted_types(file=path)
-        estimator = load(path, trusted=[]) if not unknown else None
+        unknown = [kind for kind in get_untrusted_types(file=path) if kind not in TRUSTED]
+        estimator = load(path, trusted=list(TRUSTED)) if not unknown else None
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing.", "Train the model again.") from error
     except Exception as error:
         raise ModelError(f"{path} is damaged: {error}.", "Restore it from git or train the model again.") from error
     if unknown:
         raise ModelError(f"{path} holds types that are not to be trusted: {', '.join(unknown)}.", "Do not load it.")
-    return EstimatorClassifier(name, estimator, class_names)
+    return EstimatorClassifier(name, estimator, class_names, arguments)

@@ -1,0 +1,121 @@
+"""``python -m fer_core search``: settings of an SVM, judged by cross-validation on the training split."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fer_core import artifacts, datasets
+from fer_core.commands.tables import number, percent, print_table
+from fer_core.errors import ConfigError
+from fer_core.models.specs import spec
+from fer_core.storage import environment, to_json, write_text
+
+SHOWN = 10
+
+
+def search(
+    model: Annotated[str, typer.Argument(help="An SVM; its features, scaling and kernel are kept.")],
+    dataset: Annotated[str, typer.Argument(help="A registered dataset; only its training split is used.")] = "fer2013",
+    grid: Annotated[bool, typer.Option("--grid", help="Try every setting of the kernel's grid (the default).")] = False,
+    random: Annotated[int | None, typer.Option("--random", help="Try this many settings drawn at random.")] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 3,
+    limit: Annotated[int | None, typer.Option(help="Use this many training pictures, with the split's shares.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the pictures, the folds and the settings drawn.")] = 0,
+) -> None:
+    """Search C, gamma and degree of a support vector machine; the table is stored as CSV, its conditions beside it."""
+    entry = spec(model)
+    if entry["builder"] != "svm":
+        raise ConfigError(f"{model} is no support vector machine.", "Choose one of the svm_ models of `train`.")
+    if grid and random is not None:
+        raise ConfigError("--grid and --random were both given.", "Give one of them.")
+    from fer_core.models.estimators import features
+    from fer_core.models.svm import search as search_settings
+
+    data = datasets.load(dataset)
+    train = data["train"]
+    train = train.take(stratified(train.y_true, limit, seed)) if limit is not None else train
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
+        drawn = progress.add_task("features", total=None)
+
+        def on_pictures(done: int, total: int) -> None:
+            progress.update(drawn, completed=done, total=total)
+
+        cache = datasets.data_dir() / "features"
+        values = features(model, np.asarray(train.images), cache=cache, on_progress=on_pictures)
+        progress.update(drawn, completed=len(train), total=len(train))
+        fits = progress.add_task("fits", total=None)
+        frame = search_settings(
+            entry["arguments"],
+            values,
+            train.y_true,
+            draws=random,
+            folds=folds,
+            seed=seed,
+            on_progress=lambda done, total: progress.update(fits, completed=done, total=total),
+        )
+    conditions = {
+        "model": model,
+        "dataset": dataset,
+        "dataset_fingerprint": data.fingerprint,
+        "split": "train",
+        "n": len(train),
+        "features": values.shape[1],
+        "method": "grid" if random is None else "random",
+        "settings": len(frame),
+        "folds": folds,
+        "seed": seed,
+        "arguments": entry["arguments"],
+        "date": date.today().isoformat(),
+    }
+    path = store(frame, conditions)
+    print_table(best_table(frame, f"{model} on {dataset}: n = {len(train)}, {folds} folds"))
+    typer.echo(f"Stored in {path}")
+
+
+def stratified(y_true: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Positions of ``limit`` samples, sorted, each class with its share of them.
+
+    Raises:
+        ConfigError: ``limit`` leaves a class, or the rest, without a sample.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if limit >= len(y_true):
+        return np.arange(len(y_true))
+    try:
+        kept = train_test_split(np.arange(len(y_true)), train_size=limit, stratify=y_true, random_state=seed)[0]
+    except ValueError as error:
+        raise ConfigError(f"--limit {limit} is too small: {error}", "Use more pictures.") from error
+    return np.sort(kept)
+
+
+def store(frame, conditions: dict) -> Path:
+    """Write the table and its conditions under ``artifacts/searches``; returns the path of the CSV."""
+    folder = artifacts.root() / "searches"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{conditions['dataset']}-{conditions['model']}-{conditions['date'].replace('-', '')}"
+    path, count = folder / f"{name}.csv", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{name}-{count}.csv"
+    write_text(path.with_suffix(".json"), to_json(conditions | environment()))
+    write_text(path, frame.to_csv(index=False))
+    return path
+
+
+def best_table(frame, title: str) -> Table:
+    """The best settings of a search, best first."""
+    table = Table(title=title, title_justify="left")
+    varied = [name for name in ("C", "gamma", "degree") if name in frame]
+    for name in (*varied, "accuracy", "std over folds", "seconds per fit"):
+        table.add_column(name, justify="right")
+    for row in frame.head(SHOWN).to_dict("records"):
+        scores = percent(row["accuracy"]), percent(row["accuracy_std"]), number(row["fit_time_s"], 1)
+        table.add_row(*(f"{row[name]:.4g}" for name in varied), *scores)
+    return table

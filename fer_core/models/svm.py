@@ -1,0 +1,231 @@
+"""Support vector machines on scaled features: built from plain settings, calibrated, made small, and searched over.
+
+Patil's thesis, section 3.2: linear, polynomial and RBF kernels, z-score or min-max scaling, grid and random search.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fer_core.errors import ConfigError, ModelError
+
+# What an entry's arguments may say beside its features, and what they say unless told otherwise.
+DEFAULTS: dict[str, object] = {
+    "features": ("hog",),
+    "equalize": "",
+    "scaling": "zscore",
+    "components": 0,
+    "kernel": "rbf",
+    "C": 1.0,
+    "gamma": "scale",
+    "degree": 3,
+    "class_weight": "",
+    "folds": 3,
+}
+SCALINGS = ("none", "zscore", "minmax")
+KERNELS = ("linear", "poly", "rbf")
+KERNEL_CACHE = 1000  # MB that libsvm may hold of the kernel matrix
+MANTISSA_BITS = 11  # kept of support vectors, as in half precision
+
+# Values tried by a grid search; gamma in units of 1 / (summed variance of the features), scikit-learn's "scale".
+GRID: dict[str, dict[str, list]] = {
+    "linear": {"C": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]},
+    "poly": {"C": [0.03, 0.1, 0.3, 1.0], "gamma": [0.5, 1.0, 2.0], "degree": [2, 3]},
+    "rbf": {"C": [1.0, 3.0, 10.0], "gamma": [0.25, 0.5, 1.0, 2.0]},
+}
+
+
+def svm_pipeline(arguments: dict, shape: tuple[int, int], seed: int = 0, calibrated: bool = True):
+    """Scaling, PCA if wanted, and a support vector machine: an unfitted scikit-learn pipeline.
+
+    Args:
+        arguments: any of ``DEFAULTS``. ``components``: of the PCA, 0 for none. ``gamma``: of poly and rbf, a number or
+            scikit-learn's ``scale``. ``folds``: of the calibration.
+        shape: samples and features it will be fitted on; the PCA keeps no more components than either.
+        seed: of the PCA and the linear machine.
+        calibrated: turn decision values into probabilities by one sigmoid per class (Platt 1999), fitted on
+            cross-validated decision values; the machine itself is fitted on everything.
+
+    The linear machine is liblinear's (squared hinge loss, one class against the rest), because libsvm's linear kernel
+    takes hours on FER2013; the other kernels are libsvm's, one class against another.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range.
+    """
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import Pipeline
+
+    chosen = settings(arguments)
+    steps = [("scale", _scaler(chosen["scaling"]))]
+    if chosen["components"]:
+        kept = min(chosen["components"], *shape)
+        steps.append(("pca", PCA(kept, svd_solver="randomized", random_state=seed)))
+    machine = _machine(chosen, seed)
+    if calibrated:
+        machine = CalibratedClassifierCV(machine, method="sigmoid", cv=chosen["folds"], ensemble=False)
+    return Pipeline([*steps, ("svm", machine)])
+
+
+def settings(arguments: dict) -> dict:
+    """``arguments`` of an entry with ``DEFAULTS`` for what they do not say.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range.
+    """
+    from fer_core.models.features import FEATURES
+
+    unknown = set(arguments) - set(DEFAULTS) - set(FEATURES)
+    if unknown:
+        raise ConfigError(f"Unknown SVM arguments {', '.join(sorted(unknown))}.", f"Known: {', '.join(DEFAULTS)}.")
+    chosen = DEFAULTS | arguments
+    choices = {"scaling": SCALINGS, "kernel": KERNELS, "class_weight": ("", "balanced")}
+    for name, allowed in choices.items():
+        if chosen[name] not in allowed:
+            raise ConfigError(f"{name} is {chosen[name]!r}.", f"Expected one of {', '.join(map(repr, allowed))}.")
+    smallest = {"components": 0, "degree": 1, "folds": 2}
+    for name, least in smallest.items():
+        if not isinstance(chosen[name], int) or chosen[name] < least:
+            raise ConfigError(f"{name} is {chosen[name]!r}.", f"Expected a whole number of {least} or more.")
+    for name in ("C", "gamma"):
+        if chosen[name] != "scale" and not (isinstance(chosen[name], int | float) and chosen[name] > 0):
+            raise ConfigError(f"{name} is {chosen[name]!r}.", "Expected a number above 0.")
+    return chosen
+
+
+def machine_of(pipeline):
+    """The fitted machine inside a fitted pipeline, without its calibration."""
+    last = pipeline[-1]
+    return last.calibrated_classifiers_[0].estimator if hasattr(last, "calibrated_classifiers_") else last
+
+
+def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray):
+    """Fit a calibrated pipeline, then keep no more digits of its support vectors than they need.
+
+    Raises:
+        ModelError: a class has fewer pictures than the calibration has folds.
+    """
+    folds, fewest = pipeline[-1].cv, int(np.bincount(y_true)[np.unique(y_true)].min())
+    if fewest < folds:
+        raise ModelError(
+            f"A class has {fewest} training pictures; calibration in {folds} folds needs {folds}.", "Add pictures."
+        )
+    if len(np.unique(y_true)) < 2:
+        raise ModelError("All training pictures are of one class.", "Add pictures of another class.")
+    pipeline.fit(values, y_true)
+    machine = machine_of(pipeline)
+    if hasattr(machine, "support_vectors_"):
+        machine.support_vectors_ = rounded(machine.support_vectors_)
+    return pipeline
+
+
+def rounded(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
+    """``values`` with ``bits`` binary digits each, in the same type: files of them compress to a quarter."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(values.dtype)
+
+
+def unit_gamma(pipeline, values: np.ndarray) -> float:
+    """1 / (summed variance of what reaches the machine), scikit-learn's ``gamma="scale"``, as a number."""
+    from sklearn.base import clone
+
+    reached = clone(pipeline[:-1]).fit_transform(values)
+    return 1.0 / max(float(reached.shape[1] * reached.var()), 1e-12)
+
+
+def search(
+    arguments: dict,
+    values: np.ndarray,
+    y_true: np.ndarray,
+    *,
+    draws: int | None = None,
+    folds: int = 3,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+):
+    """Accuracy in cross-validation of many settings of one kernel, without calibration.
+
+    Args:
+        arguments: of ``svm_pipeline``; C, gamma and degree are replaced.
+        values, y_true: float32 (N, D) features and int64 (N,) classes; folds are stratified and drawn by ``seed``.
+        draws: settings drawn at random, C and gamma log-uniformly over the grid's range; None for the whole ``GRID``.
+        on_progress: called with fits done and fits in all.
+
+    Returns:
+        DataFrame, best first: ``C``, ``gamma``, ``degree`` (where the kernel has them), ``accuracy`` (mean over the
+        folds), ``accuracy_std``, one ``fold_<k>`` each, ``fit_time_s``.
+
+    Raises:
+        ConfigError: fewer than two folds, or more than a class has pictures; no draws.
+    """
+    import pandas as pd
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold
+
+    fewest = int(np.bincount(y_true)[np.unique(y_true)].min())
+    if not 2 <= folds <= fewest:
+        raise ConfigError(f"{folds} folds do not fit: the rarest class has {fewest} pictures.", "Use 2 or more.")
+    if draws is not None and draws < 1:
+        raise ConfigError(f"Cannot draw {draws} settings.", "Draw 1 or more.")
+    chosen = settings(arguments)
+    pipeline = svm_pipeline(arguments, (len(values) * (folds - 1) // folds, values.shape[1]), seed, calibrated=False)
+    space = _space(chosen["kernel"], unit_gamma(pipeline, values), at_random=draws is not None)
+    count = draws or int(np.prod([len(tried) for tried in space.values()]))
+    done = 0
+
+    def accuracy(fitted, held_out, truth) -> float:  # called once per fit, which is what tells the progress
+        nonlocal done
+        right = float((fitted.predict(held_out) == truth).mean())
+        done += 1
+        on_progress(done, count * folds)
+        return right
+
+    common = {
+        "scoring": accuracy,
+        "cv": StratifiedKFold(folds, shuffle=True, random_state=seed),
+        "refit": False,
+        "error_score": "raise",
+    }
+    if draws is None:
+        searching = GridSearchCV(pipeline, space, **common)
+    else:
+        searching = RandomizedSearchCV(pipeline, space, n_iter=draws, random_state=seed, **common)
+    results = searching.fit(values, y_true).cv_results_
+    columns = {name.removeprefix("svm__"): results[f"param_{name}"].astype(float) for name in space}
+    columns |= {"accuracy": results["mean_test_score"], "accuracy_std": results["std_test_score"]}
+    columns |= {f"fold_{fold + 1}": results[f"split{fold}_test_score"] for fold in range(folds)}
+    frame = pd.DataFrame(columns | {"fit_time_s": results["mean_fit_time"]})
+    return frame.sort_values("accuracy", ascending=False, ignore_index=True, kind="stable")
+
+
+def _scaler(scaling: str):
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    return {"none": "passthrough", "zscore": StandardScaler(), "minmax": MinMaxScaler()}[scaling]
+
+
+def _machine(chosen: dict, seed: int):
+    from sklearn.svm import SVC, LinearSVC
+
+    common = {"C": chosen["C"], "class_weight": chosen["class_weight"] or None}
+    if chosen["kernel"] == "linear":
+        return LinearSVC(**common, dual=False, random_state=seed)
+    # coef0 is 1 so that a polynomial has all its lower powers
+    return SVC(
+        **common,
+        kernel=chosen["kernel"],
+        gamma=chosen["gamma"],
+        degree=chosen["degree"],
+        coef0=1.0,
+        cache_size=KERNEL_CACHE,
+    )
+
+
+def _space(kernel: str, unit: float, at_random: bool) -> dict:
+    from scipy.stats import loguniform
+
+    grid = GRID[kernel] | ({"gamma": [unit * times for times in GRID[kernel]["gamma"]]} if kernel != "linear" else {})
+    space = {f"svm__{name}": tried for name, tried in grid.items()}
+    if at_random:
+        continuous = [name for name in ("C", "gamma") if name in grid]
+        space |= {f"svm__{name}": loguniform(grid[name][0], grid[name][-1]) for name in continuous}
+    return space

@@ -1,0 +1,269 @@
+"""Support vector machines: kernels, scalings, calibration, small files, and the search for their settings."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.svm import SVC, LinearSVC
+from typer.testing import CliRunner
+
+from fer_core import artifacts, datasets
+from fer_core.datasets import synthetic
+from fer_core.errors import ConfigError, ModelError
+from fer_core.labels import CLASS_NAMES
+from fer_core.models import svm
+from fer_core.models.estimators import EstimatorClassifier, fit_estimator, load_estimator, save_estimator
+from fer_core.models.features import hog
+from fer_core.models.specs import MODELS
+
+SVMS = [name for name, entry in MODELS.items() if entry["builder"] == "svm"]
+ENTRIES = [pytest.param(name, marks=pytest.mark.slow) if "landmarks" in name else name for name in SVMS]  # detection
+CHANCE = 1 / 7
+
+
+@pytest.fixture(scope="module")
+def train():
+    return synthetic.faces(140, size=48, seed=5)
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    return synthetic.faces(70, size=48, seed=6)
+
+
+@pytest.fixture(scope="module")
+def values(train, unseen):
+    return hog(train.images, (8,)), hog(unseen.images, (8,))
+
+
+@pytest.mark.parametrize("kernel", svm.KERNELS)
+@pytest.mark.parametrize("scaling", svm.SCALINGS)
+def test_every_kernel_and_scaling_learns_drawn_faces(kernel, scaling, train, unseen, values):
+    pipeline = svm.svm_pipeline({"kernel": kernel, "scaling": scaling, "components": 60, "C": 1.0}, values[0].shape)
+    svm.fit_svm(pipeline, values[0], train.y_true)
+    probabilities = pipeline.predict_proba(values[1])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (probabilities.argmax(axis=1) == unseen.y_true).mean() > 3 * CHANCE
+    machine = svm.machine_of(pipeline)
+    assert isinstance(machine, LinearSVC if kernel == "linear" else SVC)
+    decided = pipeline[:-1].transform(values[1])
+    assert (machine.predict(decided) == probabilities.argmax(axis=1)).mean() > 0.75
+
+
+def test_scalings_are_what_they_are_called():
+    values = np.random.default_rng(0).normal(5, 3, (50, 4)).astype(np.float32)
+    scaled = {name: svm.svm_pipeline({"scaling": name}, values.shape)[:1] for name in svm.SCALINGS}
+    zscore = scaled["zscore"].fit_transform(values)
+    np.testing.assert_allclose([zscore.mean(axis=0), zscore.std(axis=0)], [[0] * 4, [1] * 4], atol=1e-5)
+    minmax = scaled["minmax"].fit_transform(values)
+    np.testing.assert_allclose([minmax.min(axis=0), minmax.max(axis=0)], [[0] * 4, [1] * 4], atol=1e-5)
+    np.testing.assert_array_equal(scaled["none"].fit_transform(values), values)
+
+
+def test_probabilities_are_calibrated_on_held_out_decisions(train, values):
+    """A machine that knows every training picture by heart may not be sure of itself elsewhere."""
+    pipeline = svm.svm_pipeline({"C": 100.0, "scaling": "none", "gamma": 1.0}, values[0].shape)
+    shuffled = np.random.default_rng(0).permutation(train.y_true)  # nothing to be learnt
+    svm.fit_svm(pipeline, values[0], shuffled)
+    assert (svm.machine_of(pipeline).predict(values[0]) == shuffled).mean() > 0.95
+    assert pipeline.predict_proba(values[1]).max(axis=1).mean() < 0.35
+
+
+def test_balanced_classes_weigh_the_same(values, train):
+    rare = np.flatnonzero((train.y_true != 1) | (np.arange(len(train)) < 40))
+    shares = {}
+    for weight in ("", "balanced"):
+        pipeline = svm.svm_pipeline({"class_weight": weight, "C": 0.05, "kernel": "linear"}, values[0].shape)
+        machine = pipeline.set_params(svm=pipeline[-1].estimator).fit(values[0][rare], train.y_true[rare])
+        shares[weight] = (machine.predict(values[1]) == 1).mean()
+    assert shares["balanced"] >= shares[""]
+    assert svm.svm_pipeline({"class_weight": "balanced"}, (9, 9))[-1].estimator.class_weight == "balanced"
+
+
+def test_components_never_exceed_what_there_is(values):
+    assert svm.svm_pipeline({"components": 500}, (40, 900))["pca"].n_components == 40
+    assert "pca" not in svm.svm_pipeline({}, (40, 900)).named_steps
+
+
+def test_gamma_unit_is_scikit_learns_scale(values, train):
+    pipeline = svm.svm_pipeline({"components": 30, "scaling": "minmax"}, values[0].shape, calibrated=False)
+    unit = svm.unit_gamma(pipeline, values[0])
+    assert unit == pytest.approx(pipeline.fit(values[0], train.y_true)[-1]._gamma, rel=1e-3)
+
+
+def test_rounding_keeps_eleven_binary_digits():
+    numbers = np.array([1.0, -1 / 3, 1e-9, 12345.678, 0.0])
+    kept = svm.rounded(numbers)
+    np.testing.assert_allclose(kept, numbers, rtol=2.0**-11)
+    mantissa = np.frexp(kept)[0] * 2**11
+    np.testing.assert_array_equal(mantissa, np.round(mantissa))
+    assert svm.rounded(numbers.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"kernel": "sigmoid"}, "kernel is 'sigmoid'"),
+        ({"scaling": "robust"}, "scaling is 'robust'"),
+        ({"C": 0}, "C is 0"),
+        ({"gamma": "auto"}, "gamma is 'auto'"),
+        ({"components": -1}, "components is -1"),
+        ({"folds": 1}, "folds is 1"),
+        ({"nu": 0.5}, "Unknown SVM arguments nu"),
+    ],
+)
+def test_settings_out_of_range_are_refused(arguments, problem):
+    with pytest.raises(ConfigError, match=problem):
+        svm.svm_pipeline(arguments, (10, 10))
+
+
+def test_too_few_pictures_are_said(values, train):
+    pipeline = svm.svm_pipeline({}, values[0].shape)
+    few = [*np.flatnonzero(train.y_true != 1).tolist(), 1, 8]
+    with pytest.raises(ModelError, match="A class has 2 training pictures; calibration in 3 folds needs 3"):
+        svm.fit_svm(pipeline, values[0][few], train.y_true[few])
+    with pytest.raises(ModelError, match="one class"):
+        svm.fit_svm(pipeline, values[0][:9], np.zeros(9, np.int64))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_entry_fits_and_survives_a_round_trip(name, tmp_path, train):
+    svm.settings(MODELS[name]["arguments"])
+    faces = train.take(np.arange(42))
+    classifier = fit_estimator(name, faces, cache=tmp_path)
+    save_estimator(classifier, tmp_path / "weights.skops")
+    again = load_estimator(name, tmp_path / "weights.skops", CLASS_NAMES)
+    probabilities = classifier.predict_proba(faces.images)
+    assert probabilities.shape == (42, 7) and probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(again.predict_proba(faces.images), probabilities)
+    assert classifier.predict_proba(faces.images[:0]).shape == (0, 7)
+    machine = svm.machine_of(classifier.estimator)
+    held = (machine.coef_,) if isinstance(machine, LinearSVC) else (machine.support_vectors_, machine.dual_coef_)
+    assert classifier.param_count == sum(part.size for part in held) + machine.intercept_.size
+
+
+def test_small_files_hold_many_support_vectors(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(700, 100)).astype(np.float32)
+    pipeline = svm.fit_svm(svm.svm_pipeline({"scaling": "none"}, noise.shape), noise, np.arange(700) % 7)
+    count = svm.machine_of(pipeline).support_vectors_.size
+    assert count > 50_000
+    save_estimator(EstimatorClassifier("svm_hog_rbf", pipeline, CLASS_NAMES), tmp_path / "weights.skops")
+    assert (tmp_path / "weights.skops").stat().st_size < 3 * count  # 8 bytes each before
+
+
+def test_a_run_is_loaded_with_the_arguments_it_was_trained_with(tmp_path, train, monkeypatch):
+    from fer_core.models.registry import load_classifier
+    from fer_core.training.run import train as train_model
+
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    drawn = synthetic.dataset(n_train=70, n_val=35, n_test=35, seed=3)
+    run = artifacts.read_run(train_model("svm_hog_linear", drawn, work_root=tmp_path, root=tmp_path))
+    assert run.run["config"]["hog"] == {"cells": [6, 8]}
+    monkeypatch.setitem(MODELS["svm_hog_linear"], "arguments", {"features": ("pixels",)})
+    probabilities = load_classifier(run).predict_proba(drawn["test"].images)
+    np.testing.assert_allclose(probabilities, run.predictions("test").pred_probs, atol=1e-6)
+
+
+def test_weights_that_are_not_to_be_shipped_are_not(tmp_path, monkeypatch):
+    from fer_core.training.run import train as train_model
+
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setitem(MODELS["svm_hog_linear"], "ship_weights", False)
+    drawn = synthetic.dataset(n_train=70, n_val=35, n_test=35, seed=3)
+    run = artifacts.read_run(train_model("svm_hog_linear", drawn, work_root=tmp_path, root=tmp_path))
+    assert run.weights_path is None and run.run["retrain"].endswith("train svm_hog_linear drawn")
+
+
+def test_search_judges_as_scikit_learns_cross_validation(values, train):
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    steps = []
+    arguments = {"components": 30, "scaling": "none", "kernel": "rbf"}
+    frame = svm.search(arguments, values[0], train.y_true, on_progress=lambda *step: steps.append(step))
+    count = len(svm.GRID["rbf"]["C"]) * len(svm.GRID["rbf"]["gamma"])
+    assert len(frame) == count and steps[-1] == (3 * count, 3 * count)
+    assert frame["accuracy"].is_monotonic_decreasing
+    best = frame.iloc[0]
+    pipeline = svm.svm_pipeline(arguments | {"C": best["C"], "gamma": best["gamma"]}, (93, 900), calibrated=False)
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    expected = cross_val_score(pipeline, values[0], train.y_true, cv=folds)
+    np.testing.assert_allclose(best[["fold_1", "fold_2", "fold_3"]].astype(float), expected)
+    assert best["accuracy"] == pytest.approx(expected.mean())
+
+
+def test_random_search_draws_inside_the_grid_and_by_its_seed(values, train):
+    arguments = {"components": 20, "kernel": "poly"}
+    first, again = (svm.search(arguments, values[0], train.y_true, draws=4, folds=2, seed=3) for _ in range(2))
+    columns = ["C", "gamma", "degree", "accuracy"]
+    pd.testing.assert_frame_equal(first[columns], again[columns])
+    assert len(first) == 4 and first["C"].between(svm.GRID["poly"]["C"][0], svm.GRID["poly"]["C"][-1]).all()
+    assert first["C"].nunique() == 4 and set(first["degree"]) <= {2, 3}
+    with pytest.raises(ConfigError, match="rarest class"):
+        svm.search(arguments, values[0], train.y_true, folds=30)
+
+
+def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
+    from fer_core.__main__ import app
+
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    call = ["search", "svm_hog_linear", datasets.DRAWN, "--folds", "2", "--limit", "70"]
+    result = CliRunner().invoke(app, [*call, "--grid"])
+    assert result.exit_code == 0, result.output
+    (table,) = (tmp_path / "searches").glob("*.csv")
+    assert table.name.startswith("drawn-svm_hog_linear-")
+    frame = pd.read_csv(table)
+    assert len(frame) == len(svm.GRID["linear"]["C"])
+    assert frame["accuracy"].iloc[0] > 2 * CHANCE
+    assert f"{100 * frame['accuracy'].iloc[0]:.2f} %" in result.output
+    conditions = json.loads(table.with_suffix(".json").read_text())
+    stated = {key: conditions[key] for key in ("n", "folds", "seed", "method", "split")}
+    assert stated == {"n": 70, "folds": 2, "seed": 0, "method": "grid", "split": "train"}
+    assert "scikit-learn" in conditions["versions"]
+    assert CliRunner().invoke(app, [*call, "--random", "2"]).exit_code == 0
+    assert len(list((tmp_path / "searches").glob("*.csv"))) == 2  # nothing was written over
+
+
+def test_search_command_refuses_what_is_no_svm(monkeypatch, tmp_path):
+    from fer_core.__main__ import app
+
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    call = CliRunner().invoke
+    assert "no support vector machine" in str(call(app, ["search", "majority", datasets.DRAWN]).exception)
+    both = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--grid", "--random", "3"])
+    assert "Give one of them" in str(both.exception)
+    assert not os.listdir(tmp_path)
+
+
+def test_limit_keeps_the_shares_of_the_classes():
+    from fer_core.commands.search import stratified
+
+    y_true = np.repeat([0, 1, 2], [60, 30, 10])
+    np.testing.assert_array_equal(np.bincount(y_true[stratified(y_true, 50, 0)]), [30, 15, 5])
+    assert len(stratified(y_true, 1000, 0)) == 100
+    with pytest.raises(ConfigError, match="--limit 2 is too small"):
+        stratified(y_true, 2, 0)
+
+
+def test_class_averages_are_those_of_the_classification_report():
+    from sklearn.metrics import classification_report
+
+    from fer_core import metrics
+    from fer_core.commands.tables import class_averages
+    from fer_core.predictions import Predictions
+
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(7), 90).astype(np.float32)
+    y_true = rng.integers(0, 6, 90)  # one class never occurs
+    predictions = Predictions(np.arange(90).astype(str), y_true, probabilities, CLASS_NAMES)
+    report = classification_report(
+        y_true, predictions.y_pred, labels=range(7), target_names=CLASS_NAMES, output_dict=True, zero_division=0
+    )
+    averages = class_averages(metrics.evaluate(predictions, n_boot=0)["per_class"])
+    for name in ("macro avg", "weighted avg"):
+        expected = {key.removesuffix("-score"): value for key, value in report[name].items()}
+        assert {key: averages[name][key] for key in expected} == pytest.approx(expected)
