@@ -1,6 +1,6 @@
 """What the four papers print: their numbers, where these contradict each other, and what was measured beside them."""
 
-from fer_core.reported.checks import Check, checks, contradictions, failed
+from fer_core.reported.consistency import Check, checks, contradictions, failed
 from fer_core.reported.comparison import (
     class_bar_rows,
     comparison_table,

@@ -11,7 +11,7 @@ from fer_core.artifacts import Run
 from fer_core.errors import RunError
 from fer_core.models.specs import MODELS
 from fer_core.predictions import Predictions
-from fer_core.reported.checks import distinct, printed
+from fer_core.reported.consistency import distinct, printed
 from fer_core.reported.reading import label, papers, read, systems
 
 COLUMNS: tuple[str, ...] = (

@@ -1,0 +1,524 @@
+"""The papers' numbers: read with their digits, checked against each other, and set beside runs made for the test."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix, precision_score, recall_score
+
+from fer_core import artifacts, reported
+from fer_core.errors import ConfigError, RunError
+from fer_core.labels import CLASS_NAMES
+from fer_core.predictions import Predictions
+from fer_core.reported import comparison, consistency, reading
+from tests.conftest import PROJECT
+
+PAPERS = ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
+HEADER = "paper,system,dataset,metric,class_name,value,where,note\n"
+GOOD = "kumar_ukken,VGG16_modified,fer2013,accuracy,,0.584,Figure 11,\n"
+# Feeling It, Table 2, "No Mask with Overfitting control": one line of it as printed.
+BASELINE = dict(
+    zip(
+        ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
+        (55.52, 21.69, 42.14, 79.74, 51.99, 44.39, 66.90),
+        strict=True,
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return reported.read()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "reported_metrics.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def value(table, system, metric, where, class_name=""):
+    rows = table[(table["system"] == system) & (table["metric"] == metric) & (table["where"] == where)]
+    return rows.loc[rows["class_name"] == class_name, "value"].item()
+
+
+def sentences(paper, **wanted):
+    found = reported.contradictions(paper)
+    return [check.sentence for check in found if all(getattr(check, name) == it for name, it in wanted.items())]
+
+
+# Reading
+
+
+def test_the_numbers_are_those_of_the_papers(table):
+    assert len(table) == 522
+    assert value(table, "VGG16_modified", "accuracy", "Figure 11") == 0.584
+    assert value(table, "VGG16_modified", "accuracy", "section 4.5, classification report") == 0.6163276678740597
+    assert value(table, "VGG16_modified", "tpr", "section 4.5", "surprise") == 0.76
+    assert value(table, "VGG16_modified", "fpr", "section 4.5", "sad") == 0.11
+    assert value(table, "VGG16_mod_noise", "f1", "Figure 14", "disgust") == 0.1333
+    for name, percent in BASELINE.items():
+        cell = value(table, "VGG-16:no_mask_overfitting_control", "recall", "Table 2", name)
+        assert cell == pytest.approx(percent / 100)
+    assert value(table, "ResNet50:nose_and_mouth_mask", "weighted_f1", "Table 3") == 0.1444
+    assert value(table, "cnn:batch_size=2048", "val_loss", "Table 4") == 0.6851
+    assert value(table, "svm_fer2013", "support", "section 4.4", "happy") == 2284
+    assert value(table, "cnn_ckplus", "param_count", "Fig 3.8") == 4_062_535
+
+
+def test_the_supports_are_those_of_public_test(table):
+    """Why Kumar & Ukken stand beside val: fer2013.json counts the pictures of each class in each split."""
+    rows = table[(table["system"] == "VGG16_modified") & (table["metric"] == "support") & (table["class_name"] != "")]
+    supports = dict(zip(rows["class_name"], rows["value"], strict=True))
+    assert list(supports.values()) == [467, 56, 496, 895, 653, 415, 607]
+    facts = json.loads((PROJECT / "artifacts" / "datasets" / "fer2013.json").read_text(encoding="utf-8"))
+    assert facts["counts"]["val"] == supports
+    assert reported.papers()["kumar_ukken"].split == "val"
+    assert {reported.papers()[key].split for key in PAPERS[1:]} == {"test"}
+
+
+def test_trailing_zeros_that_a_table_drops_count_as_digits(table):
+    at = (table["system"] == "VGG16_modified") & (table["where"] == "Figure 11")
+    assert table.loc[at & (table["metric"] == "mean_fpr"), "unit"].item() == pytest.approx(1e-4)  # printed: 0.065
+    svm = (table["system"] == "svm_fer2013") & (table["class_name"] == "happy")
+    assert table.loc[svm & (table["metric"] == "recall"), "unit"].item() == pytest.approx(1e-2)
+    assert table.loc[svm & (table["metric"] == "support"), "unit"].item() == 0
+
+
+def test_systems_are_those_the_paper_trained(table):
+    assert reported.systems(table, "kumar_ukken") == [
+        "MobileNet_freezed",
+        "VGG16_freezed",
+        "Xception_freezed",
+        "ResNet50_freezed",
+        "MobileNet_modified",
+        "VGG16_modified",
+        "VGG16_mod_noise",
+        "VGG16_mod_face",
+    ]
+    assert len(reported.systems(table, "feeling_it")) == 10
+    assert len(reported.systems(table, "ugwu_rafdb")) == 17
+    assert reported.systems(table, "patil_thesis") == ["cnn_fer2013", "cnn_ckplus", "svm_ckplus", "svm_fer2013"]
+
+
+def test_papers_say_what_they_print_and_nothing_else():
+    papers = reported.papers()
+    assert tuple(papers) == ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
+    assert [paper.year for paper in papers.values()] == [None, None, None, 2023]
+    assert not any(paper.links for paper in papers.values())
+    assert "learning rate 1e-4" in papers["feeling_it"].protocol["optimizer"]
+    assert papers["kumar_ukken"].protocol["epochs"] == "not printed"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "paper,system,dataset,metric,class_name,value,where\n",
+            "line 1: unknown columns [], missing columns ['note']",
+        ),
+        (HEADER.replace("note", "remark"), "line 1: unknown columns ['remark'], missing columns ['note']"),
+        (
+            HEADER + GOOD + GOOD.replace("0.584", "58.4").replace("11", "13"),
+            "line 3: accuracy is 58.4; expected 0 to 1",
+        ),
+        (HEADER + GOOD.replace("0.584", "-0.1"), "line 2: accuracy is -0.1"),
+        (HEADER + GOOD.replace("0.584", "nan"), "line 2: accuracy is nan"),
+        (HEADER + GOOD.replace("accuracy", "param_count").replace("0.584", "inf"), "line 2: param_count is inf"),
+        (HEADER + GOOD.replace("0.584", "58 %"), "line 2: '58 %' is no number"),
+        (HEADER + GOOD.replace("accuracy", "acuracy"), "line 2: unknown metric 'acuracy'"),
+        (HEADER + GOOD.replace("accuracy,", "recall,joy"), "line 2: unknown class 'joy'"),
+        (HEADER + GOOD.replace("VGG16_modified", " "), "line 2: system is empty"),
+        (HEADER + GOOD + GOOD.replace("0.584", "0.585"), "line 3 repeats line 2"),
+        (HEADER + "kumar_ukken,a,fer2013,accuracy,,0.5\n", "line 2: expected 8 fields"),
+        (HEADER + GOOD.replace("Figure 11,", "section 4.5, report,"), "line 2: expected 8 fields"),
+    ],
+)
+def test_a_bad_line_is_named(write, text, words):
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        reported.read(path)
+    assert str(path) in error.value.problem
+    assert words in error.value.problem
+    assert error.value.remedy
+
+
+def test_missing_and_damaged_files_are_named(tmp_path):
+    with pytest.raises(RunError, match=r"reported_metrics\.csv is missing"):
+        reported.read(tmp_path / "reported_metrics.csv")
+    (tmp_path / "papers.json").write_text('{"a": {"title": 1}}', encoding="utf-8")
+    with pytest.raises(RunError, match=r"papers\.json is damaged"):
+        reported.papers(tmp_path / "papers.json")
+
+
+def test_own_artifacts_folder_comes_first_and_the_project_has_the_numbers_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    assert reading.folder() == PROJECT / "artifacts" / "reported"
+    (tmp_path / "reported").mkdir()
+    (tmp_path / "reported" / "reported_metrics.csv").write_text(HEADER + GOOD, encoding="utf-8")
+    assert len(reported.read()) == 1
+
+
+# Contradictions
+
+
+def test_two_accuracies_of_one_model_are_found():
+    (sentence,) = sentences("kumar_ukken", kind="values", metric="accuracy")
+    assert sentence == (
+        "VGG16_modified, accuracy: 0.584 in Figure 11, Figure 13, Figure 15, section 4.5; "
+        "0.6163 in section 4.5, classification report."
+    )
+    (weighted,) = sentences("kumar_ukken", kind="definition", metric="accuracy")
+    assert weighted.startswith("VGG16_modified: accuracy is 0.584 in Figure 11")
+    assert weighted.endswith("gives 0.6163.")
+
+
+def test_mean_rates_that_differ_between_figures_are_found():
+    (tpr,) = sentences("kumar_ukken", kind="values", metric="mean_tpr")
+    assert "0.5976 in Figure 11; 0.5357 in Figure 13; 0.6021 in Figure 15" in tpr
+    (fpr,) = sentences("kumar_ukken", kind="values", metric="mean_fpr")
+    assert "0.065 in Figure 11; 0.0657 in Figure 13; 0.0643 in Figure 15" in fpr
+    assert not sentences("kumar_ukken", kind="values", metric="macro_f1")  # 0.6032 and 0.6031: truncated or rounded
+    assert not sentences("kumar_ukken", kind="values", metric="f1")
+
+
+def test_the_mean_of_printed_recalls_is_not_every_printed_mean(table):
+    recalls = [0.52248394, 0.53571429, 0.52620968, 0.7698324, 0.5191424, 0.76144578, 0.54859967]
+    assert sum(recalls) / 7 == pytest.approx(0.5976, abs=5e-5)
+    found = sentences("kumar_ukken", kind="definition", metric="mean_tpr")
+    assert [sentence.split(";")[0] for sentence in found] == [
+        "VGG16_modified: mean TPR is 0.5357 in Figure 13",
+        "VGG16_modified: mean TPR is 0.6021 in Figure 15",
+    ]
+    assert all("per-class values of recall in section 4.5 is 0.5976" in sentence for sentence in found)
+    assert found[0].endswith("(0.5357 is that of disgust alone).")  # 15 of 28 pictures: 0.535714
+    holding = [check for check in reported.checks("kumar_ukken", table) if check.holds and check.metric == "mean_tpr"]
+    assert any("0.5976 in Figure 11" in check.sentence for check in holding)
+
+
+def test_a_macro_f1_that_is_not_the_mean_is_found():
+    (sentence,) = sentences("kumar_ukken", kind="definition", metric="macro_f1")
+    mean = (0.3605 + 0.4576 + 0.3387 + 0.5978 + 0.4371 + 0.6508 + 0.4125) / 7
+    assert mean == pytest.approx(0.465, abs=1e-4)
+    assert sentence.startswith("ResNet50_freezed: macro F1 is 0.458 in Figure 5")
+    assert "is 0.465" in sentence
+
+
+def test_mean_fpr_that_the_accuracy_rules_out_is_found():
+    """1 - 0.4784 of 3,589 answers are wrong; the rarest class has 56 pictures, the largest 895."""
+    low, high = 3589 * 0.5216 / 7 / (3589 - 56), 3589 * 0.5216 / 7 / (3589 - 895)
+    found = sentences("kumar_ukken", kind="definition", metric="mean_fpr")
+    assert f"between {low:.4f} and {high:.4f}" in found[0]
+    assert found[0].startswith("VGG16_freezed: mean FPR is 0.0743")
+    assert found[1].startswith("VGG16_mod_face: mean FPR is 0.0643")
+    assert len(found) == 2
+
+
+def test_bounds_of_the_mean_fpr_hold_for_any_predictions(table):
+    rng = np.random.default_rng(0)
+    counts = [467, 56, 496, 895, 653, 415, 607]
+    y_true = np.repeat(np.arange(7), counts)
+    support = table[table["metric"] == "support"]
+    for skill in (0.0, 0.3, 0.8):
+        y_pred = np.where(rng.random(len(y_true)) < skill, y_true, rng.integers(0, 7, len(y_true)))
+        matrix = confusion_matrix(y_true, y_pred)
+        fpr = (matrix.sum(0) - np.diag(matrix)) / (len(y_true) - matrix.sum(1))
+        rows = support[support["paper"] == "kumar_ukken"].to_dict("records")
+        place = {"paper": "kumar_ukken", "system": "x", "dataset": "fer2013", "class_name": "", "unit": 1e-9}
+        place |= {"where": "here", "note": "", "line": 0}
+        rows += [place | {"metric": "mean_fpr", "value": fpr.mean()}]
+        rows += [place | {"metric": "accuracy", "value": (y_true == y_pred).mean()}]
+        of_x = consistency.printed(pd.DataFrame(rows))
+        (check,) = consistency._mean_fprs([row for row in of_x if row.system == "x"], of_x)
+        assert check.holds, check.sentence
+
+
+def test_claims_that_the_tables_contradict_are_found():
+    ugwu = sentences("ugwu_rafdb", kind="claim")
+    assert any("0.1525 for cnn:learning_rate=0.001" in s and "0.0027 for cnn:learning_rate=0.01" in s for s in ugwu)
+    assert any("0.7774 for cnn:batch_size=2048" in s and "0.8035 for cnn:batch_size=128" in s for s in ugwu)
+    assert any("0.1015 for cnn:depth=4" in s and "0.0841 for cnn:depth=3" in s for s in ugwu)
+    assert any("0.7947 for cnn:depth=4" in s and "0.7956 for cnn:depth=5" in s for s in ugwu)
+    assert len(ugwu) == 5
+    kumar = sentences("kumar_ukken", kind="claim")
+    assert any("0.6031 for VGG16_modified, and 0.6131 for VGG16_mod_face" in s for s in kumar)
+    (sad,) = sentences("feeling_it", kind="claim")
+    assert "recall sad is 0.4439 for VGG-16:no_mask_overfitting_control" in sad
+
+
+def test_every_discrepancy_is_the_difference_it_says(table):
+    held = [check for check in reported.checks("ugwu_rafdb", table) if check.kind == "definition"]
+    assert len(held) == 17
+    assert all(check.holds for check in held)
+    wrong = table.copy()
+    wrong.loc[(wrong["system"] == "cnn:depth=3") & (wrong["metric"] == "discrepancy"), "value"] = 0.195
+    (found,) = [check for check in reported.contradictions("ugwu_rafdb", wrong) if check.kind == "definition"]
+    assert found.sentence == (
+        "cnn:depth=3: discrepancy is 0.195 in Table 3; 0.9703 in training minus 0.7803 in validation is 0.19."
+    )
+
+
+def test_feeling_its_tables_agree_with_its_class_counts(table):
+    """Accuracy is recall, weighted by the validation images of Table 1, in all ten systems."""
+    held = [check for check in reported.checks("feeling_it", table) if check.metric in ("accuracy", "weighted_f1")]
+    assert sum(check.kind == "definition" and check.holds for check in held) == 20
+    (worse,) = sentences("feeling_it", kind="implausible")
+    assert f"get {1752 / 6488:.4f}".rstrip("0") in worse
+    assert worse.startswith("ResNet50:nose_and_mouth_mask: accuracy is 0.2022")
+
+
+def test_numbers_nobody_else_gets_are_found_with_their_source():
+    found = sentences("patil_thesis", kind="implausible")
+    assert found[0].startswith("cnn_fer2013: accuracy is 0.8778 on fer2013 in Conclusion")
+    assert "people 0.65 ± 0.05 ([Goodfellow et al. 2013](https://arxiv.org/abs/1307.0414))" in found[0]
+    assert not any("71.2" in sentence or "0.712" in sentence for sentence in found)
+    (five,) = sentences("patil_thesis", kind="definition")
+    assert "7,074 pictures in all" in five
+    assert "add up to 7,094" in five  # 966 + 859 + 2477 + 1466 + 1326
+
+
+def test_rounding_alone_contradicts_nothing(write):
+    """Numbers of one made-up model, printed to two or four places by a spreadsheet that drops zeros."""
+    rng = np.random.default_rng(1)
+    y_true, y_pred = rng.integers(0, 7, 1000), rng.integers(0, 7, 1000)
+    y_pred[:500] = y_true[:500]
+    recalls = recall_score(y_true, y_pred, average=None)
+    precisions = precision_score(y_true, y_pred, average=None)
+    lines = [f"patil_thesis,m,d,mean_tpr,,{round(recalls.mean(), 4)},T,"]
+    lines += [f"patil_thesis,m,d,accuracy,,{(y_true == y_pred).mean():.2f},T,"]
+    for at, name in enumerate(CLASS_NAMES):
+        f1 = 2 * recalls[at] * precisions[at] / (recalls[at] + precisions[at])
+        numbers = {"recall": recalls[at], "precision": precisions[at], "f1": f1}
+        lines += [f"patil_thesis,m,d,{metric},{name},{number:.2f},T," for metric, number in numbers.items()]
+        lines += [f"patil_thesis,m,d,support,{name},{(y_true == at).sum()},T,"]
+    table = reported.read(write(HEADER + "\n".join(lines) + "\n"))
+    checked = reported.checks("patil_thesis", table)
+    assert {check.metric for check in checked} >= {"mean_tpr", "accuracy", "f1"}
+    assert all(check.holds for check in checked), [check.sentence for check in checked if not check.holds]
+
+
+def test_unknown_paper_and_unknown_number_of_a_claim(table):
+    with pytest.raises(ConfigError, match="Unknown paper 'nobody'"):
+        reported.checks("nobody")
+    short = table[~((table["paper"] == "ugwu_rafdb") & (table["metric"] == "discrepancy"))]
+    with pytest.raises(ConfigError, match="not among the printed numbers"):
+        reported.checks("ugwu_rafdb", short)
+
+
+# Beside our runs
+
+
+def answers(n_right, n=100, split="test"):
+    """Predictions of which the first ``n_right`` of ``n`` are right; the others take the next class."""
+    y_true = np.arange(n) % 7
+    y_pred = np.where(np.arange(n) < n_right, y_true, (y_true + 1) % 7)
+    probs = np.full((n, 7), 0.05)
+    probs[np.arange(n), y_pred] = 0.7
+    return Predictions([f"{split}_{i:05d}" for i in range(n)], y_true, probs, CLASS_NAMES)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Write a run and return it as read: 62 of 100 right on test, 50 of 100 on val."""
+
+    def made(paper, system, *, history=None, n_right=62, **fields):
+        record = {"model": "made", "dataset": "fer2013", "paper": paper, "system": system, "date": "2026-01-31"}
+        record |= {"initial_weights": "random", "spec": {"input_size": 64}, "train_accuracy": 0.75} | fields
+        predictions = {"val": answers(50, split="val"), "test": answers(n_right)}
+        return artifacts.read_run(
+            artifacts.write_run(record, history=history, predictions=predictions, root=tmp_path / "made")
+        )
+
+    return made
+
+
+def only(frame, **wanted):
+    for name, it in wanted.items():
+        frame = frame[frame[name] == it]
+    assert len(frame) == 1, frame
+    return frame.iloc[0]
+
+
+def test_a_run_stands_beside_its_system(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    frame = reported.comparison_table("kumar_ukken", [run, made("patil_thesis", "cnn_fer2013")], "test")
+    low, high = run.metrics("test")["intervals"]["accuracy"]
+    row = only(frame, system="VGG16_modified", metric="accuracy", reported=0.584)
+    assert row["where"] == "Figure 11, Figure 13, Figure 15, section 4.5"
+    assert row["run"] == run.name
+    assert row["measured"] == pytest.approx(0.62)
+    assert (row["low"], row["high"]) == (low, high)
+    assert row["difference"] == pytest.approx(0.036)
+    assert row["inside"] == (low <= 0.584 <= high)
+    assert row["better"] == 1
+    assert (row["n"], row["split"], row["dataset"]) == (100, "test", "fer2013")
+    assert (row["initial_weights"], row["input_size"]) == ("random", 64)
+    assert row["source"] == "run.json, metrics.test"
+    report = only(frame[frame["reported"].round(4) == 0.6163], metric="accuracy")
+    assert report["difference"] == pytest.approx(0.62 - 0.6163276678740597)
+    others = frame[frame["system"] != "VGG16_modified"]
+    assert (others["run"] == "").all()
+    assert others["open"].all()
+    counts = reported.summary(frame)
+    assert (counts["systems"], counts["measured"], counts["runs"]) == (8, 1, 1)
+
+
+def test_the_split_is_the_papers_own_unless_asked_for(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    row = only(reported.comparison_table("kumar_ukken", [run]), metric="accuracy", reported=0.584)
+    assert (row["split"], row["measured"]) == ("val", pytest.approx(0.5))
+    assert row["better"] == -1
+    clean = reported.comparison_table("kumar_ukken", [run], "test_clean")
+    row = only(clean[clean["run"] != ""], metric="accuracy", reported=0.584)
+    if "test_clean" not in run.splits:
+        assert row["open"] == "not evaluated on test_clean"
+        assert math.isnan(row["measured"])
+
+
+def test_several_runs_of_one_system_each_have_a_row(made):
+    runs = [made("feeling_it", "VGG-16:forehead_mask", seed=seed, n_right=50 + seed) for seed in (0, 1)]
+    frame = reported.comparison_table("feeling_it", runs)
+    rows = frame[(frame["system"] == "VGG-16:forehead_mask") & (frame["metric"] == "accuracy")]
+    assert rows["run"].tolist() == [run.name for run in runs]
+    assert rows["measured"].tolist() == pytest.approx([0.50, 0.51])
+    assert (rows["dataset"] == "fer2013").all()
+    assert (rows["reported_on"] == "fer2013_oheix_cleaned").all()
+
+
+def test_per_class_numbers_are_scikit_learns(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    y_true, y_pred = answers(62).y_true, answers(62).y_pred
+    frame = reported.comparison_table("kumar_ukken", [run], "test")
+    rows = frame[(frame["run"] != "") & (frame["class"] == "happy")].set_index("metric")["measured"]
+    at = CLASS_NAMES.index("happy")
+    matrix = confusion_matrix(y_true, y_pred)
+    assert rows["recall"] == rows["tpr"] == pytest.approx(recall_score(y_true, y_pred, average=None)[at])
+    assert rows["precision"] == pytest.approx(precision_score(y_true, y_pred, average=None)[at])
+    false_positives = matrix[:, at].sum() - matrix[at, at]
+    assert rows["fpr"] == pytest.approx(false_positives / (100 - matrix[at].sum()))
+    headline = frame[(frame["run"] != "") & (frame["class"] == "")].set_index("metric")["measured"]
+    for kind in ("macro", "weighted"):
+        assert headline[f"{kind}_precision"] == pytest.approx(precision_score(y_true, y_pred, average=kind))
+        assert headline[f"{kind}_recall"] == pytest.approx(recall_score(y_true, y_pred, average=kind))
+
+
+def test_lower_is_better_where_it_is(made):
+    run = made("kumar_ukken", "VGG16_modified", n_right=100)
+    frame = reported.comparison_table("kumar_ukken", [run], "test")
+    rows = frame[(frame["run"] != "") & (frame["metric"] == "mean_fpr")]
+    assert (rows["measured"] == 0).all()
+    assert (rows["difference"] < 0).all()
+    assert (rows["better"] == 1).all()
+
+
+def test_ugwus_numbers_come_from_the_last_epoch(made):
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "loss": [1.5, 0.4],
+            "accuracy": [0.4, 0.9],
+            "val_loss": [1.4, 1.2],
+            "val_accuracy": [0.3, 0.6],
+        }
+    )
+    run = made("ugwu_rafdb", "cnn:depth=4", history=history)
+    frame = reported.comparison_table("ugwu_rafdb", [run])
+    rows = frame[frame["run"] != ""].set_index("metric")
+    measured = {"train_loss": 0.4, "train_accuracy": 0.9, "val_loss": 1.2, "val_accuracy": 0.6, "discrepancy": 0.3}
+    assert rows["measured"].to_dict() == pytest.approx(measured)
+    assert set(rows["source"]) == {"history.csv, last row"}
+    assert rows.loc["val_accuracy", "split"] == "val"
+    assert rows.loc["train_accuracy", "split"] == "train"
+    assert (rows["epochs"] == 2).all()
+    assert rows.loc["discrepancy", "better"] == -1  # 0.3 against 0.1705
+
+
+def test_without_a_history_ugwus_numbers_come_from_the_run(made):
+    run = made("ugwu_rafdb", "cnn:depth=4")
+    rows = reported.comparison_table("ugwu_rafdb", [run]).query("run != ''").set_index("metric")
+    assert rows.loc["train_accuracy", ["measured", "source"]].tolist() == [0.75, "run.json, train_accuracy"]
+    assert rows.loc["val_accuracy", "measured"] == pytest.approx(0.5)
+    assert rows.loc["discrepancy", "measured"] == pytest.approx(0.25)
+    assert math.isnan(rows.loc["train_loss", "measured"])
+
+
+def test_parameter_counts_are_compared_without_a_verdict(made):
+    frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "cnn_fer2013", param_count=3_931_975)])
+    row = only(frame, system="cnn_fer2013", metric="param_count")
+    assert (row["difference"], row["better"]) == (0, 0)
+
+
+def test_open_systems_say_why():
+    models = {
+        "frozen": {"paper": "p", "system": "a", "recipe": {"initial_weights": "imagenet"}},
+        "scratch": {"paper": "p", "system": "b", "recipe": {"initial_weights": "random"}},
+        "plain": {"recipe": {}},
+    }
+    command = "`python -m fer_core train"
+    assert reported.why_open("p", "a", models) == f"needs ImageNet weights: run {command} frozen`"
+    assert reported.why_open("p", "b", models) == f"not trained yet: run {command} scratch`"
+    assert reported.why_open("p", "c", models) == "not built yet"
+    assert reported.train_commands("p", models) == [
+        "python -m fer_core train scratch",
+        "python -m fer_core train frozen",
+    ]
+    assert reported.train_commands("q", models) == []
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_without_runs_everything_is_open(paper, table):
+    frame = reported.comparison_table(paper, [], table=table)
+    assert frame["measured"].isna().all()
+    assert frame["open"].all()
+    assert set(frame["system"]) == set(reported.systems(table, paper))
+
+
+def test_wilson_interval():
+    """Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263."""
+    low, high = comparison.wilson(81 / 263, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    low, high = comparison.wilson(0.0, 20)
+    assert low == pytest.approx(0.0, abs=1e-12)
+    assert round(high, 4) == 0.1611
+    assert math.isnan(comparison.wilson(0.5, 0)[0])
+
+
+def test_class_bars_put_the_reported_numbers_first(made):
+    run = made("feeling_it", "VGG-16:forehead_mask")
+    frame = reported.comparison_table("feeling_it", [run])
+    rows = reported.class_bar_rows(frame, "VGG-16:forehead_mask", "f1")
+    assert rows["run"].tolist() == ["reported"] * 7 + [run.name] * 7
+    of = rows.set_index(["run", "class"])
+    assert of.loc[("reported", "happy"), "value"] == 0.8192
+    assert math.isnan(of.loc[("reported", "happy"), "low"])
+    record = run.metrics("test")["per_class"]["happy"]
+    assert of.loc[(run.name, "happy")].tolist() == [record["f1"], *record["f1_interval"]]
+    open_system = reported.class_bar_rows(frame, "ResNet50:eye_mask", "f1")
+    assert set(open_system["run"]) == {"reported"}
+
+
+def test_shown_table_hides_what_says_nothing(made):
+    frame = reported.comparison_table("kumar_ukken", [made("kumar_ukken", "VGG16_modified")])
+    table = reported.shown(reported.of_metric(frame, "accuracy"))
+    assert table.columns[:4].tolist() == ["system", "reported", "measured", "difference"]
+    assert {"open", "run"} <= set(table)
+    assert {"metric", "class", "low"}.isdisjoint(table)
+    assert "run" not in reported.shown(reported.of_metric(reported.comparison_table("kumar_ukken", []), "accuracy"))
+
+
+def test_example_predictions_are_the_most_confident():
+    made = answers(90)
+    probs = made.pred_probs.copy()
+    probs[97] = np.eye(7)[made.y_pred[97]]
+    made = Predictions(made.sample_ids, made.y_true, probs, CLASS_NAMES)
+    wrong = reported.example_predictions(made)
+    assert len(wrong) == 10
+    assert wrong["sample_id"].iloc[0] == "test_00097"
+    assert (wrong["true"] != wrong["predicted"]).all()
+    assert len(reported.example_predictions(made, right=True)) == 90
