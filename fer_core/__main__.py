@@ -8,6 +8,7 @@ import typer
 from fer_core.commands import data, runs, study
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.predict import predict
+from fer_core.commands.reproduce import reproduce
 from fer_core.commands.search import search
 from fer_core.commands.train import train
 from fer_core.errors import FerError
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command()(train)
+app.command()(reproduce)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(search)

@@ -1,7 +1,7 @@
 """Trainings as processes of their own: start, watch, stop and resume them, from the app or a command.
 
 ``data/jobs/<id>/`` holds ``job.json`` (:class:`Job`), ``log.txt`` (what the process prints), ``progress.json``
-(written by the ``train`` command, see :class:`Reporter`) and, once the run is stored, ``result.json``. A job has a
+(written by the ``train`` command, see ``fer_core.reporting``) and, once the run is stored, ``result.json``. A job has a
 session of its own: it goes on when the app that started it ends. Its state is found out anew each time, from the files
 and from whether the process still lives.
 """
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,6 @@ from fer_core.training.config import TrainConfig
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
 LIVE: tuple[str, ...] = STATES[:3]
 FOLDER_VARIABLE = "FER_JOB_DIR"
-WRITE_EVERY_S = 0.5
 LAUNCH_S = 5.0  # between writing job.json and knowing the process
 LOG_TAIL_BYTES = 64 * 1024
 BASE_BYTES = 800 * 2**20  # Python with TensorFlow, measured before the first step
@@ -252,7 +251,7 @@ def jobs_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def progress(job: Job) -> dict:
-    """What :class:`Reporter` last wrote, {} before that. ``share``: how much of the passes is done, 0..1."""
+    """What ``fer_core.reporting.Reporter`` last wrote, {} before that; ``share`` of the passes that is done, 0..1."""
     record = _read_or_none(job.path / "progress.json")
     done, total = record.get("steps_done"), record.get("steps_total")
     return record | ({"share": min(1.0, done / total)} if done is not None and total else {})
@@ -266,6 +265,14 @@ def history(job: Job) -> pd.DataFrame | None:
         return pd.read_csv(work_dir(job.model, job.dataset, job.seed) / "history.csv")
     except (RunError, OSError, ValueError):
         return None
+
+
+def epochs_done(model: str, dataset: str, seed: int) -> int:
+    """Epochs that an unfinished training of ``model`` has behind it."""
+    try:
+        return len(pd.read_csv(work_dir(model, dataset, seed) / "history.csv"))
+    except (OSError, ValueError):
+        return 0
 
 
 def work_dir(model: str, dataset: str, seed: int) -> Path:
@@ -299,55 +306,6 @@ def failure(job: Job) -> str:
 def is_alive(job: Job) -> bool:
     """Whether the very process of ``job`` runs; a later one with the same number does not count."""
     return job.pid is not None and job.process is not None and machine.process_identity(job.pid) == job.process
-
-
-class Reporter:
-    """Writes ``progress.json`` of the job in ``folder``, whole or not at all, at most twice a second.
-
-    Args:
-        folder: of the job.
-        costs: relative cost of each epoch, e.g. pixels of its pictures; all the same by default.
-    """
-
-    def __init__(self, folder: Path, costs: Sequence[float] = (), clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._costs, self._clock = Path(folder), list(costs), clock
-        self._written, self._unwritten = -WRITE_EVERY_S, None
-        self._epoch, self._first_step, self._since = 0, 0, clock()
-
-    def begin(self) -> None:
-        """The training starts: the job is no longer waiting or starting."""
-        write_text(self._folder / "progress.json", to_json({"logs": {}}))
-
-    def __call__(self, state) -> None:
-        """Take ``fer_core.training.engine.Progress``."""
-        now = self._clock()
-        if state.epoch != self._epoch:
-            self._epoch, self._first_step, self._since = state.epoch, state.step, now
-        self._unwritten = state if now - self._written < WRITE_EVERY_S else None
-        if self._unwritten is None:
-            self._written = now
-            write_text(self._folder / "progress.json", to_json(self._record(state, now)))
-
-    def close(self) -> None:
-        """Write the last state, if it came too soon after the one before."""
-        if self._unwritten is not None:
-            time.sleep(max(0.0, self._written + WRITE_EVERY_S - self._clock()))
-            self(self._unwritten)
-
-    def _record(self, state, now: float) -> dict:
-        costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
-        steps_seen, own = state.step - self._first_step, (now - self._since)
-        pace = own / steps_seen * state.steps / costs[state.epoch - 1] if steps_seen else None
-        last = state.logs.get("epoch")
-        if last and state.logs.get("seconds"):  # a whole epoch, its evaluation too
-            pace = state.logs["seconds"] / costs[int(last) - 1]
-        left = costs[state.epoch - 1] * (1 - state.step / state.steps) + sum(costs[state.epoch :])
-        record = {name: getattr(state, name) for name in ("epoch", "epochs", "step", "steps", "logs")}
-        record["steps_done"] = (state.epoch - 1) * state.steps + state.step
-        record["steps_total"] = state.epochs * state.steps
-        record["seconds_per_epoch"] = None if pace is None else pace * costs[state.epoch - 1]
-        record["time_left_s"] = None if pace is None else pace * left
-        return record
 
 
 def finish(folder: Path, run_name: str) -> None:

@@ -18,6 +18,7 @@ from fer_core import artifacts, datasets, jobs, machine
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, DatasetError, ModelError, RunError
 from fer_core.models.specs import spec
+from fer_core.reporting import Reporter, duration_text
 
 PROJECT = Path(__file__).resolve().parent.parent
 WAIT_S = 240
@@ -63,7 +64,7 @@ def record(path):
 
 def test_time_left_counts_the_cost_of_each_epoch(tmp_path):
     now = SimpleNamespace(s=100.0)
-    reporter = jobs.Reporter(tmp_path, costs=[1, 1, 4, 4], clock=lambda: now.s)
+    reporter = Reporter(tmp_path, costs=[1, 1, 4, 4], clock=lambda: now.s)
     reporter(at(1, 1))
     assert record(tmp_path)["time_left_s"] is None
     now.s = 108.0
@@ -79,7 +80,7 @@ def test_time_left_counts_the_cost_of_each_epoch(tmp_path):
 
 def test_progress_is_written_twice_a_second_at_most_and_the_last_one_always(tmp_path):
     now = SimpleNamespace(s=0.0)
-    reporter = jobs.Reporter(tmp_path, clock=lambda: now.s)
+    reporter = Reporter(tmp_path, clock=lambda: now.s)
     seen = []
     for tick in range(31):  # ten steps a second
         now.s = tick / 10
@@ -92,6 +93,21 @@ def test_progress_is_written_twice_a_second_at_most_and_the_last_one_always(tmp_
     now.s = 3.6
     reporter.close()
     assert record(tmp_path)["step"] == 32
+
+
+def test_progress_before_the_first_epoch_says_what_is_done(tmp_path):
+    reporter = Reporter(tmp_path, clock=lambda: 0.0)
+    reporter(SimpleNamespace(epoch=1, epochs=4, step=30, steps=120, logs={}, what="features"))
+    job = jobs.Job(tmp_path, "compact", "drawn", {}, (), "")
+    assert jobs.progress(job)["what"] == "features"
+    assert jobs.progress(job)["share"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.2, "3 s"), (150, "2 min"), (5400, "1 h 30 min"), (86400, "24 h 0 min")]
+)
+def test_durations_as_people_say_them(seconds, text):
+    assert duration_text(seconds) == text
 
 
 def test_settings_become_the_command_that_trains_so():

@@ -36,6 +36,7 @@ LEVELS: dict[str, int] = {
     "reported": 5,
     "latency": 2,
     "machine": 1,
+    "reporting": 2,
     "jobs": 6,
     "pictures": 6,
     "commands": 7,

@@ -15,6 +15,7 @@ from fer_core import artifacts, datasets, jobs
 from fer_core.commands.tables import metrics_table, print_table
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS
+from fer_core.reporting import Reporter
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -105,6 +106,10 @@ def _bars(model: str):
         epoch = progress.add_task("epoch", total=None, visible=False)
 
         def report(state) -> None:
+            if getattr(state, "what", ""):
+                label = f"{model}: {state.what}"
+                progress.update(whole, description=label, completed=state.step, total=state.steps)
+                return
             val = state.logs.get("val_accuracy")
             shown = model if val is None else f"{model}: val {100 * val:.1f} %"
             done = (state.epoch - 1) * state.steps + state.step
@@ -135,7 +140,7 @@ def _report(folder: str | None, model: str, config):
         yield lambda state: None
         return
     side = getattr(config, "input_size", 0) or MODELS[model]["input_size"]
-    reporter = jobs.Reporter(Path(folder), [config.size_at(epoch, side) ** 2 for epoch in range(config.epochs)])
+    reporter = Reporter(Path(folder), [config.size_at(epoch, side) ** 2 for epoch in range(config.epochs)])
     reporter.begin()
     yield reporter
     reporter.close()

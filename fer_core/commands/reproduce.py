@@ -1,0 +1,187 @@
+"""``python -m fer_core reproduce``: train every system of a paper that has no run yet, the cheapest first."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from fer_core import artifacts, datasets, jobs
+from fer_core.artifacts import Run
+from fer_core.commands.tables import print_table
+from fer_core.commands.train import parse_settings
+from fer_core.errors import ConfigError
+from fer_core.models.specs import MODELS, spec
+from fer_core.reporting import duration_text
+from fer_core.training.config import TrainConfig
+
+ALL = "all"
+POLL_S = 0.5
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="kumar_ukken, feeling_it, ugwu_rafdb, patil_thesis, or all.")],
+    dataset: Annotated[str, typer.Option(help="A registered dataset.")] = "fer2013",
+    only: Annotated[list[str] | None, typer.Option(help="Only this system; may be given several times.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes of every system, in place of its recipe's.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of every system as NAME=JSON, see train.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the systems and what is done.")] = False,
+) -> None:
+    """Train all systems of a paper, skipping those that have a run with the same settings on the same pictures.
+
+    Each system is a job of its own, see the Training page. Killed and started again, this joins the training that
+    still runs, or goes on where it ended. A system that fails does not keep the others from being trained.
+    """
+    changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
+    models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
+    fingerprint = datasets.load(dataset).fingerprint
+    done = {model: finished_run(model, fingerprint, changes) for model in models}
+    print_table(_plan(models, done, dataset, changes))
+    waiting = [model for model in models if done[model] is None]
+    if dry_run:
+        return
+    failures = _train_all(waiting, dataset, changes)
+    for model, reason in failures.items():
+        typer.secho(f"{model}: {reason}", fg="red", err=True)
+    typer.echo(f"{len(models) - len(failures)} of {len(models)} systems have a run on {dataset}.")
+    if failures:
+        typer.echo(f"Missing: {', '.join(failures)}. The same command tries them again.", err=True)
+        raise typer.Exit(1)
+
+
+def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
+    """Models that reproduce a row of ``paper``, in the order of ``MODELS``.
+
+    Raises:
+        ConfigError: no such paper, or ``only`` names something else.
+    """
+    papers = sorted({entry["paper"] for entry in MODELS.values() if entry.get("paper")})
+    if paper not in (*papers, ALL):
+        raise ConfigError(f"There is no paper {paper!r}.", f"Choose one of {', '.join([*papers, ALL])}.")
+    found = [name for name, entry in MODELS.items() if entry.get("paper") and paper in (ALL, entry["paper"])]
+    unknown = sorted(set(only) - set(found))
+    if unknown:
+        raise ConfigError(f"{paper} has no system {', '.join(unknown)}.", f"Choose from {', '.join(found)}.")
+    return [name for name in found if not only or name in only]
+
+
+def cost(model: str, changes: dict | None = None) -> float:
+    """Pixels that one training picture shows to the network in all passes: what trainings are ordered by.
+
+    A head on frozen features sees each picture once; what is no network comes first.
+    """
+    entry = spec(model)
+    if entry["family"] != "network":
+        return 0.0
+    config = _config(model, changes or {})
+    side = config.input_size or entry["input_size"]
+    passes = 1 if config.trainable_layers == 0 else config.epochs
+    return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))
+
+
+def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
+    """The newest stored run of ``model`` with these settings on these pictures."""
+    config = _config(model, changes or {})
+    for run in sorted(artifacts.list_runs()[0], key=lambda run: str(run.run.get("date")), reverse=True):
+        same = run.model == model and run.run.get("dataset_fingerprint") == fingerprint
+        if same and run.run.get("seed") == config.seed and _same_config(run, config):
+            return run
+    return None
+
+
+def _config(model: str, changes: dict) -> TrainConfig:
+    return TrainConfig.from_dict(spec(model)["recipe"] | changes)
+
+
+def _same_config(run: Run, config: TrainConfig) -> bool:
+    """Settings that are newer than the run count with their defaults."""
+    stored = run.run.get("config")
+    entry = spec(run.model)
+    if entry["family"] != "network":
+        return stored == json.loads(json.dumps(entry["arguments"]))
+    try:
+        return TrainConfig.from_dict(stored).to_dict() == config.to_dict()
+    except (ConfigError, TypeError):
+        return False
+
+
+def _plan(models: list[str], done: dict[str, Run | None], dataset: str, changes: dict) -> Table:
+    table = Table(title=f"{len(models)} systems on {dataset}, the cheapest first", title_justify="left")
+    for column in ("system", "paper", "what it is", "epochs", "weights", "state"):
+        table.add_column(column, overflow="fold")
+    for model in models:
+        entry, config = spec(model), _config(model, changes)
+        network = entry["family"] == "network"
+        epochs, weights = (str(config.epochs), config.initial_weights) if network else ("-", "-")
+        run = done[model]
+        state = "open" if run is None else f"{run.name}: {100 * run.metrics('test')['accuracy']:.1f} % on test"
+        rows = jobs.epochs_done(model, dataset, config.seed) if run is None and network else 0
+        state = f"unfinished, {rows} epochs are done" if rows else state
+        table.add_row(model, entry["paper"], entry["title"], epochs, weights, state)
+    return table
+
+
+def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]:
+    """Train one after the other. Returns why, for each that failed."""
+    failures: dict[str, str] = {}
+    costs = {model: cost(model, changes) for model in models}
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, TextColumn("{task.fields[left]}")) as bars:
+        whole = bars.add_task("systems", total=len(models), left="")
+        started, spent = time.monotonic(), 0.0
+        for number, model in enumerate(models, start=1):
+            job = _job(model, dataset, changes)
+            bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
+            task = bars.add_task(model, total=1.0, left="starting")
+            try:
+                while (job := jobs.read(job.id)).state in jobs.LIVE:
+                    shown = jobs.progress(job)
+                    bars.update(task, completed=shown.get("share", 0.0), left=_left(shown, job.state))
+                    passed = time.monotonic() - started
+                    own = shown.get("share", 0.0) * costs[model]
+                    rest = sum(costs[other] for other in models[number - 1 :]) - own
+                    all_left = passed / (spent + own) * rest if spent + own else None
+                    bars.update(whole, completed=number - 1, left=duration(all_left, "all of them: about "))
+                    time.sleep(POLL_S)
+            except KeyboardInterrupt:
+                jobs.stop(job)
+                raise
+            spent += costs[model]
+            bars.remove_task(task)
+            if job.state == "finished":
+                bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
+            else:
+                failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
+                bars.console.print(f"{model}: {job.state}")
+        bars.update(whole, completed=len(models), left="")
+    return failures
+
+
+def _job(model: str, dataset: str, changes: dict) -> jobs.Job:
+    """The job that trains ``model`` already, or the last one that did, or a new one."""
+    settings = jobs.settings_changed(model, changes)
+    found = [job for job in jobs.list_jobs()[0] if (job.model, job.dataset) == (model, dataset)]
+    found = [job for job in found if job.settings == settings and job.state != "finished"]
+    live = [job for job in found if job.state in jobs.LIVE]
+    if live:
+        return live[0]
+    return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
+
+
+def _left(shown: dict, state: str) -> str:
+    if state != "running":
+        return "waits for other trainings" if state == "waiting" else "starting"
+    if shown.get("what"):
+        return shown["what"]
+    epochs = f"epoch {shown['epoch']}/{shown['epochs']}" if "epoch" in shown else ""
+    return f"{epochs} {duration(shown.get('time_left_s'))}"
+
+
+def duration(seconds: float | None, before: str = "") -> str:
+    """``5400.0`` as ``1 h 30 min left``; nothing where it is not known."""
+    return "" if seconds is None else f"{before}{duration_text(seconds)} left"

@@ -1,0 +1,71 @@
+"""How far a training is and how long it will take, written to a file for who watches from another process."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fer_core.storage import to_json, write_text
+
+WRITE_EVERY_S = 0.5
+
+
+class Reporter:
+    """Writes ``progress.json`` of the job in ``folder``, whole or not at all, at most twice a second.
+
+    Args:
+        folder: of the job.
+        costs: relative cost of each epoch, e.g. pixels of its pictures; all the same by default.
+    """
+
+    def __init__(self, folder: Path, costs: Sequence[float] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._costs, self._clock = Path(folder), list(costs), clock
+        self._written, self._unwritten = -WRITE_EVERY_S, None
+        self._epoch, self._first_step, self._since = 0, 0, clock()
+
+    def begin(self) -> None:
+        """The training starts: the job is no longer waiting or starting."""
+        write_text(self._folder / "progress.json", to_json({"logs": {}}))
+
+    def __call__(self, state) -> None:
+        """Take ``fer_core.training.engine.Progress``."""
+        now = self._clock()
+        if state.epoch != self._epoch and not getattr(state, "what", ""):
+            self._epoch, self._first_step, self._since = state.epoch, state.step, now
+        self._unwritten = state if now - self._written < WRITE_EVERY_S else None
+        if self._unwritten is None:
+            self._written = now
+            write_text(self._folder / "progress.json", to_json(self._record(state, now)))
+
+    def close(self) -> None:
+        """Write the last state, if it came too soon after the one before."""
+        if self._unwritten is not None:
+            time.sleep(max(0.0, self._written + WRITE_EVERY_S - self._clock()))
+            self(self._unwritten)
+
+    def _record(self, state, now: float) -> dict:
+        if getattr(state, "what", ""):  # before the first epoch
+            return {"what": state.what, "epochs": state.epochs, "logs": {}} | {
+                "steps_done": state.step,
+                "steps_total": state.steps,
+            }
+        costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
+        steps_seen, own = state.step - self._first_step, (now - self._since)
+        pace = own / steps_seen * state.steps / costs[state.epoch - 1] if steps_seen else None
+        last = state.logs.get("epoch")
+        if last and state.logs.get("seconds"):  # a whole epoch, its evaluation too
+            pace = state.logs["seconds"] / costs[int(last) - 1]
+        left = costs[state.epoch - 1] * (1 - state.step / state.steps) + sum(costs[state.epoch :])
+        record = {name: getattr(state, name) for name in ("epoch", "epochs", "step", "steps", "logs")}
+        record["steps_done"] = (state.epoch - 1) * state.steps + state.step
+        record["steps_total"] = state.epochs * state.steps
+        record["seconds_per_epoch"] = None if pace is None else pace * costs[state.epoch - 1]
+        record["time_left_s"] = None if pace is None else pace * left
+        return record
+
+
+def duration_text(seconds: float) -> str:
+    """``5400`` as ``1 h 30 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,172 @@
+"""``reproduce``: killed at any moment and started again, it trains what is missing and nothing twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fer_core import artifacts, datasets, jobs
+from fer_core.commands import reproduce
+from fer_core.errors import ConfigError
+from fer_core.models.specs import MODELS, spec
+from fer_core.predictions import Predictions
+from fer_core.training.config import TrainConfig
+
+PROJECT = Path(__file__).resolve().parent.parent
+PAIR = ("patil_cnn", "patil_cnn_ckplus")
+WAIT_S = 240
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.delenv("FER_MAX_TRAININGS", raising=False)
+    yield tmp_path
+    for job in jobs.live_jobs():
+        jobs.stop(job, grace_s=1)
+
+
+def store(model, changes=None, **fields):
+    """A run of ``model`` on the drawn faces, as if it had been trained with ``changes``."""
+    drawn = datasets.load("drawn")
+    test = drawn["test"]
+    uniform = np.full((len(test), 7), 1 / 7, np.float32)
+    entry = spec(model)
+    config = TrainConfig.from_dict(entry["recipe"] | (changes or {})).to_dict()
+    record = {"model": model, "dataset": "drawn", "dataset_fingerprint": drawn.fingerprint, "seed": config["seed"]}
+    record["config"] = config if entry["family"] == "network" else entry["arguments"]
+    made = {"test": Predictions(test.sample_ids, test.y_true, uniform, test.class_names)}
+    return artifacts.write_run(record | fields, predictions=made)
+
+
+def run(*arguments):
+    from fer_core.__main__ import app
+
+    return CliRunner().invoke(app, ["reproduce", *arguments])
+
+
+def test_systems_of_a_paper_are_those_of_the_models():
+    papers = {entry["paper"] for entry in MODELS.values() if entry.get("paper")}
+    by_paper = {paper: reproduce.systems(paper) for paper in papers}
+    assert set(PAIR) <= set(by_paper["patil_thesis"])
+    assert all(MODELS[name]["paper"] == paper for paper, names in by_paper.items() for name in names)
+    assert sorted(reproduce.systems("all")) == sorted(name for names in by_paper.values() for name in names)
+    assert "compact" not in reproduce.systems("all")
+    assert reproduce.systems("patil_thesis", ["patil_cnn"]) == ["patil_cnn"]
+    with pytest.raises(ConfigError, match=r"no paper 'patil'.*patil_thesis"):
+        reproduce.systems("patil")
+    with pytest.raises(ConfigError, match="no system compact"):
+        reproduce.systems("patil_thesis", ["compact"])
+
+
+def test_cost_counts_pixels_in_all_passes():
+    assert reproduce.cost("patil_cnn") == 48 * 48 * spec("patil_cnn")["recipe"]["epochs"]
+    assert reproduce.cost("patil_cnn", {"epochs": 2}) == 48 * 48 * 2
+    assert reproduce.cost("compact", {"epochs": 3, "sizes": [[32, 2], [44, 1]]}) == 2 * 32 * 32 + 44 * 44
+    assert reproduce.cost("hog_logistic") == 0
+    frozen = {"input_size": 96, "trainable_layers": 0}
+    assert reproduce.cost("vgg16_frozen", frozen) == 3 * 96 * 96
+
+
+def test_a_run_counts_only_with_the_same_settings_on_the_same_pictures(folder):
+    fingerprint = datasets.load("drawn").fingerprint
+    path = store("patil_cnn", {"epochs": 2})
+    assert reproduce.finished_run("patil_cnn", fingerprint, {"epochs": 2}).path == path
+    assert reproduce.finished_run("patil_cnn", fingerprint) is None
+    assert reproduce.finished_run("patil_cnn", fingerprint, {"epochs": 2, "seed": 1}) is None
+    assert reproduce.finished_run("patil_cnn", "other pictures", {"epochs": 2}) is None
+    assert reproduce.finished_run("patil_cnn_ckplus", fingerprint, {"epochs": 2}) is None
+
+
+def test_a_run_older_than_a_setting_still_counts(folder):
+    config = TrainConfig.from_dict(spec("patil_cnn")["recipe"]).to_dict()
+    config.pop("mixup")
+    store("patil_cnn", config=config)
+    assert reproduce.finished_run("patil_cnn", datasets.load("drawn").fingerprint)
+    store("patil_cnn_ckplus", config={"no": "such setting"})
+    assert reproduce.finished_run("patil_cnn_ckplus", datasets.load("drawn").fingerprint) is None
+
+
+def test_dry_run_lists_and_trains_nothing(folder):
+    path = store("patil_cnn", {"epochs": 2})
+    work = jobs.work_dir("patil_cnn_ckplus", "drawn", 0)
+    work.mkdir(parents=True)
+    (work / "history.csv").write_text("epoch,val_accuracy\n1,0.2\n", encoding="utf-8")
+    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "2", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"{path.name}: " in result.output and "14.3 % on test" in result.output
+    assert "unfinished, 1 epochs are done" in result.output
+    assert not jobs.list_jobs()[0]
+
+
+def test_nothing_is_left_to_do(folder):
+    for model in PAIR:
+        store(model)
+    only = [word for model in PAIR for word in ("--only", model)]
+    result = run("patil_thesis", "--dataset", "drawn", *only)
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 systems have a run on drawn" in result.output
+    assert not jobs.list_jobs()[0]
+
+
+@pytest.mark.slow
+def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
+    """The work folder of the first system holds an unfinished training with other settings."""
+    work = jobs.work_dir("patil_cnn", "drawn", 0)
+    work.mkdir(parents=True)
+    (work / "settings.json").write_text("{}", encoding="utf-8")
+    only = [word for model in PAIR for word in ("--only", model)]
+    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", *only)
+    assert result.exit_code == 1
+    assert "1 of 2 systems have a run on drawn" in result.output
+    assert "patil_cnn: " in result.output and "unfinished training with other" in result.output
+    assert "--fresh" in result.output
+    assert [stored.model for stored in artifacts.list_runs()[0]] == ["patil_cnn_ckplus"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_and_started_again_it_finishes_and_redoes_nothing(folder):
+    only = [word for model in PAIR for word in ("--only", model)]
+    command = [sys.executable, "-m", "fer_core", "reproduce", "patil_thesis", "--dataset", "drawn", *only]
+    command += ["--epochs", "2", "--set", "precision=float32"]
+
+    def start_and_kill_when(reached):
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + WAIT_S
+        while not reached():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def epoch_of(model):
+        return lambda: jobs.epochs_done(model, "drawn", 0) >= 1
+
+    start_and_kill_when(epoch_of(PAIR[0]))  # its training goes on by itself and is joined
+    (first,) = jobs.list_jobs()[0]
+    start_and_kill_when(epoch_of(PAIR[1]))
+    second = jobs.list_jobs()[0][0]
+    assert second.model == PAIR[1]
+    if jobs.is_alive(second):
+        os.killpg(second.pid, signal.SIGKILL)  # this one dies with it
+    while jobs.is_alive(second):
+        time.sleep(0.05)
+    runs = artifacts.list_runs()[0]
+    assert [stored.model for stored in runs if stored.model == PAIR[0]] == [PAIR[0]]
+    before = {path: path.stat().st_mtime_ns for path in runs[0].path.iterdir()}
+
+    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    runs, problems = artifacts.list_runs()
+    assert not problems
+    assert sorted(stored.model for stored in runs) == sorted(PAIR), "none is missing, none twice"
+    assert all(stored.history()["epoch"].tolist() == [1, 2] for stored in runs)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert len(jobs.list_jobs()[0]) == 2 and jobs.read(first.id).state == "finished"
