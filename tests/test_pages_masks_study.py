@@ -1,0 +1,157 @@
+"""The study on the Masks page: what it shows is what the library says, and it never needs TensorFlow."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fer_core import artifacts, datasets
+from fer_core.explain import mask_numbers, mask_study
+from fer_core.labels import CLASS_NAMES
+from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
+
+STUDY = {"scope": "Whole test set"}
+
+
+class HalfReader:
+    """Says happy where the bottom half is brighter than the picture as a whole, else by the top half's brightness."""
+
+    class_names = CLASS_NAMES
+
+    def predict_proba(self, images):
+        bottom = images[:, images.shape[1] // 2 :].mean(axis=(1, 2))
+        shade = (images.mean(axis=(1, 2)) / 256 * 7).astype(int)
+        guess = np.where(bottom > images.mean(axis=(1, 2)), CLASS_NAMES.index("happy"), shade)
+        return 0.02 + 0.86 * np.eye(7, dtype=np.float32)[guess]
+
+
+@pytest.fixture
+def studied(workshop, tmp_path, monkeypatch):
+    """The workshop's runs with a study of the one that ships weights; gives the study."""
+    base = tmp_path / "artifacts"
+    shutil.copytree(workshop.artifacts, base)
+    monkeypatch.setenv("FER_DATA_DIR", str(workshop.data))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(base))
+    split = datasets.load(workshop.dataset)["test"]
+    predictions, seconds = mask_study.predict_conditions(HalfReader(), split, seeds=(0, 1))
+    about = {"split": split, "split_name": "test", "fill": "zero", "tta": "none", "seeds": (0, 1), "seconds": seconds}
+    run = artifacts.find_run(workshop.run)
+    study = mask_study.MaskStudy(mask_study.make_record(run, predictions, **about), predictions)
+    mask_study.write_study(study)
+    return study
+
+
+def frame_with(app, column):
+    return next(frame.value for frame in app.dataframe if column in frame.value)
+
+
+def test_says_and_shows_what_the_library_computes(studied):
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert not app.error
+    found = mask_numbers.numbers(studied)
+    said = text_of(app).replace("\\", "")
+    for sentence in mask_numbers.verdict(found):
+        assert sentence in said
+    assert "on 70 pictures" in said
+    assert "forehead 25 %, eyes 25 %, mouth 50 %" in said
+    table = frame_with(app, "trained")
+    assert table["mask"].tolist() == ["no mask", "forehead", "eyes", "mouth"]
+    assert table["overall"].tolist() == pytest.approx(found.accuracy["accuracy"].tolist())
+    assert "No stored run of these networks was trained with a mask" in said
+    assert [button.label for button in app.get("download_button")].count("Data (CSV)") == 1
+
+
+def test_f1_instead_of_recall(studied):
+    app = open_page("masks", STUDY | {"study-measure": "F1"})
+    assert_healthy(app)
+    assert frame_with(app, "trained")["overall"].tolist() == pytest.approx(
+        mask_numbers.table_rows(studied, {}, "f1")["overall"].tolist()
+    )
+
+
+def test_recall_and_flips(studied):
+    app = open_page("masks", STUDY | {"study-view": "Recall per class"})
+    assert_healthy(app)
+    assert "Change of recall" in text_of(app)
+    app = open_page("masks", STUDY | {"study-view": "Flips"})
+    assert_healthy(app)
+    found = mask_numbers.numbers(studied)
+    rates = frame_with(app, "flip_rate")
+    assert rates["flip_rate"].tolist() == pytest.approx(found.accuracy["flip_rate"].dropna().tolist())
+    flips = found.flips[found.flips["mask"] == found.by_drop.first]
+    assert frame_with(app, "before")["count"].tolist() == flips["count"].tolist()
+
+
+def test_run_trained_with_the_mask_stands_beside(studied):
+    own = artifacts.find_run(studied.run)
+    predictions = own.predictions("test")
+    given = {field: own.run[field] for field in ("model", "dataset", "dataset_fingerprint", "class_names", "spec")}
+    given |= {"config": own.run["config"] | {"mask": "mouth"}, "date": "2026-02-01"}
+    path = artifacts.write_run(given, predictions={"test": predictions})
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    row = frame_with(app, "trained").set_index("model").loc[path.name]
+    assert row["mask"] == "mouth"
+    assert row["overall"] == pytest.approx(own.metrics("test")["accuracy"])
+    assert "Gain: accuracy of the model trained with the mask" in text_of(app)
+
+
+def test_reported_values_stand_beside_where_there_are_any(studied):
+    folder = artifacts.root() / "reported"
+    folder.mkdir()
+    (folder / "reported_metrics.csv").write_text(
+        "paper,system,dataset,metric,class_name,value,where,note\n"
+        "feeling_it,VGG-16:nose_and_mouth_mask,d,accuracy,,0.4334,Table 2,\n"
+    )
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert frame_with(app, "trained").set_index("model").loc["VGG-16 (paper)", "overall"] == 0.4334
+    assert any(toggle.label == "Beside the paper's values" for toggle in app.toggle)
+
+
+def test_stale_study_is_said_and_not_shown(studied):
+    run = artifacts.find_run(studied.run)
+    artifacts.update_run(run, {"weights_sha256": "another"})
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert "other weights by now" in app.warning[0].value
+    assert "python -m fer_core study masks" in text_of(app)
+    assert not app.dataframe
+
+
+def test_no_study_says_what_to_do(workshop, monkeypatch):
+    for name, value in workshop.environment().items():
+        monkeypatch.setenv(name, value)
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert "python -m fer_core study masks" in text_of(app)
+
+
+def test_one_face_comes_first_and_the_study_is_a_click_away(studied):
+    app = open_page("masks")
+    scope = next(group for group in app.button_group if group.label == "Pictures")
+    assert scope.value == "One face"
+    scope.set_value("Whole test set").run()
+    assert_healthy(app)
+    assert "mask costs" in text_of(app)
+
+
+def test_study_shows_without_tensorflow(studied):
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(HOME)!r}, default_timeout=120)\n"
+        "app.query_params['scope'] = 'Whole test set'\n"
+        "app.switch_page('pages/masks.py').run()\n"
+        "bad = {'tensorflow', 'keras', 'jax', 'tf_keras_vis'} & set(sys.modules)\n"
+        "said = ' '.join(element.value for element in app.markdown)\n"
+        "if bad or app.exception or 'mask costs' not in said: sys.exit(f'{bad}, {app.exception}, {said}')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=os.environ.copy(), capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
