@@ -70,7 +70,7 @@ SYSTEMS: dict[str, dict] = {
     "svm_embedding_rbf": SVM
     | {
         "title": "SVM with an RBF kernel on the embeddings of compact",
-        "arguments": {"features": ("embedding",), "components": 100, "kernel": "rbf", "C": 1.0}
+        "arguments": {"features": ("embedding",), "components": 50, "kernel": "rbf", "C": 1.0, "gamma": 0.001}
         | {
             "embedding": {
                 "run": "fer2013-compact-s0-20261121",
