@@ -27,6 +27,7 @@ SHOTS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
     "confusion": ("confusion", (), 950, "light"),
     "saliency": ("saliency", ("Sample photo",), 1050, "light"),
     "masks": ("masks", ("Sample photo",), 1200, "light"),
+    "papers": ("papers", (), 1250, "light"),
 }
 
 

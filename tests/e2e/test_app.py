@@ -13,7 +13,7 @@ from tests.e2e.visits import expect_no_exception, overflow, settle, upload, visi
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ASTRONAUT = PROJECT / "artifacts" / "samples" / "astronaut.jpg"
-PAGES = ("", "dataset", "models", "confusion", "saliency", "masks")
+PAGES = ("", "dataset", "models", "confusion", "saliency", "masks", "papers")
 BAD_AT_ONCE = 20
 
 
@@ -30,7 +30,7 @@ def test_page_opens_without_data_and_results(tab, empty_app, page):
 
 def test_navigation_goes_through_all_pages(tab, app):
     visit(tab, app)
-    for name in ("Dataset", "Models", "Confusion", "Saliency", "Masks", "Home"):
+    for name in ("Dataset", "Models", "Confusion", "Saliency", "Masks", "Papers", "Home"):
         tab.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
         settle(tab)
         expect_no_exception(tab)
