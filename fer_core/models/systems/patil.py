@@ -12,7 +12,7 @@ SVM = {
     "system": "svm_fer2013",
     "recipe": {},
 }
-# Two sizes of cells see more than either: 49.5 % against 49.0 and 48.4 % on val after 6,000 training pictures.
+# Chosen on val after 6,000 training pictures: two sizes of cells did better than either.
 HOG = {"features": ("hog",), "hog": {"cells": (6, 8)}, "scaling": "none", "components": 200}
 
 SYSTEMS: dict[str, dict] = {
@@ -64,7 +64,7 @@ SYSTEMS: dict[str, dict] = {
     "svm_landmarks_rbf": SVM
     | {
         "title": "SVM with an RBF kernel on distances and angles of five landmarks",
-        "arguments": {"features": ("landmarks",), "kernel": "rbf", "C": 3.0},
+        "arguments": {"features": ("landmarks",), "kernel": "rbf", "C": 3.0, "gamma": 0.015},
     },
     # The compact network's 256 pooled features; name another run and its weights_sha256 for another network.
     "svm_embedding_rbf": SVM
