@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from fer_core.commands import data, runs, study
+from fer_core.commands import data, runs, study, sweep
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.predict import predict
 from fer_core.commands.reproduce import reproduce
@@ -27,6 +27,7 @@ app.command()(evaluate)
 app.command()(predict)
 app.command()(search)
 app.add_typer(runs.app, name="runs")
+app.add_typer(sweep.app, name="sweep")
 app.add_typer(study.app, name="study")
 
 

@@ -1,0 +1,268 @@
+"""Sweeps: what is drawn, and that processes which share a study lose no trial and train none twice."""
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fer_core import artifacts, datasets
+from fer_core.errors import ConfigError, ModelError, RunError
+from fer_core.models.specs import spec
+from fer_core.training import sweeps
+from fer_core.training.sweeps import Parameter, Sweep
+
+PROJECT = Path(__file__).resolve().parent.parent
+RATES = {"learning_rate": Parameter(low=1e-4, high=1e-1, log=True)}
+# Trains nothing: claims trials as a real worker does, and finishes each with a value that names it.
+WORKER = """
+import sys, time
+from optuna.trial import TrialState
+from fer_core.training import sweeps
+sweep = sweeps.read(sys.argv[1])
+study = sweeps._study(sweep)
+while (claimed := sweeps._claim(study, sweep)) is not None:
+    trial, lock = claimed
+    print(trial.number, flush=True)
+    time.sleep(float(sys.argv[2]))
+    trial.set_user_attr("result", {"val_accuracy": trial.number / 100})
+    study.tell(trial, trial.number / 100, state=TrialState.COMPLETE)
+    lock.close()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    return tmp_path
+
+
+def sweep(**changes):
+    given = {"name": "s", "model": "compact", "dataset": "drawn", "fingerprint": "f", "space": RATES, "trials": 4}
+    return Sweep(**(given | changes))
+
+
+def worker(name, seconds):
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, name, str(seconds)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1e-4..1e-1:log", Parameter(low=1e-4, high=1e-1, log=True)),
+        ("a=2..6", Parameter(low=2, high=6, integer=True)),
+        ("a=.5..1", Parameter(low=0.5, high=1)),
+        ("a=128,256,512", Parameter(choices=(128, 256, 512))),
+        ("a=adam, sgd", Parameter(choices=("adam", "sgd"))),
+        ("a=true,false", Parameter(choices=(True, False))),
+    ],
+)
+def test_space_is_read(text, expected):
+    assert sweeps.parse_space([text]) == {"a": expected}
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "a=2..1", "a=0..1:log", "a=1..2:cubic", "a=x..y"])
+def test_what_is_no_space_is_refused(text):
+    with pytest.raises(ConfigError):
+        sweeps.parse_space([text])
+
+
+def test_grid_is_every_combination():
+    space = sweeps.parse_space(["batch_size=64,128", "optimizer=adam,sgd"])
+    assert sweeps.grid(space) == [
+        {"batch_size": 64, "optimizer": "adam"},
+        {"batch_size": 64, "optimizer": "sgd"},
+        {"batch_size": 128, "optimizer": "adam"},
+        {"batch_size": 128, "optimizer": "sgd"},
+    ]
+    with pytest.raises(ConfigError, match="learning_rate is a range"):
+        sweeps.grid(RATES)
+
+
+def test_a_trial_is_the_recipe_with_what_was_drawn():
+    made = sweeps.config_of(
+        sweep(settings={"epochs": 3, "mixup": 0.1}), {"learning_rate": 0.02, "augmentation.flip": 0}
+    )
+    recipe = spec("compact")["recipe"]
+    assert (made.epochs, made.mixup, made.learning_rate) == (3, 0.1, 0.02)
+    assert made.augmentation.flip == 0
+    assert made.augmentation.rotation == recipe["augmentation"]["rotation"]
+    other = sweeps.config_of(sweep(), {"model": "patil_cnn"})
+    assert other.epochs == spec("patil_cnn")["recipe"]["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"space": {"colour": Parameter(choices=("blue",))}}, ConfigError, "colour"),
+        ({"space": {"batch_size": Parameter(choices=(64, 0))}}, ConfigError, "batch_size"),
+        ({"space": {"learning_rate": Parameter(low=1.0, high=1e9)}}, ConfigError, "learning_rate"),
+        ({"space": {"model": Parameter(choices=("compact", "nothing"))}}, ModelError, "nothing"),
+        ({"model": "majority"}, ConfigError, "no network"),
+        ({"sampler": "grid"}, ConfigError, "is a range"),
+        ({"sampler": "magic"}, ConfigError, "magic"),
+        ({"trials": 0}, ConfigError, "one trial"),
+        ({"name": "../up"}, ConfigError, "name"),
+    ],
+)
+def test_nonsense_is_refused_before_the_first_trial(folder, changes, error, said):
+    with pytest.raises(error, match=said):
+        sweeps.open_sweep(sweep(**changes))
+    assert not sweeps.sweeps_dir().exists()
+
+
+def test_a_sweep_is_opened_again_with_more_trials_but_not_with_another_space(folder):
+    sweeps.open_sweep(sweep())
+    sweeps.open_sweep(sweep(trials=9))
+    sweeps.open_sweep(sweep(trials=2))
+    assert sweeps.read("s") == sweep(trials=9)
+    with pytest.raises(ConfigError, match="with other settings, prune"):
+        sweeps.open_sweep(sweep(settings={"epochs": 2}, prune=True))
+    with pytest.raises(RunError, match=r"no sweep 't'.*one of s"):
+        sweeps.read("t")
+    (sweeps.sweeps_dir() / "s" / "sweep.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(RunError, match="lacks something"):
+        sweeps.read("s")
+
+
+@pytest.mark.parametrize(
+    "sampler", ["grid", pytest.param("tpe", marks=pytest.mark.slow), pytest.param("random", marks=pytest.mark.slow)]
+)
+def test_processes_that_share_a_sweep_lose_no_trial_and_train_none_twice(folder, sampler):
+    space = {"batch_size": Parameter(choices=tuple(range(1, 13)))} if sampler == "grid" else RATES
+    sweeps.open_sweep(sweep(space=space, sampler=sampler, trials=12))
+    doomed = worker("s", 60)
+    lost = int(doomed.stdout.readline())  # it has claimed a trial
+    doomed.send_signal(signal.SIGKILL)
+    doomed.communicate()
+    workers = [worker("s", 0.05) for _ in range(2)]
+    claimed = [int(line) for process in workers for line in process.communicate(timeout=100)[0].split()]
+    assert [process.returncode for process in workers] == [0, 0]
+    assert sorted(claimed) == list(range(12)), "each once, the abandoned one among them"
+    assert lost in claimed
+    frame = sweeps.trials_frame("s")
+    assert frame["state"].tolist() == ["complete"] * 12
+    drawn = frame[next(iter(space))]
+    assert drawn.nunique() == 12, "processes do not draw the same"
+    if sampler == "grid":
+        assert sorted(drawn) == list(range(1, 13))
+    else:
+        assert drawn.between(1e-4, 1e-1).all()
+
+
+@pytest.mark.slow
+def test_what_is_drawn_depends_on_the_seed_alone(folder):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        sweeps.open_sweep(sweep(name=name, seed=seed, sampler="random"))
+        process = worker(name, 0)
+        process.communicate(timeout=100)
+    a, b, c = (sweeps.trials_frame(name)["learning_rate"].tolist() for name in "abc")
+    assert a == b and not set(a) & set(c)
+
+
+def test_export_holds_the_finished_trials_and_their_conditions(folder):
+    sweeps.open_sweep(sweep(sampler="random"))
+    with pytest.raises(RunError, match="No trial of s is complete"):
+        sweeps.export("s")
+    worker("s", 0).communicate(timeout=100)
+    table, _ = sweeps.export("s")
+    assert table == artifacts.root() / "sweeps" / "s.csv"
+    assert sweeps.exported() == ["s"]
+    frame, record = sweeps.read_export("s")
+    assert frame["val_accuracy"].tolist() == [0.0, 0.01, 0.02, 0.03]
+    pd.testing.assert_series_equal(frame["learning_rate"], sweeps.trials_frame("s")["learning_rate"])
+    assert record["best_trial"] == 3
+    assert record["states"] == {"complete": 4}
+    assert record["space"]["learning_rate"]["log"] is True
+    assert {"machine", "versions", "git_commit", "date", "fingerprint"} <= set(record)
+    table.write_text("trial,state\n", encoding="utf-8")
+    with pytest.raises(RunError, match=r"s\.csv lacks discrepancy"):
+        sweeps.read_export("s")
+
+
+def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
+    """Four trials reach 0.5 in their first epoch, the fifth 0.1."""
+    from fer_core.training.task import Progress
+
+    reached = {}
+
+    def fit(of, params, dataset, directory, watch):
+        directory.path.mkdir()
+        directory._lock = open(directory.path / "lock", "w")  # noqa: SIM115 -- closed by clear
+        value = 0.5 if len(reached) < 4 else 0.1
+        reached[len(reached)] = value
+        pd.DataFrame({"epoch": [1], "seconds": [2.0]}).to_csv(directory.path / "history.csv")
+        watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value}))
+        return dict.fromkeys(sweeps.RESULTS, value)
+
+    monkeypatch.setattr(sweeps, "_fit", fit)
+    sweeps.open_sweep(sweep(trials=5, sampler="random", prune=True))
+    ended = []
+    assert sweeps.work("s", None, on_end=ended.append) == 5
+    assert [trial.state for trial in ended] == ["complete"] * 4 + ["pruned"]
+    frame = sweeps.trials_frame("s")
+    assert frame["epochs"].tolist()[-1] == 1 and pd.isna(frame["val_accuracy"].tolist()[-1])
+    assert not [path for path in (sweeps.sweeps_dir() / "s" / "trials").iterdir() if path.is_dir()]
+
+
+def test_sweep_with_a_model_is_sweep_run(folder):
+    from fer_core.__main__ import app
+
+    said = [
+        CliRunner().invoke(app, ["sweep", *words, "majority", "drawn", "--space", "batch_size=1,2"]).exception
+        for words in ([], ["run"])
+    ]
+    assert all(isinstance(error, ConfigError) and "no network" in str(error) for error in said)
+    assert "No sweep yet" in CliRunner().invoke(app, ["sweep", "list"]).output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_processes_train_a_grid_and_one_is_killed(folder):
+    """Real trainings. Measured on val without averaged views, which is what history.csv says of the best epoch too."""
+    command = [sys.executable, "-m", "fer_core", "sweep", "compact", "drawn", "--sampler", "grid", "--epochs", "2"]
+    command += ["--space", "learning_rate=0.001,0.01", "--space", "batch_size=28,56", "--name", "grid"]
+    for given in ("optimizer=adam", "sizes=[]", "input_size=24", "precision=float32", "ema=0", "warmup_epochs=0"):
+        command += ["--set", given]
+    processes = [
+        subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    trials = sweeps.sweeps_dir() / "grid" / "trials"
+    deadline = time.monotonic() + 240
+    while not list(trials.glob("*/state.npz")):
+        assert all(process.poll() is None for process in processes) and time.monotonic() < deadline
+        time.sleep(0.05)
+    processes[0].send_signal(signal.SIGKILL)
+    said = processes[1].communicate(timeout=600)[0]
+    processes[0].communicate()
+    assert processes[1].returncode == 0, said
+    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)  # takes over what is left, if anything
+    frame = sweeps.trials_frame("grid")
+    assert frame["state"].tolist() == ["complete"] * 4
+    pairs = collections.Counter(zip(frame["learning_rate"], frame["batch_size"], strict=True))
+    assert pairs == {(rate, size): 1 for rate in (0.001, 0.01) for size in (28, 56)}
+    assert (frame["epochs"] == 2).all()
+    assert (frame["discrepancy"] - (frame["train_accuracy"] - frame["val_accuracy"])).abs().max() < 1e-9
+    n = {split: len(datasets.load("drawn")[split]) for split in ("train", "val")}
+    for split, count in n.items():
+        hits = frame[f"{split}_accuracy"] * count
+        assert (hits - hits.round()).abs().max() < 1e-6, "a share of that split"
+    journal = (sweeps.sweeps_dir() / "grid" / "journal.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in journal.splitlines()]
+    last = {line["trial_id"]: line for line in lines if "intermediate_value" in line}
+    for line in last.values():
+        assert line["intermediate_value"] <= frame["val_accuracy"].astype(float)[line["trial_id"]] + 1e-9
+    assert not artifacts.list_runs()[0], "a sweep stores no run"
+    assert not [path for path in trials.iterdir() if path.is_dir() and path.name != "features"]
+    assert os.listdir(trials)
