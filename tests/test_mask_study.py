@@ -462,12 +462,14 @@ def test_reported_values_in_the_columns_of_the_table(tmp_path):
         "feeling_it,VGG-16:no_mask_overfitting_control,d,accuracy,,0.5825,Table 2,\n"
         "feeling_it,VGG-16:nose_and_mouth_mask,d,accuracy,,0.4334,Table 2,\n"
         "feeling_it,VGG-16:nose_and_mouth_mask,d,recall,happy,0.4743,Table 2,\n"
+        "feeling_it,ResNet50:no_mask_no_overfitting_control,d,accuracy,,0.4735,Table 3,\n"
         "feeling_it,dataset,d,count,,7,,\n"
         "other,VGG-16:eye_mask,d,accuracy,,0.9,,\n"
     )
     rows = mask_numbers.reported_rows(CLASSES, path=path)
-    assert rows["mask"].tolist() == ["none", "mouth"]
-    assert rows["overall"].tolist() == [0.5825, 0.4334]
+    assert rows["mask"].tolist() == ["none", "mouth", "none"]
+    assert rows["model"].tolist() == ["VGG-16 (paper)", "VGG-16 (paper)", "ResNet50 (paper)"]
+    assert rows["overall"].tolist() == [0.5825, 0.4334, 0.4735]
     assert rows["happy"].tolist()[1] == 0.4743 and np.isnan(rows["sad"][1])
     assert mask_numbers.reported_rows(CLASSES, path=tmp_path / "missing.csv").empty
     path.write_text("something else\n")
