@@ -18,6 +18,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("saliency", "Saliency", ":material/visibility:"),
     ("masks", "Masks", ":material/masks:"),
     ("papers", "Papers", ":material/article:"),
+    ("training", "Training", ":material/model_training:"),
 )
 
 

@@ -268,6 +268,24 @@ def read_export(name: str) -> tuple[pd.DataFrame, dict]:
     return frame, record
 
 
+def best_settings(frame: pd.DataFrame, record: Mapping) -> tuple[int, str, dict]:
+    """Number of the best trial of an exported sweep, its model, and its settings where they differ from the recipe.
+
+    Raises:
+        RunError: the table does not hold the trial that the conditions call the best.
+    """
+    chosen = frame[frame["trial"] == record.get("best_trial")]
+    if chosen.empty:
+        raise RunError(f"The table of {record.get('name')} lacks its best trial.", "Export the sweep again.")
+    row = chosen.iloc[0]
+    params = {name: getattr(row[name], "item", lambda value=row[name]: value)() for name in record["space"]}
+    params = {name: int(value) if _whole(record["space"][name]) else value for name, value in params.items()}
+    model = params.get(MODEL, record["model"])
+    sweep = Sweep(record["name"], model, record["dataset"], record["fingerprint"], {}, 1, settings=record["settings"])
+    made, recipe = config_of(sweep, params).to_dict(), TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
+    return int(row["trial"]), model, {name: value for name, value in made.items() if value != recipe[name]}
+
+
 def grid(space: Mapping[str, Parameter]) -> list[dict]:
     """Every combination of the choices.
 
@@ -301,6 +319,12 @@ def _value(text: str):
             return float(text)  # 1e-4 is JSON, 1.e-4 and .1 are not
         except ValueError:
             return text.strip()
+
+
+def _whole(parameter: Mapping) -> bool:
+    """Whether a stored parameter takes whole numbers only; a column with gaps comes back from CSV as floats."""
+    choices = parameter.get("choices")
+    return bool(parameter.get("integer") or (choices and all(type(choice) is int for choice in choices)))
 
 
 def _tuple(value: Mapping) -> tuple:

@@ -21,6 +21,7 @@ from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
+from fer_core.training import sweeps
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -447,3 +448,26 @@ def _paper_checks(paper: str, stamp: Stamp) -> list[reported.Check]:
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")
 def _paper_table(base: str, paper: str, split: str, stamp: Stamp) -> pd.DataFrame:
     return reported.comparison_table(paper, runs(), split)
+
+
+# Sweeps
+
+
+def sweep_names() -> list[str]:
+    """Exported sweeps."""
+    return sweeps.exported()
+
+
+def sweep(name: str) -> tuple[pd.DataFrame, dict]:
+    """Trials and conditions of an exported sweep, see :func:`fer_core.training.sweeps.read_export`.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    folder = artifacts.root() / "sweeps"
+    return _sweep(str(folder), name, stamp(folder / f"{name}.csv", folder / f"{name}.json"))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _sweep(folder: str, name: str, stamp: Stamp) -> tuple[pd.DataFrame, dict]:
+    return sweeps.read_export(name)

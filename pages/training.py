@@ -1,0 +1,270 @@
+"""Train a system and watch it: a process of its own that outlives this page; and what sweeps over settings found."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_core import jobs
+from fer_core.charts import results as result_charts
+from fer_core.charts import training as charts
+from fer_core.models.specs import MODELS, spec
+from fer_core.reporting import duration_text
+from fer_core.training import config as configs
+from fer_core.training import sweeps
+from fer_core.training.config import TrainConfig
+from pages.ui import cache, state, widgets
+
+OWN = "FERscope"
+LOOK_EVERY_S = 1.0
+SWEEP_COMMAND = (
+    "python -m fer_core sweep run compact fer2013 --trials 20 --epochs 8 "
+    "--space learning_rate=1e-3..3e-1:log --space batch_size=64,128,256\n"
+    "python -m fer_core sweep export fer2013-compact"
+)
+COLOURS = {"running": "blue", "finished": "green", "failed": "red"}
+CHOICES = {
+    "optimizer": configs.OPTIMIZERS,
+    "schedule": configs.SCHEDULES,
+    "initial_weights": configs.INITIAL_WEIGHTS,
+    "precision": configs.PRECISIONS,
+}
+MORE = (
+    *("optimizer", "schedule", "warmup_epochs", "weight_decay", "label_smoothing", "mixup", "ema", "patience"),
+    *("class_weight", "oversample", "dedupe", "initial_weights", "trainable_layers", "input_size", "precision"),
+)
+MEANING = {
+    "patience": "Stop when val has not improved for so many epochs; 0 for never",
+    "trainable_layers": "Layers of the backbone, from its end; 0 trains the head alone, -1 everything",
+    "input_size": "Side in pixels; 0 for the system's own",
+    "initial_weights": "imagenet: Keras downloads them, or FER_PRETRAINED_DIR names a folder that holds them",
+}
+TABLE = {
+    "job": None,
+    "run": None,
+    "model": st.column_config.Column("System", pinned=True),
+    "dataset": st.column_config.Column("Dataset"),
+    "state": st.column_config.Column("State"),
+    "epoch": st.column_config.NumberColumn("Epoch"),
+    "epochs": st.column_config.NumberColumn("of"),
+    "val_accuracy": st.column_config.NumberColumn("Val accuracy", format="percent", help="After the last epoch"),
+    "minutes": st.column_config.NumberColumn("Minutes", format="%.1f"),
+    "created": st.column_config.DatetimeColumn("Started", format="D MMM, HH:mm"),
+}
+
+
+def show_job(job_id: str) -> None:
+    """One training as it is now. Runs again every second while it is live."""
+    with widgets.page_errors():
+        job = jobs.read(job_id)
+        now = job.state
+        history = jobs.history(job)
+        if history is not None and len(history):
+            curve = {"this training": history}
+            figure = result_charts.learning_curves(curve, result_charts.run_colours(curve))
+            widgets.show_figure(figure, f"training-{job.id}", history)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**{job.model}** on **{job.dataset}**, seed {job.seed}", width="content")
+            st.badge(now, color=COLOURS.get(now, "gray"))
+            show_buttons(job, now)
+        show_progress(job, now, history)
+        log = jobs.log_tail(job)
+        if log:
+            with st.expander("Log", expanded=history is None):
+                st.code(log, language=None, height=260)
+        seen = st.session_state.get("job-seen")
+        st.session_state["job-seen"] = (job.id, now)
+        if seen and seen[0] == job.id and seen[1] != now:
+            st.rerun()  # the list of trainings and the form depend on it
+
+
+def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None:
+    """The bar with the time left, or how it ended."""
+    shown = jobs.progress(job)
+    if now == "failed":
+        st.error(widgets.plain(jobs.failure(job)), icon=":material/error:")
+    elif now == "waiting":
+        st.info("Waits for another training to end.", icon=":material/hourglass_empty:")
+    elif now == "starting" or (now == "running" and "share" not in shown):
+        text = "Fitting: no epochs, so no curve" if spec(job.model)["family"] != "network" else "Starting"
+        st.progress(0.0, f"{text}, {duration_text(job.elapsed_s)} so far")
+    elif "what" in shown:
+        st.progress(shown["share"], f"Before the first epoch: {shown['what']}")
+    elif "share" in shown:
+        left = shown.get("time_left_s")
+        left = f", {duration_text(left)} left" if left is not None and now == "running" else ""
+        st.progress(shown["share"], f"Epoch {shown['epoch']} of {shown['epochs']}{left}")
+    if now == "finished":
+        st.success(f"Stored as {job.run} after {duration_text(job.elapsed_s)}.", icon=":material/check:")
+
+
+def show_buttons(job: jobs.Job, now: str) -> None:
+    """Stop, resume, or on to the results."""
+    if now in jobs.LIVE and st.button("Stop", key=f"stop-{job.id}", icon=":material/stop:"):
+        with st.spinner("Stopping ..."):
+            jobs.stop(job)
+        st.rerun()
+    if now in ("stopped", "failed") and st.button("Resume", key=f"resume-{job.id}", icon=":material/play_arrow:"):
+        jobs.resume(job)
+        st.rerun()
+    if now == "finished":
+        st.page_link(
+            "pages/models.py",
+            label="Open on Models",
+            icon=":material/leaderboard:",
+            query_params={"runs": job.run, "dataset": job.dataset},
+        )
+
+
+def choose_system() -> str:
+    """A model, by the paper that it reproduces."""
+    papers = cache.papers()
+    names = {entry.get("paper") or OWN for entry in MODELS.values()}
+    order = [OWN, *(name for name in papers if name in names), *sorted(names - {OWN, *papers})]
+    short = {name: papers[name].short if name in papers else name for name in order}
+    paper = state.choice("From", order, key="paper", widget=st.segmented_control, format_func=short.get)
+    systems = [name for name, entry in MODELS.items() if (entry.get("paper") or OWN) == paper]
+    return state.choice("System", systems, key="system", format_func=lambda name: f"{name}: {MODELS[name]['title']}")
+
+
+def field(name: str, value, key: str):
+    """A widget for one setting, as its default is."""
+    label, about = name.replace("_", " ").capitalize(), MEANING.get(name)
+    if name in CHOICES:
+        return st.selectbox(label, CHOICES[name], CHOICES[name].index(value), key=key, help=about)
+    if isinstance(value, bool):
+        return st.toggle(label, value, key=key, help=about)
+    if isinstance(value, int):
+        return st.number_input(label, value=value, step=1, key=key, help=about)
+    return st.number_input(label, value=float(value), format="%g", step=None, key=key, help=about)
+
+
+def choose_settings(model: str) -> dict:
+    """All settings of the recipe, some of them changed."""
+    recipe = TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
+    few = ("epochs", "batch_size", "learning_rate", "seed") if spec(model)["family"] == "network" else ("seed",)
+    values = {}
+    with st.container(horizontal=True):
+        for name in few:
+            with st.container(width=150):
+                values[name] = field(name, recipe[name], f"{model}-{name}")
+    if len(few) == 1:
+        return values
+    with st.expander("More settings"):
+        columns = st.columns(3)
+        for place, name in enumerate(MORE):
+            with columns[place % 3]:
+                values[name] = field(name, recipe[name], f"{model}-{name}")
+        st.caption("Random changes of the training pictures")
+        columns, changed = st.columns(3), {}
+        for place, (name, value) in enumerate(recipe["augmentation"].items()):
+            with columns[place % 3]:
+                changed[name] = field(name, float(value), f"{model}-augmentation-{name}")
+        values["augmentation"] = changed
+    return values
+
+
+def show_form(busy: bool) -> None:
+    """Choose, see the command, start."""
+    model = choose_system()
+    names = cache.dataset_names()
+    dataset = state.choice("Dataset", names, key="dataset", width=220)
+    values = choose_settings(model)
+    with widgets.page_errors():
+        settings = jobs.settings_changed(model, values)
+        seed = values["seed"]
+        done = jobs.epochs_done(model, dataset, seed)
+        fresh = False
+        if done:
+            st.info(f"An unfinished training of {model} with seed {seed} has {done} epochs behind it and will go on.")
+            fresh = st.toggle("Discard it and begin anew", key=f"fresh-{model}-{dataset}-{seed}")
+        if TrainConfig.from_dict(spec(model)["recipe"] | settings).initial_weights == "imagenet":
+            st.caption("Begins with ImageNet weights: Keras downloads them, or FER_PRETRAINED_DIR names their folder.")
+        with st.container(horizontal=True):
+            now = st.button("Start", type="primary", icon=":material/play_arrow:")
+            later = busy and st.button("Queue", icon=":material/queue:", help="Starts when the others have ended")
+        if now or later:
+            job = jobs.start(model, dataset, settings, fresh=fresh, queue=bool(later))
+            state.set_query("job", job.id)
+            st.rerun()
+        command = jobs.train_arguments(model, dataset, settings)
+        st.code(jobs.command_text([*command, "--fresh"] if fresh else command), language="bash")
+
+
+def show_list(found: list[jobs.Job], chosen: str) -> None:
+    """Every training, the newest first; a click opens one."""
+    names = [job.id for job in found]
+    frame = jobs.jobs_frame(found)
+    event = st.dataframe(
+        frame,
+        hide_index=True,
+        column_config=TABLE,
+        key=f"jobs-{chosen}-{len(names)}",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [names.index(chosen)]}},
+        alt="Trainings; select a row to see it",
+    )
+    picked = [names[row] for row in event.selection.rows if row < len(names)]
+    if picked and picked[0] != chosen:
+        state.set_query("job", picked[0])
+        st.rerun()
+    widgets.download_table(frame, "trainings")
+
+
+def show_trainings() -> None:
+    found, problems = jobs.list_jobs()
+    live = [job for job in found if job.state in jobs.LIVE]
+    elsewhere = jobs.trainings_elsewhere()
+    if found:
+        default = (live or found)[0].id
+        chosen = state.query_choice("job", [job.id for job in found], default)
+        shown = next(job for job in found if job.id == chosen)
+        every = LOOK_EVERY_S if shown.state in jobs.LIVE else None
+        st.fragment(show_job, run_every=every)(chosen)
+    if elsewhere:
+        st.caption(f"Started from a terminal and running: {', '.join(elsewhere)}.")
+    with st.expander("New training", expanded=not live):
+        show_form(bool(live or elsewhere))
+    if found:
+        st.subheader("Trainings")
+        show_list(found, chosen)
+    for problem in problems:
+        st.warning(widgets.plain(problem), icon=":material/warning:")
+
+
+def show_sweeps() -> None:
+    names = cache.sweep_names()
+    if not names:
+        widgets.empty_state("No sweep has been exported yet. These commands vary two settings:", SWEEP_COMMAND)
+        return
+    name = state.choice("Sweep", names, key="sweep")
+    with widgets.page_errors():
+        frame, record = cache.sweep(name)
+        number, model, settings = sweeps.best_settings(frame, record)
+        best = frame[frame["trial"] == number].iloc[0]
+        counts = ", ".join(f"{count} {kind}" for kind, count in record["states"].items())
+        st.markdown(
+            f"**{record['model']}** on **{record['dataset']}**, sampler {record['sampler']}: {counts}. Best is trial "
+            f"{number} with **{best['val_accuracy']:.1%}** on val (train {best['train_accuracy']:.1%}), judged on val "
+            "alone; test was not looked at."
+        )
+        figure = charts.sweep_lines(frame, record["space"])
+        widgets.show_figure(figure, f"sweep-{name}", frame)
+        st.subheader("Does a higher val accuracy come with a larger gap to train?")
+        widgets.show_figure(charts.sweep_scatter(frame, list(record["space"]), number), f"sweep-gap-{name}")
+        st.caption("Discrepancy: train accuracy minus val accuracy of the kept weights, without augmentation.")
+        st.markdown("Train the best trial's settings and measure them on test:")
+        st.code(jobs.command_text(jobs.train_arguments(model, record["dataset"], settings)), language="bash")
+        with st.expander("All trials"):
+            st.dataframe(frame, hide_index=True)
+
+
+VIEWS = {"Trainings": show_trainings, "Sweeps": show_sweeps}
+
+
+def body() -> None:
+    st.title("Training")
+    view = state.choice("Show", list(VIEWS), key="view", widget=st.segmented_control, label_visibility="collapsed")
+    VIEWS[view]()
+
+
+body()
