@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fer_core import artifacts, comparison, masks, metrics
+from fer_core.charts import masks as charts
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, RunError
 from fer_core.explain import mask_numbers, mask_study
@@ -492,3 +493,33 @@ def test_committed_studies_are_of_the_committed_runs():
         if record["tta"] == (run.run.get("config") or {}).get("tta", "none"):
             assert np.abs(whole.pred_probs - stored.pred_probs).max() < 0.02
         assert (whole.y_pred == stored.y_pred).mean() > 0.9
+
+
+# Figures
+
+
+def test_figure_of_accuracy_has_a_point_per_mask_and_kind():
+    found = mask_numbers.numbers(study_of(MouthReader(), pictures(), seeds=(0,)))
+    table = mask_numbers.table_rows(study_of(MouthReader(), pictures(), seeds=()), {})
+    frame = mask_numbers.chart_rows([table], {"toy": found.accuracy})
+    figure = charts.accuracy_per_mask(frame, {"toy": "#123456"})
+    drawn = {trace.offsetgroup: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data if trace.offsetgroup}
+    assert drawn[f"toy-{mask_numbers.TESTED}"] == {"no mask": 1.0, "forehead": 1.0, "eyes": 1.0, "mouth": 0.0}
+    control = found.accuracy.set_index("mask")["control"].dropna().to_dict()
+    assert drawn[f"toy-{mask_numbers.CONTROL}"] == control
+    assert set(charts.SYMBOLS) == {
+        mask_numbers.TESTED, mask_numbers.TRAINED, mask_numbers.PRINTED, mask_numbers.CONTROL
+    }  # fmt: skip
+
+
+def test_figure_of_recall_brackets_what_may_be_chance_and_shares_rows_of_one_area():
+    rows = [
+        {"mask": mask, "class": name, "change": change, "change_low": change - 0.1, "change_high": change + 0.1}
+        | {"control_change": control, "control_change_low": control, "control_change_high": control}
+        for mask, control in (("forehead", -0.2), ("eyes", -0.2), ("mouth", -0.5))
+        for name, change in (("angry", 0.05), ("happy", -0.3))
+    ]
+    heatmap = charts.recall_changes(pd.DataFrame(rows), ("angry", "happy")).data[0]
+    assert list(heatmap.y) == ["forehead", "eyes", "mouth", "random, as forehead, eyes", "random, as mouth"]
+    assert list(heatmap.text[0]) == ["(+5)", "-30"]
+    assert list(heatmap.text[4]) == ["-50", "-50"]
