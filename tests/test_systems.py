@@ -225,3 +225,40 @@ def test_networks_without_a_backbone_have_no_imagenet_weights(drawn, tmp_path):
     config = training.recipe("compact", {"initial_weights": "imagenet", "epochs": 1})
     with pytest.raises(ConfigError, match="no backbone"):
         training.train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
+def test_a_masked_run_is_measured_on_masked_pictures_and_its_weights_give_them_again(drawn, tmp_path, monkeypatch):
+    """Kroening et al. train and test with the mask; verifying predicts the masked pictures again."""
+    from fer_core import artifacts, masks
+    from fer_core.commands.runs import _as_evaluated
+    from fer_core.models.registry import load_classifier
+    from fer_core.training import run as training
+    from fer_core.verification import verify_run
+
+    config = training.recipe("compact", {"epochs": 1, "batch_size": 28, "mask": "mouth", "precision": "float32"})
+    path = training.train("compact", drawn, config=config, work_root=tmp_path / "work", root=tmp_path / "artifacts")
+    run = artifacts.read_run(path)
+    hidden = masks.apply(drawn["test"].images, masks.region_mask("mouth", (48, 48)), "zero")
+    classifier = load_classifier(run)
+    stored = run.predictions("test").pred_probs
+    np.testing.assert_allclose(classifier.predict_proba(hidden), stored, atol=1e-3)
+    assert verify_run(run, dataset=_as_evaluated(drawn, run), classifier=classifier) == []
+    whole = classifier.predict_proba(drawn["test"].images)
+    assert np.abs(whole - stored).max() > 0.01
+
+
+def test_equalised_pictures_reach_the_network_equalised(drawn, tmp_path):
+    from fer_core import artifacts
+    from fer_core.models.preprocess import equalize
+    from fer_core.models.registry import load_classifier
+    from fer_core.training import run as training
+
+    changes = {"epochs": 1, "batch_size": 28, "equalize": "hist", "precision": "float32", "tta": "none"}
+    config = training.recipe("compact", changes)
+    path = training.train("compact", drawn, config=config, work_root=tmp_path / "work", root=tmp_path / "artifacts")
+    classifier = load_classifier(artifacts.read_run(path))
+    images = drawn["test"].images
+    seen = classifier.preprocess(images)[..., 0]
+    classifier.equalization = ""
+    np.testing.assert_array_equal(seen, classifier.preprocess(equalize(images, "hist"))[..., 0])
+    assert not np.array_equal(seen, classifier.preprocess(images)[..., 0])

@@ -1,5 +1,6 @@
 """``python -m fer_core runs``: list, show, verify, compare and refresh stored runs."""
 
+import dataclasses
 import json
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from fer_core import artifacts, comparison, metrics
 from fer_core.commands.tables import metrics_table, number, percent, print_table, with_interval
+from fer_core.datasets.split import Dataset
 from fer_core.errors import FerError, RunError
 from fer_core.predictions import Predictions
 from fer_core.storage import environment
@@ -159,6 +161,18 @@ def _signed(value: float) -> str:
     return f"{value:+.4f}"
 
 
+def _as_evaluated(dataset: Dataset, run: artifacts.Run) -> Dataset:
+    """The pictures that the run was measured on: masked, cut to faces, or of some classes only, by its settings."""
+    config = run.run.get("config") or {}
+    if not any(config.get(setting) for setting in ("classes", "mask", "faces")):
+        return dataset
+    from fer_core.training.config import TrainConfig
+    from fer_core.training.preparation import prepare
+
+    settings = TrainConfig(**{name: config[name] for name in ("classes", "mask", "faces") if name in config})
+    return dataclasses.replace(dataset, splits=dict(prepare(dataset, settings).evaluated))
+
+
 def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
     """Differences, and notes about what could not be checked."""
     from fer_core import datasets
@@ -176,6 +190,8 @@ def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
         if expected and dataset.fingerprint != expected:
             unchecked = f"the registered {run.dataset} holds other pictures: {dataset.fingerprint}, not {expected}"
             dataset = None
+        else:
+            dataset = _as_evaluated(dataset, run)
     if weights and dataset is None:
         problems.append(f"the weights cannot be checked: {unchecked}.")
     elif unchecked:

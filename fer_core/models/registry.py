@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fer_core.artifacts import Run
     from fer_core.predictions import Classifier
 
-BATCH = 256
+BATCH = 64
+CHUNK = 1024  # pictures that are turned into floats at once
 
 
 def build_network(
@@ -75,14 +76,15 @@ class NetworkClassifier:
         return preprocess(images, self.input_size, self.channels, self.equalization)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        pixels = self.preprocess(images)
-        shown = views(pixels, self.tta)
+        parts = [self._answer(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.class_names)), np.float32)
+
+    def _answer(self, images: np.ndarray) -> np.ndarray:
+        shown = views(self.preprocess(images), self.tta)
         total = sum(self._probabilities(view) for view in shown)
         return (total / len(shown)).astype(np.float32)
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        if not len(pixels):
-            return np.zeros((0, len(self.class_names)), np.float32)
         return np.asarray(self.network.predict(np.ascontiguousarray(pixels), batch_size=BATCH, verbose=0))
 
 

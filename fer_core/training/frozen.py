@@ -59,7 +59,14 @@ def head_task(
         head.set_weights(weights)
         return network.get_weights()
 
-    return Task(head, batches, lambda epoch: (inputs[1], outputs[1]), lambda epoch: size, serving_weights)
+    return Task(
+        network=head,
+        batches=batches,
+        watched=lambda epoch: (inputs[1], outputs[1]),
+        size_at=lambda epoch: size,
+        serving_weights=serving_weights,
+        seen=(inputs[0], outputs[0]),
+    )
 
 
 def features(

@@ -94,8 +94,10 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     network.set_weights(half_precision(trained.weights))
     plain = NetworkClassifier(network, class_names, equalization=config.equalize)
     averaged = NetworkClassifier(network, class_names, config.tta, config.equalize)
-    seen = prepared.evaluated["train"]
-    train_accuracy = float((plain.predict_proba(seen.images).argmax(1) == seen.y_true).mean())
+    train_accuracy = trained.train_accuracy
+    if train_accuracy is None or config.oversample or config.holdout:
+        seen = prepared.evaluated["train"]
+        train_accuracy = float((plain.predict_proba(seen.images).argmax(1) == seen.y_true).mean())
     predictions = {name: predict(averaged, prepared.evaluated[name]) for name in EVALUATED}
     record = _record(model, dataset, config.seed, config.to_dict()) | {
         "class_names": list(class_names),

@@ -37,6 +37,7 @@ class Task:
         watched: epoch -> inputs float32 (N, ...) and labels int64 (N,) that it is judged on.
         size_at: epoch -> side of its pictures in pixels.
         serving_weights: weights of ``network`` -> weights of the network that is kept.
+        seen: inputs of all training pictures and their labels, where they are at hand, to measure what was learnt.
     """
 
     network: "keras.Model"
@@ -44,3 +45,4 @@ class Task:
     watched: Callable[[int], tuple[np.ndarray, np.ndarray]]
     size_at: Callable[[int], int]
     serving_weights: Callable[[list[np.ndarray]], list[np.ndarray]]
+    seen: tuple[np.ndarray, np.ndarray] | None = None
