@@ -107,6 +107,32 @@ def test_other_pictures_under_the_name_of_the_dataset_are_refused(readers):
     assert mask_study.list_records()[0] == []
 
 
+def test_one_run_that_fails_does_not_stop_the_others(readers, tmp_path):
+    store_run(tmp_path, model="aa", dataset_fingerprint="def")
+    result = call("--controls", "0")
+    assert result.exit_code == 1
+    assert "tiny-aa-s0-20260131 is left out: The registered tiny holds other pictures" in result.stderr
+    assert [record["model"] for record in mask_study.list_records()[0]] == ["net"]
+
+
+def test_run_of_some_classes_is_studied_on_these(readers, tmp_path, monkeypatch):
+    class Two(MouthReader):
+        class_names = ("happy", "sad")
+
+        def predict_proba(self, images):
+            return np.tile(np.array([0.7, 0.3], np.float32), (len(images), 1))
+
+    mixed = pictures(30, labels=(0, 1, 2))
+    monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": mixed}, "abc")}.__getitem__)
+    monkeypatch.setattr(registry, "load_classifier", lambda run, tta: Two())
+    artifacts.update_run(artifacts.find_run("tiny"), {"config": {"classes": ["happy", "sad"]}})
+    assert call("--controls", "0").exit_code == 0
+    study = mask_study.read_study(mask_study.studies_folder() / mask_study.list_records()[0][0]["name"])
+    assert study.record["n"] == 20
+    assert study.class_names == ("happy", "sad")
+    assert study.predictions["none"].y_true.tolist() == [0, 1] * 10
+
+
 def test_no_run_with_weights_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
     error = call().exception

@@ -12,7 +12,7 @@ from fer_core import artifacts, datasets
 from fer_core.artifacts import Run
 from fer_core.commands.tables import number, percent, print_table, with_interval
 from fer_core.datasets.split import Split
-from fer_core.errors import ConfigError, DatasetError, RunError
+from fer_core.errors import ConfigError, DatasetError, FerError, RunError
 from fer_core.explain import mask_numbers, mask_study
 from fer_core.storage import sha256
 
@@ -43,12 +43,21 @@ def masks(
     runs = [artifacts.find_run(name) for name in names] if names else _eligible(artifacts.list_runs()[0])
     if not runs:
         raise RunError("No run has weights here.", "Train one: python -m fer_core train compact")
+    failed = []
     for run in runs:
         name = mask_study.study_name(run.name, split, fill)
         if limit is None and not again and _is_stored(name):
             typer.echo(f"{name} is stored and up to date; --again does it again.")
             continue
-        _study(run, split, fill, list(range(controls)), tta, limit)
+        try:
+            _study(run, split, fill, list(range(controls)), tta, limit)
+        except FerError as error:
+            if len(runs) == 1:
+                raise
+            failed.append(run.name)
+            typer.echo(f"{run.name} is left out: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _eligible(runs: list[Run]) -> list[Run]:
@@ -93,7 +102,7 @@ def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str, lim
 
 
 def _split(run: Run, name: str) -> Split:
-    """The split of the run's dataset.
+    """The split of the run's dataset, with the classes and the face crops that the run was measured on.
 
     Raises:
         ConfigError: the run was trained with a mask.
@@ -113,7 +122,16 @@ def _split(run: Run, name: str) -> Split:
             f"({dataset.fingerprint}, not {expected}).",
             f"Register that release: python -m fer_core data add PATH --name {run.dataset}",
         )
-    return dataset[name]
+    config, split = run.run.get("config") or {}, dataset[name]
+    if config.get("classes"):
+        from fer_core.training.preparation import only_classes
+
+        split = only_classes(split, config["classes"])
+    if config.get("faces"):
+        from fer_core.training.face_crops import face_crops
+
+        split = face_crops(split, dataset.name, name)
+    return split
 
 
 def _print(study: mask_study.MaskStudy) -> None:
