@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer_core import datasets
+from fer_core import datasets, faces
 from fer_core.charts import dataset as charts
 from fer_core.datasets import overview
 from pages.ui import cache, state, widgets
@@ -35,6 +35,13 @@ def show_numbers(facts: Mapping) -> None:
             border=True,
             help="Test pictures that stand in the train or validation split too",
         )
+        if who := facts.get("subjects"):
+            st.metric(
+                "Subjects shared",
+                f"{who['shared']:,} of {who['n']:,}",
+                border=True,
+                help="People who stand in several splits: above 0, results tell nothing about people not seen",
+            )
     for note in facts["notes"]:
         st.caption(note)
 
@@ -145,8 +152,9 @@ def register() -> None:
         if report is not None:
             show_report(report)
         st.markdown(
-            "FER2013 as `fer2013.csv`, as class folders or in its zip; or any folder of class folders. "
-            "The same from the command line: `python -m fer_core data add PATH`."
+            "FER2013 as `fer2013.csv`, as class folders or in its zip; RAF-DB; CK+, split by subject; or any folder of "
+            "class folders. The same from the command line: `python -m fer_core data add PATH`, which with "
+            "`--protocol frames` also makes the leaky split of CK+."
         )
         with st.form("register", border=False):
             path = st.text_input(
@@ -166,11 +174,11 @@ def register() -> None:
 def add(path: str, upload, name: str | None) -> datasets.AddReport:
     progress = widgets.progress_bar()
     if upload is None:
-        return datasets.add(Path(path).expanduser(), name=name, progress=progress)
+        return datasets.add(Path(path).expanduser(), name=name, cut=faces.largest_face, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(upload.name).name
         copy.write_bytes(upload.getbuffer())
-        return datasets.add(copy, name=name, progress=progress)
+        return datasets.add(copy, name=name, cut=faces.largest_face, progress=progress)
 
 
 def show_report(report: datasets.AddReport) -> None:

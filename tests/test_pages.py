@@ -10,6 +10,9 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from fer_core import datasets
+from tests import dataset_forms as forms
+
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = PROJECT / "Home.py"
 PAGES = sorted(path.stem for path in (PROJECT / "pages").glob("*.py") if path.stem != "__init__")
@@ -130,6 +133,21 @@ def test_dataset_page_shows_the_chosen_class(working):
     app = open_page("dataset", {"dataset": working.dataset, "split": "test", "class": "happy"})
     assert_healthy(app)
     assert "10 pictures." in text_of(app)  # 70 test pictures of seven classes
+
+
+def test_dataset_page_follows_a_datasets_own_classes_and_shows_shared_subjects(nothing, tmp_path):
+    source = forms.write_zip(tmp_path / "CK+48.zip", forms.ck_folders(forms.ck_sequences(subjects=6)))
+    datasets.add(source)
+    datasets.add(source, protocol="frames")
+    shared = {}
+    for name in ("ckplus", "ckplus-frames"):
+        app = open_page("dataset", {"dataset": name, "class": "contempt"})
+        assert_healthy(app)
+        shared[name] = next(metric.value for metric in app.metric if metric.label == "Subjects shared")
+        assert ("97-99 %" in text_of(app)) == (name == "ckplus-frames")
+        assert app.dataframe[0].value["class"].tolist()[-2:] == ["contempt", "all"]
+    assert shared["ckplus"] == "0 of 6"
+    assert shared["ckplus-frames"] == f"{datasets.facts('ckplus-frames')['subjects']['shared']} of 6" != "0 of 6"
 
 
 def test_dataset_page_sets_datasets_side_by_side(working):
