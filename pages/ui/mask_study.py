@@ -68,9 +68,10 @@ def _show_chart(found: dict[str, MaskNumbers], names: dict[str, str], slug: str)
 
 
 def _show_conditions(records: list[dict]) -> None:
+    pictures = ", ".join(dict.fromkeys(f"{record['n']:,}" for record in records))
     views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
     st.caption(
-        f"Accuracy on {records[0]['n']:,} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
+        f"Accuracy on {pictures} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
         f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks: a rectangle of the same area "
         "at a random place, another one for each picture; it covers the middle of the face more often than a band at "
         f"the edge does. Views averaged: {widgets.plain(views)}."
@@ -97,7 +98,7 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
 def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     run = _one_run(found)
     frame = found[run].recall
-    widgets.show_figure(charts.recall_changes(frame, _classes(found)), f"masks-recall-{run}", frame)
+    widgets.show_figure(charts.recall_changes(frame, _classes({run: found[run]})), f"masks-recall-{run}", frame)
     st.caption(
         "Change of recall against the whole picture, percentage points. In brackets: no more than chance (the 95 % "
         "interval holds 0)."
@@ -147,7 +148,8 @@ def _one_run(found: dict[str, MaskNumbers]) -> str:
 
 
 def _classes(found: dict[str, MaskNumbers]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(next(iter(found.values())).recall["class"]))
+    """The classes of these models, each once."""
+    return tuple(dict.fromkeys(name for of_run in found.values() for name in of_run.recall["class"]))
 
 
 def _columns(class_names: list[str], overall: str) -> dict:
