@@ -31,7 +31,7 @@ NUMBERS = {
     "system": st.column_config.Column("System", pinned=True),
     "interval": st.column_config.Column("95 % interval"),
     "inside": st.column_config.Column("Inside", help="Whether the reported value lies in the measured interval"),
-    "open": st.column_config.Column("Open", width="large"),
+    "run": st.column_config.Column("Run, or why it is open", width="medium"),
     "reported_on": st.column_config.Column("reported on"),
     "dataset": st.column_config.Column("measured on"),
     "initial_weights": st.column_config.Column("initial weights"),
@@ -91,7 +91,8 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
     line = f"**{counts['measured']} of {counts['systems']} systems** have been trained here"
     if counts["judged"]:
         line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
-    st.markdown(f"{line}. The others are open.")
+    others = " The others are open." if counts["measured"] < counts["systems"] else ""
+    st.markdown(f"{line}.{others}")
     if not counts["measured"]:
         commands = reported.train_commands(paper.key) or ["python -m fer_core train"]
         widgets.empty_state(
@@ -167,7 +168,9 @@ def show_classes(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) ->
             "Measure", names, key="per-class", default="f1", widget=st.segmented_control, format_func=reported.label
         )
         per_class = reported.of_metric(frame, measure, per_class=True)
-        system = state.choice("System", list(dict.fromkeys(per_class["system"])), key="system")
+        trained = next(iter(per_class.loc[per_class["run"] != "", "system"]), None)
+        names = list(dict.fromkeys(per_class["system"]))
+        system = state.choice("System", names, key="system", default=trained)
     rows = reported.class_bar_rows(frame, system, measure)
     measured = [name for name in dict.fromkeys(rows["run"]) if name != "reported"]
     colours = result_charts.run_colours(measured) | {"reported": result_charts.GREY}

@@ -52,6 +52,15 @@ def test_lines_are_named_by_system_and_model_and_keep_their_order(frame):
     assert figure.layout.xaxis.title.text == "accuracy"
 
 
+def test_a_value_reported_twice_gives_one_point(frame):
+    twice = pd.concat([frame, frame.iloc[[0]].assign(reported=0.50, inside=False)], ignore_index=True)
+    figure = charts.reported_against_measured(twice, "accuracy")
+    points = {trace.name: list(trace.x) for trace in figure.data if trace.mode == "markers"}
+    assert points["reported"] == [0.60, 0.50, 0.40, 0.50]
+    assert points["measured, reported value inside the interval"] == [0.61]
+    assert "measured, better" not in points
+
+
 def test_a_paper_without_runs_is_drawn_too(frame):
     nothing = frame.assign(measured=np.nan, low=np.nan, high=np.nan, difference=np.nan)
     figure = charts.reported_against_measured(nothing.assign(inside=pd.NA, better=pd.NA), "accuracy")

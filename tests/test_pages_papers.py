@@ -107,7 +107,7 @@ def test_without_runs_every_system_is_open(paper, nothing):
     assert "**0 of " in text(app)
     assert "python -m fer_core train" in app.code[0].value
     shown = numbers(app)
-    assert shown["open"].all()
+    assert shown["run"].str.startswith("open: ").all()
     assert shown["measured"].isna().all()
 
 
@@ -132,9 +132,9 @@ def test_a_run_stands_beside_its_system(paper, folder):
         assert reported.label("accuracy") in app.selectbox(key="metric").options
         assert app.selectbox(key="metric").value == "accuracy"
     assert rows["measured"].tolist() == pytest.approx([expected] * len(rows))
-    assert (rows["open"] == "").all()
+    assert (rows["run"] == f"tiny-made-{paper}-s0-20260131").all()
     assert (rows["dataset"] == "tiny").all()
-    assert (shown.loc[shown["system"] != SYSTEMS[paper], "open"] != "").all()
+    assert shown.loc[shown["system"] != SYSTEMS[paper], "run"].str.startswith("open: ").all()
 
 
 def test_kumar_and_ukken_stand_beside_val_and_the_page_says_why(folder):
@@ -211,7 +211,9 @@ def test_a_run_that_was_not_evaluated_on_the_split_says_so(nothing):
     artifacts.write_run(record, predictions={"val": predictions("val", 70)}, root=nothing)
     for view in ("Per class", "Masks"):
         shown = numbers(open_page(paper="feeling_it", figure=view))
-        assert shown.loc[shown["system"] == "VGG-16:eye_mask", "open"].tolist() == ["not evaluated on test"]
+        (said,) = shown.loc[shown["system"] == "VGG-16:eye_mask", "run"]
+        assert said.startswith("tiny-valonly")
+        assert said.endswith(", not evaluated on test")
 
 
 def test_nonsense_in_the_address_does_no_harm(folder):

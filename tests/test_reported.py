@@ -277,6 +277,10 @@ def test_numbers_nobody_else_gets_are_found_with_their_source():
     found = sentences("patil_thesis", kind="implausible")
     assert found[0].startswith("cnn_fer2013: accuracy is 0.8778 on fer2013 in Conclusion")
     assert "people 0.65 ± 0.05 ([Goodfellow et al. 2013](https://arxiv.org/abs/1307.0414))" in found[0]
+    assert found[1].endswith(
+        "published: the highest claim known to us 0.7979 ([Roy et al. 2024](https://arxiv.org/abs/2409.10545))."
+    )
+    assert len(found) == 4  # its own, and three that it cites
     assert not any("71.2" in sentence or "0.712" in sentence for sentence in found)
     (five,) = sentences("patil_thesis", kind="definition")
     assert "7,074 pictures in all" in five
@@ -507,9 +511,10 @@ def test_shown_table_hides_what_says_nothing(made):
     frame = reported.comparison_table("kumar_ukken", [made("kumar_ukken", "VGG16_modified")])
     table = reported.shown(reported.of_metric(frame, "accuracy"))
     assert table.columns[:4].tolist() == ["system", "reported", "measured", "difference"]
-    assert {"open", "run"} <= set(table)
-    assert {"metric", "class", "low"}.isdisjoint(table)
-    assert "run" not in reported.shown(reported.of_metric(reported.comparison_table("kumar_ukken", []), "accuracy"))
+    assert table["run"].str.startswith("open: ").sum() == 7
+    assert table.loc[table["system"] == "VGG16_modified", "run"].tolist() == ["fer2013-made-s0-20260131"] * 2
+    assert {"metric", "class", "low", "open"}.isdisjoint(table)
+    assert {"metric", "class"} <= set(reported.shown(frame))
 
 
 def test_example_predictions_are_the_most_confident():

@@ -33,6 +33,8 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
     """
     frame = frame.assign(line=[_line(row) for row in frame.itertuples()], verdict=[*map(_verdict, frame.itertuples())])
     lines = list(dict.fromkeys(frame["line"]))
+    row_height = max(40, 10 + 16 * max((line.count("<br>") + 1 for line in lines), default=1))
+    plot_height = row_height * max(len(lines), 1)
     figure = go.Figure()
     for row in frame[frame["measured"].notna()].itertuples():
         ends = {"x": [row.reported, row.measured], "y": [row.line, row.line]}
@@ -46,8 +48,11 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
         customdata=frame["where"],
         hovertemplate="%{x:.4f} in %{customdata}<extra>reported</extra>",
     )
+    # A value reported twice gives a run two rows but one point: inside if any of the reported values is.
+    points = frame[frame["measured"].notna()].sort_values("verdict", key=lambda of: of.map([*VERDICTS].index))
+    points = points.drop_duplicates("run")
     for verdict, (name, colour, symbol) in VERDICTS.items():
-        rows = frame[(frame["verdict"] == verdict) & frame["measured"].notna()]
+        rows = points[points["verdict"] == verdict]
         if len(rows):
             figure.add_scatter(
                 x=rows["measured"],
@@ -68,9 +73,9 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
             )
     order = {"autorange": "reversed", "categoryorder": "array", "categoryarray": lines, "title": None}
     figure.update_layout(
-        height=110 + 40 * max(len(lines), 1),
+        height=130 + plot_height,
         margin=MARGIN,
-        legend=BELOW | {"y": -0.18 if len(lines) > 6 else -0.3},
+        legend=BELOW | {"y": -60 / plot_height},
         showlegend=True,
         xaxis={"title": label},
         yaxis=order | {"tickfont": {"size": 11}},

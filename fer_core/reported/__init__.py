@@ -1,6 +1,5 @@
 """What the four papers print: their numbers, where these contradict each other, and what was measured beside them."""
 
-from fer_core.reported.consistency import Check, checks, contradictions, failed
 from fer_core.reported.comparison import (
     class_bar_rows,
     comparison_table,
@@ -13,6 +12,7 @@ from fer_core.reported.comparison import (
     train_commands,
     why_open,
 )
+from fer_core.reported.consistency import Check, checks, contradictions, failed
 from fer_core.reported.reading import Paper, label, papers, read, references, systems
 
 __all__ = [

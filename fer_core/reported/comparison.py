@@ -125,16 +125,18 @@ def of_metric(frame: pd.DataFrame, metric: str | None, per_class: bool = False) 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
     """A comparison table as people read it: the numbers first, then on what they were measured.
 
-    Columns: system, metric, class, reported, measured, difference, interval (text), inside (yes, no or empty), and the
-    rest of :data:`COLUMNS`; metric and class only where they vary, ``open`` only where something is.
+    Columns: system, metric, class, reported, measured, difference, interval (text), inside (yes, no or empty), run (its
+    name, or why there is none), and the rest of :data:`COLUMNS`; metric and class only where they vary.
     """
     edges = zip(frame["low"], frame["high"], strict=True)
     interval = [f"{low:.4f} to {high:.4f}" if math.isfinite(low) else "" for low, high in edges]
     inside = frame["inside"].map({True: "yes", False: "no"}).astype(object).where(frame["inside"].notna(), "")
-    frame = frame.assign(interval=interval, inside=inside, metric=frame["metric"].map(label))
+    runs = [
+        ", ".join(filter(None, (run, why))) if run else f"open: {why}" for run, why in frame[["run", "open"]].values
+    ]
+    frame = frame.assign(interval=interval, inside=inside, run=runs, metric=frame["metric"].map(label))
     hidden = [name for name in ("metric", "class") if frame[name].nunique() < 2]
-    hidden += ["open"] if not frame["open"].any() else ["run", "model"] if not frame["run"].any() else []
-    first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside", "open", "run"]
+    first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside", "run"]
     rest = [
         "n",
         "reported_on",
