@@ -1,7 +1,7 @@
 """Kumar & Ukken, "Facial Expression Recognition using Deep Learning": four ImageNet networks on FER2013.
 
-Optimizer, learning rate, batch size and input size are not printed; these are ours. Pictures are enlarged to 96 pixels,
-the smallest size that all four take with a last grid of 3 x 3. "Batch normalization layers" are read as one on the
+Optimizer, learning rate, batch size and input size are not printed; these are ours. Pictures are enlarged to 160 pixels:
+on val, a softmax on MobileNetV2's frozen features did better there than at 96, and no better at 192. "Batch normalization layers" are read as one on the
 input and one before the softmax: the abstract has them "first, followed by Gaussian noise, and then the pre-trained
 model layers".
 """
@@ -33,7 +33,7 @@ def _frozen(backbone: str, title: str, system: str) -> dict:
         "title": f"{title}, frozen, new softmax",
         "family": "network",
         "builder": "backbone_classifier",
-        "input_size": 96,
+        "input_size": 160,
         "channels": 3,
         "paper": "kumar_ukken",
         "system": system,
