@@ -11,6 +11,7 @@ import pandas as pd
 from fer_core import faces, images
 from fer_core.errors import FerError, ImageError, ModelError
 from fer_core.faces import FaceCrop
+from fer_core.models.specs import MODELS
 
 if TYPE_CHECKING:
     from fer_core.artifacts import Run
@@ -120,6 +121,11 @@ def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
         return (run.run["metrics"].get("val") or {}).get("accuracy") or 0.0
 
     return sorted((run for run in runs if run.weights_path), key=lambda run: (-accuracy(run), run.name))
+
+
+def is_network(run: "Run") -> bool:
+    """Whether the run's model has layers and gradients to look into."""
+    return MODELS.get(run.model, {}).get("family") == "network"
 
 
 def default_run(runs: Iterable["Run"]) -> "Run":

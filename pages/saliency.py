@@ -103,7 +103,7 @@ def body() -> None:
         face = pick.face()
         if face is not None:
             st.image(face.image, width=THUMBNAIL, caption=face.title, alt="The face, as the models get it")
-        models = pick.models(most=2)
+        models = pick.models(most=2, networks_first=True)
         method = choose_method()
         if face is None or not models:
             return

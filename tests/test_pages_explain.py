@@ -140,3 +140,20 @@ def test_no_class_called_true_for_an_upload(working):
     app = open_page("saliency", {"from": "Sample photo", "explain": "true class"})
     assert_healthy(app)
     assert widget(app.selectbox, "Explain").options[:2] == ["predicted class", "angry"]
+
+
+def test_saliency_offers_a_network_first_even_where_another_model_is_better(working, tmp_path, monkeypatch):
+    import shutil
+
+    from fer_core.training import run as training
+
+    shutil.copytree(working.artifacts, tmp_path / "artifacts")
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    toy = datasets.load(working.dataset)
+    better = artifacts.read_run(training.train("majority", toy, work_root=tmp_path, root=tmp_path / "artifacts"))
+    metrics = better.run["metrics"] | {"val": better.metrics("val") | {"accuracy": 1.0}}
+    artifacts.update_run(better, {"metrics": metrics})
+    app = open_page("saliency", {"dataset": working.dataset, "method": "gradient"})
+    assert_healthy(app)
+    assert widget(app.multiselect, "Models").value == [working.run]
+    assert not app.error
