@@ -57,15 +57,17 @@ def show_job(job_id: str) -> None:
         job = jobs.read(job_id)
         now = job.state
         history = jobs.history(job)
-        if history is not None and len(history):
-            curve = {"this training": history}
-            figure = result_charts.learning_curves(curve, result_charts.run_colours(curve))
-            widgets.show_figure(figure, f"training-{job.id}", history)
+        with st.container():  # always there, so that what follows keeps its place when the curve appears
+            if history is not None and len(history):
+                curve = {"this training": history}
+                figure = result_charts.learning_curves(curve, result_charts.run_colours(curve))
+                widgets.show_figure(figure, f"training-{job.id}", history)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{job.model}** on **{job.dataset}**, seed {job.seed}", width="content")
             st.badge(now, color=COLOURS.get(now, "gray"))
             show_buttons(job, now)
-        show_progress(job, now, history)
+        with st.container():
+            show_progress(job, now, history)
         log = jobs.log_tail(job)
         if log:
             with st.expander("Log", expanded=history is None):
@@ -98,11 +100,13 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
 
 def show_buttons(job: jobs.Job, now: str) -> None:
     """Stop, resume, or on to the results."""
-    if now in jobs.LIVE and st.button("Stop", key=f"stop-{job.id}", icon=":material/stop:"):
+    if now in jobs.LIVE and st.button("Stop training", key=f"stop-{job.id}", icon=":material/stop:"):
         with st.spinner("Stopping ..."):
             jobs.stop(job)
         st.rerun()
-    if now in ("stopped", "failed") and st.button("Resume", key=f"resume-{job.id}", icon=":material/play_arrow:"):
+    if now in ("stopped", "failed") and st.button(
+        "Resume training", key=f"resume-{job.id}", icon=":material/play_arrow:"
+    ):
         jobs.resume(job)
         st.rerun()
     if now == "finished":
@@ -122,7 +126,10 @@ def choose_system() -> str:
     short = {name: papers[name].short if name in papers else name for name in order}
     paper = state.choice("From", order, key="paper", widget=st.segmented_control, format_func=short.get)
     systems = [name for name, entry in MODELS.items() if (entry.get("paper") or OWN) == paper]
-    return state.choice("System", systems, key="system", format_func=lambda name: f"{name}: {MODELS[name]['title']}")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        model = state.choice("System", systems, key="system", width=300)
+        st.markdown(MODELS[model]["title"])
+    return model
 
 
 def field(name: str, value, key: str):

@@ -1,0 +1,67 @@
+"""A training started on the page: its curve appears, it is stopped, resumed, and ends as a stored run."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from fer_core import artifacts, jobs
+from tests.conftest import build_workshop
+from tests.e2e import server
+from tests.e2e.visits import expect_no_exception, overflow, visit
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+LONG_MS = 240_000
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A workshop that these tests may train in."""
+    return build_workshop(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture(scope="module")
+def training_app(own, tmp_path_factory):
+    with server.running_app(own.environment(), tmp_path_factory.mktemp("training-app")) as address:
+        yield address
+    with pytest.MonkeyPatch.context() as patch:  # a job outlives the app, on purpose
+        patch.setenv("FER_DATA_DIR", str(own.data))
+        for job in jobs.live_jobs():
+            jobs.stop(job)
+
+
+def fill(tab, label, value):
+    box = tab.get_by_label(label, exact=True)
+    box.fill(value)
+    box.press("Enter")
+    expect(tab.get_by_test_id("stCode").filter(has_text="fer_core train")).to_contain_text(value)
+
+
+def test_a_training_is_watched_stopped_resumed_and_finished(tab, training_app, own):
+    visit(tab, training_app, "training?dataset=toy")
+    fill(tab, "Epochs", "3")
+    fill(tab, "Batch size", "7")
+    tab.get_by_role("button", name="Start").click()
+    expect(tab).to_have_url(re.compile("job="), timeout=LONG_MS)
+    expect(tab.get_by_text("Epoch 1 of 3").or_(tab.get_by_text("Epoch 2 of 3"))).to_be_visible(timeout=LONG_MS)
+    expect(tab.get_by_test_id("stPlotlyChart").first).to_be_visible(timeout=LONG_MS)  # the first epoch is over
+    tab.get_by_role("button", name="Stop training").click()
+    expect(tab.get_by_role("button", name="Resume training")).to_be_visible(timeout=LONG_MS)
+    assert not of_three_epochs(own)
+
+    tab.reload()  # the address holds the job
+    tab.get_by_role("button", name="Resume training").click()
+    expect(tab.get_by_role("button", name="Stop training")).to_be_visible(timeout=LONG_MS)
+    expect(tab.get_by_text(re.compile("Stored as toy-compact-s0-"))).to_be_visible(timeout=LONG_MS)
+    expect_no_exception(tab)
+    assert overflow(tab) <= 1
+    (stored,) = of_three_epochs(own)
+    assert stored.history()["epoch"].tolist() == [1, 2, 3]
+    tab.get_by_test_id("stPageLink").get_by_text("Open on Models").click()
+    expect(tab.locator("h1")).to_have_text("Models")
+    expect(tab).to_have_url(re.compile(f"runs={stored.name}"))
+
+
+def of_three_epochs(own):
+    found = artifacts.list_runs(own.artifacts)[0]
+    return [run for run in found if (run.run["config"] or {}).get("epochs") == 3]

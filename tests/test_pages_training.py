@@ -1,0 +1,266 @@
+"""The Training page without a browser: what it offers, starts, shows and refuses."""
+
+import fcntl
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from fer_core import artifacts, datasets, jobs
+from fer_core.charts import training as charts
+from fer_core.predictions import Predictions
+from fer_core.training import sweeps
+
+PROJECT = Path(__file__).resolve().parent.parent
+HISTORY = pd.DataFrame(
+    {"epoch": [1, 2], "loss": [2.0, 1.5], "accuracy": [0.2, 0.4], "val_loss": [2.1, 1.6], "val_accuracy": [0.1, 0.3]}
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    nowhere = property(lambda manager: Path(manager.main_script_path).parent / "nowhere")
+    monkeypatch.setattr(PagesManager, "main_script_parent", nowhere)  # see tests/test_pages.py
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    monkeypatch.delenv("FER_MAX_TRAININGS", raising=False)
+    yield tmp_path
+    for job in jobs.live_jobs():
+        jobs.stop(job, grace_s=1)
+
+
+@pytest.fixture
+def busy(folder):
+    """Something trains already: this process holds the lock of an unfinished training."""
+    work = folder / "data" / "work" / "drawn-wide-s0"
+    work.mkdir(parents=True)
+    with open(work / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def open_page(**query):
+    app = AppTest.from_file(str(PROJECT / "Home.py"), default_timeout=120)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page("pages/training.py")
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def text(app):
+    kinds = (app.markdown, app.caption, app.code, app.info, app.success, app.warning, app.error)
+    return "\n".join(str(element.value) for elements in kinds for element in elements)
+
+
+def button(app, label):
+    return next(found for found in app.button if found.label == label)
+
+
+def labels(app):
+    return [found.label for found in app.button]
+
+
+def write_job(name, state, **fields):
+    """The files of a job as its process would have left them."""
+    path = jobs.jobs_dir() / name
+    path.mkdir(parents=True)
+    record = {"model": "compact", "dataset": "drawn", "settings": {}, "command": ["train", "compact", "drawn"]}
+    record |= {"created": "2026-01-31T12:00:00", "started": time.time() - 90, "pid": 1, "process": "gone"}
+    record |= {"stopped": state == "stopped"} | fields
+    (path / "job.json").write_text(json.dumps(record), encoding="utf-8")
+    shown = {"epoch": 2, "epochs": 4, "step": 10, "steps": 10, "logs": {"val_accuracy": 0.3}, "time_left_s": 150.0}
+    shown |= {"steps_done": 20, "steps_total": 40}
+    (path / "progress.json").write_text(json.dumps(shown), encoding="utf-8")
+    if state == "finished":
+        (path / "result.json").write_text(json.dumps({"run": write_run()}), encoding="utf-8")
+    else:
+        work = jobs.work_dir("compact", "drawn", 0)
+        work.mkdir(parents=True, exist_ok=True)
+        HISTORY.to_csv(work / "history.csv", index=False)
+    return path
+
+
+def write_run():
+    test = datasets.load("drawn")["test"]
+    uniform = np.full((len(test), 7), 1 / 7, np.float32)
+    made = {"test": Predictions(test.sample_ids, test.y_true, uniform, test.class_names)}
+    record = {"model": "compact", "dataset": "drawn", "date": "2026-01-31"}
+    return artifacts.write_run(record, predictions=made, history=HISTORY).name
+
+
+def test_without_a_training_the_form_and_its_command_are_there(folder):
+    app = open_page()
+    assert app.code[0].value == "python -m fer_core train compact drawn"
+    assert "Start" in labels(app) and "Queue" not in labels(app)
+    assert not app.error and not app.warning
+
+
+def test_systems_are_offered_by_paper_with_their_own_defaults(folder):
+    app = open_page(paper="Patil", system="patil_cnn_ckplus", dataset="drawn")
+    assert app.code[0].value == "python -m fer_core train patil_cnn_ckplus drawn"
+    numbers = {found.label: found.value for found in app.number_input}
+    assert (numbers["Epochs"], numbers["Batch size"], numbers["Learning rate"], numbers["Seed"]) == (25, 32, 0.01, 0)
+    app = open_page(system="majority")
+    assert [found.label for found in app.number_input] == ["Seed"]
+
+
+def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
+    app = open_page()
+    app.number_input(key="compact-epochs").set_value(3)
+    app.number_input(key="compact-augmentation-erase").set_value(0.5)
+    app.selectbox(key="compact-optimizer").set_value("adam")
+    app.run()
+    command = app.code[0].value
+    assert command.startswith("python -m fer_core train compact drawn --epochs 3 --set optimizer=adam")
+    assert '"erase": 0.5' in command
+    app.number_input(key="compact-batch_size").set_value(0).run()
+    assert "batch" in app.error[0].value and "Received 0" in app.error[0].value
+    assert "Start" not in labels(app)
+
+
+def test_a_training_that_would_not_fit_is_refused_and_can_be_queued_stopped_and_resumed(busy):
+    app = open_page(system="majority")
+    assert "drawn-wide-s0" in text(app)
+    button(app, "Start").click().run()
+    assert "There is no room for another training" in app.error[0].value
+    assert not jobs.list_jobs()[0]
+    button(app, "Queue").click().run()
+    (job,) = jobs.live_jobs()
+    assert app.query_params["job"] == [job.id] or app.query_params["job"] == job.id
+    assert "Waits for another training" in text(app)
+    button(app, "Stop training").click().run()
+    assert jobs.read(job.id).state == "stopped"
+    button(app, "Resume training").click().run()
+    assert "There is no room" in app.error[0].value
+
+
+def test_an_unfinished_training_is_shown_with_its_curve(folder):
+    write_job("20260131-120000-compact", "stopped")
+    app = open_page()
+    assert "Epoch 2 of 4" in app.get("progress")[0].proto.text
+    assert app.get("plotly_chart")
+    assert "Resume training" in labels(app) and "Stop training" not in labels(app)
+    assert "2 epochs behind it" in text(app)
+    table = app.dataframe[0].value
+    assert table[["model", "state", "epoch", "val_accuracy"]].values.tolist() == [["compact", "stopped", 2, 0.3]]
+
+
+def test_a_finished_training_names_its_run(folder):
+    write_job("20260131-120000-compact", "finished")
+    app = open_page()
+    assert "drawn-compact-s0-20260131" in app.success[0].value
+    assert app.get("plotly_chart")
+    link = app.get("page_link")[0].proto
+    assert link.label == "Open on Models" and "drawn-compact-s0-20260131" in str(link)
+
+
+def test_a_failed_training_says_why_and_damaged_ones_are_named(folder):
+    path = write_job("20260131-120000-compact", "failed")
+    (path / "log.txt").write_text("Error: The loss became nan.\nLower the learning rate.\n", encoding="utf-8")
+    broken = jobs.jobs_dir() / "20260201-000000-compact"
+    broken.mkdir()
+    (broken / "job.json").write_text("{", encoding="utf-8")
+    app = open_page()
+    assert "The loss became nan. Lower the learning rate." in app.error[0].value
+    assert "20260201-000000-compact" in app.warning[0].value.replace("\\", "")
+
+
+def test_the_job_in_the_address_is_the_one_shown(folder):
+    write_job("20260131-120000-compact", "stopped")
+    write_job("20260201-120000-other", "failed", settings={"seed": 3})
+    assert "seed 3" in text(open_page())
+    assert "seed 0" in text(open_page(job="20260131-120000-compact"))
+    assert "seed 3" in text(open_page(job="no-such-job"))
+
+
+def test_the_page_does_without_tensorflow(folder):
+    write_job("20260131-120000-compact", "stopped")
+    code = (
+        "import sys\nfrom streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('pages/training.py', default_timeout=120).run()\n"
+        "assert not app.exception\n"
+        "bad = {'tensorflow', 'keras', 'optuna'} & set(sys.modules)\n"
+        "sys.exit(f'imports {bad}' if bad else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def export_sweep():
+    """Three finished trials as ``sweeps.export`` writes them; the second is the best."""
+    frame = pd.DataFrame(
+        {
+            "trial": [0, 1, 2, 3],
+            "state": ["complete", "complete", "complete", "fail"],
+            "learning_rate": [0.1, 0.01, 0.001, 0.1],
+            "batch_size": [64, 128, 64, 128],
+            "train_accuracy": [0.9, 0.8, 0.5, None],
+            "val_accuracy": [0.5, 0.6, 0.45, None],
+            "discrepancy": [0.4, 0.2, 0.05, None],
+            "train_loss": [0.1, 0.2, 1.0, None],
+            "val_loss": [1.5, 1.1, 1.4, None],
+            "seconds": [10.0, 11.0, 12.0, None],
+            "epochs": [2, 2, 2, None],
+            "started": "2026-01-31T12:00:00",
+        }
+    )
+    parameters = {
+        "learning_rate": {"choices": [], "low": 0.001, "high": 0.1, "log": True, "integer": False},
+        "batch_size": {"choices": [64, 128], "low": 0.0, "high": 0.0, "log": False, "integer": False},
+    }
+    record = {"name": "try", "model": "compact", "dataset": "drawn", "fingerprint": "f", "space": parameters}
+    record |= {"settings": {"epochs": 2}, "sampler": "tpe", "best_trial": 1, "states": {"complete": 3, "fail": 1}}
+    folder = artifacts.root() / "sweeps"
+    folder.mkdir(parents=True)
+    frame.to_csv(folder / "try.csv", index=False)
+    (folder / "try.json").write_text(json.dumps(record), encoding="utf-8")
+    return frame, record
+
+
+def test_without_sweeps_the_page_says_how_to_get_one(folder):
+    app = open_page(view="Sweeps")
+    assert "No sweep has been exported yet" in text(app)
+    assert "python -m fer_core sweep run compact" in app.code[0].value
+
+
+def test_a_sweep_is_shown_with_its_best_trial(folder):
+    export_sweep()
+    app = open_page(view="Sweeps")
+    said = text(app)
+    assert "trial 1 with **60.0%** on val (train 80.0%)" in said
+    assert "3 complete, 1 fail" in said
+    assert app.code[0].value.startswith("python -m fer_core train compact drawn --epochs 2 --learning-rate 0.01")
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_the_best_trials_settings_are_its_own_and_the_sweeps(folder):
+    frame, record = export_sweep()
+    number, model, settings = sweeps.best_settings(frame, record)
+    assert (number, model) == (1, "compact")
+    assert settings["epochs"] == 2 and settings["learning_rate"] == 0.01
+    assert "batch_size" not in settings, "128 is the recipe's own"
+    assert all(type(value) in (int, float, list) for value in settings.values())
+
+
+def test_sweep_figures_show_complete_trials_only(folder):
+    frame, record = export_sweep()
+    lines = charts.sweep_lines(frame, record["space"]).data[0]
+    by_label = {axis.label: axis for axis in lines.dimensions}
+    np.testing.assert_allclose(by_label["learning_rate"]["values"], [-1, -2, -3])
+    assert by_label["learning_rate"].ticktext == ("0.001", "0.01", "0.1")
+    assert list(by_label["batch_size"]["values"]) == [0, 1, 0]
+    assert by_label["batch_size"].ticktext == ("64", "128")
+    assert list(by_label["val accuracy"]["values"]) == [0.5, 0.6, 0.45]
+    points, ring = charts.sweep_scatter(frame, list(record["space"]), best=1).data
+    assert list(zip(points.x, points.y, strict=True)) == [(0.5, 0.4), (0.6, 0.2), (0.45, 0.05)]
+    assert (list(ring.x), list(ring.y)) == ([0.6], [0.2])
+    assert points.text[1] == "trial 1<br>learning_rate 0.01<br>batch_size 128"
