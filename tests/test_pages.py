@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOME = PROJECT / "Home.py"
 PAGES = sorted(path.stem for path in (PROJECT / "pages").glob("*.py") if path.stem != "__init__")
 # Pages that show stored results only.
-STORED = ("dataset", "models", "confusion")
+STORED = ("dataset", "models", "confusion", "papers", "training")
 KEYS = ("dataset", "model", "runs", "models", "split", "class", "view", "true", "predicted", "beside", "method", "fill")
 NONSENSE = dict.fromkeys(KEYS, "\u2603 <nonsense>") | {
     "page": "-7",
