@@ -88,6 +88,21 @@ def test_saved_weights_give_the_same_probabilities_again(tmp_path, faces):
     np.testing.assert_array_equal(before, after)
 
 
+def test_values_beyond_half_precision_are_kept(tmp_path):
+    import keras
+
+    from fer_core.models.weights import half_precision, load_weights, save_weights
+
+    network = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
+    variance = network.layers[-1].moving_variance
+    variance.assign([90_000.0, 1 / 3])
+    save_weights(network, tmp_path / "weights.npz")
+    rounded = half_precision(network.get_weights())[3]
+    load_weights(network, tmp_path / "weights.npz")
+    np.testing.assert_array_equal(np.asarray(variance), rounded)
+    np.testing.assert_allclose(rounded, [90_000.0, 1 / 3], rtol=1e-3)
+
+
 def test_foreign_and_damaged_weights_are_refused(tmp_path):
     from fer_core.models.registry import build_network
     from fer_core.models.weights import load_weights, save_weights

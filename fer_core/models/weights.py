@@ -1,4 +1,8 @@
-"""Weights as half-precision ``.npz``: small, no pickle, the same on every Keras backend."""
+"""Weights as half-precision ``.npz``: small, no pickle, the same on every Keras backend.
+
+Arrays with a value that half precision cannot hold stay in single precision: batch normalisation of pixels in 0..255
+can have variances above 65504, which would become infinite and silence their channels.
+"""
 
 from pathlib import Path
 
@@ -9,13 +13,13 @@ from fer_core.errors import ModelError
 
 
 def half_precision(values: list[np.ndarray]) -> list[np.ndarray]:
-    """Round arrays to what float16 can hold; float32 stays the type."""
-    return [np.asarray(value, np.float16).astype(np.float32) for value in values]
+    """Round arrays to what :func:`save_weights` keeps of them; float32 stays the type."""
+    return [_small(value).astype(np.float32) for value in values]
 
 
 def save_weights(network: keras.Model, path: Path) -> None:
-    """Write the network's weights, in its own order, as float16."""
-    arrays = {f"{index:03d}": np.asarray(value, np.float16) for index, value in enumerate(network.get_weights())}
+    """Write the network's weights, in its own order, as float16 (float32 where they are too large for that)."""
+    arrays = {f"{index:03d}": _small(value) for index, value in enumerate(network.get_weights())}
     np.savez_compressed(path, **arrays)
 
 
@@ -41,6 +45,11 @@ def load_weights(network: keras.Model, path: Path) -> None:
             "Check the model name in run.json.",
         )
     network.set_weights(arrays)
+
+
+def _small(value: np.ndarray) -> np.ndarray:
+    largest = np.abs(value).max(initial=0)
+    return np.asarray(value, np.float16 if largest <= np.finfo(np.float16).max else np.float32)
 
 
 def _first_difference(expected: list, received: list) -> str:
