@@ -88,6 +88,27 @@ def test_saved_weights_give_the_same_probabilities_again(tmp_path, faces):
     np.testing.assert_array_equal(before, after)
 
 
+def test_a_run_is_loaded_at_the_size_it_was_trained_at(tmp_path, faces):
+    """MODELS may have another size by now."""
+    from fer_core import artifacts
+    from fer_core.models.registry import build_network, load_classifier
+    from fer_core.models.weights import save_weights
+    from fer_core.predictions import Predictions
+
+    save_weights(build_network("compact"), tmp_path / "weights.npz")
+    uniform = np.full((len(faces), 7), 1 / 7, np.float32)
+    made = {"test": Predictions(faces.sample_ids, faces.y_true, uniform, faces.class_names)}
+    fields = {
+        "model": "compact",
+        "dataset": "drawn",
+        "seed": 0,
+        "spec": {"input_size": 32},
+        "config": {"input_size": 0},
+    }
+    path = artifacts.write_run(fields, predictions=made, weights=tmp_path / "weights.npz", root=tmp_path)
+    assert load_classifier(artifacts.read_run(path)).input_size == (32, 32)
+
+
 def test_values_beyond_half_precision_are_kept(tmp_path):
     import keras
 

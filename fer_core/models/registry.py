@@ -111,7 +111,8 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     from fer_core.models.weights import load_weights
 
     config = run.run.get("config") or {}
-    size = config.get("input_size") or "spec"
+    # what it was trained at, where MODELS may say something else today
+    size = config.get("input_size") or (run.run.get("spec") or {}).get("input_size") or "spec"
     network = build_network(run.model, input_size=size, num_classes=len(class_names))
     load_weights(network, Path(run.weights_path))
     return NetworkClassifier(
