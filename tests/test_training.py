@@ -263,8 +263,10 @@ def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
     first = WorkDirectory(tmp_path / "work")
     first.claim({"seed": 1})
     (tmp_path / "work" / "state.npz").write_bytes(b"old")
+    refused = WorkDirectory(tmp_path / "work")
     with pytest.raises(ConfigError, match="Another process"):
-        WorkDirectory(tmp_path / "work").claim({"seed": 1}, fresh=True)
+        refused.claim({"seed": 1}, fresh=True)
+    refused.clear()  # what was never claimed is another's
     assert (tmp_path / "work" / "state.npz").exists()
     first._lock.close()
     with pytest.raises(ConfigError, match=r"other seed.*--fresh"):

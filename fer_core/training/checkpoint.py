@@ -20,6 +20,7 @@ class WorkDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._lock = None
 
     def claim(self, settings: dict, fresh: bool = False) -> None:
         """Take the folder for these settings until the process ends, or check that it was made for the same.
@@ -83,7 +84,9 @@ class WorkDirectory:
             return [archive[name] for name in sorted(archive.files)]
 
     def clear(self) -> None:
-        """Remove the folder; the training is finished."""
+        """Remove the folder, if it was claimed; the training is finished."""
+        if self._lock is None:
+            return
         self._lock.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
