@@ -189,9 +189,7 @@ def work(
         How many trials this process has finished.
     """
     import keras
-    import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep, finished = read(name), 0
     study = _study(sweep)
     while (claimed := _claim(study, sweep)) is not None:
@@ -282,8 +280,12 @@ def best_settings(frame: pd.DataFrame, record: Mapping) -> tuple[int, str, dict]
     params = {name: int(value) if _whole(record["space"][name]) else value for name, value in params.items()}
     model = params.get(MODEL, record["model"])
     sweep = Sweep(record["name"], model, record["dataset"], record["fingerprint"], {}, 1, settings=record["settings"])
-    made, recipe = config_of(sweep, params).to_dict(), TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
-    return int(row["trial"]), model, {name: value for name, value in made.items() if value != recipe[name]}
+    recipe = spec(model)["recipe"]
+    made, own = config_of(sweep, params).to_dict(), TrainConfig.from_dict(recipe).to_dict()
+    settings = {name: value for name, value in made.items() if value != own[name]}
+    without_sizes = {name: value for name, value in settings.items() if name != "sizes"}
+    implied = TrainConfig.from_dict(recipe | without_sizes).to_dict() == made  # they follow the number of epochs
+    return int(row["trial"]), model, without_sizes if implied else settings
 
 
 def grid(space: Mapping[str, Parameter]) -> list[dict]:
@@ -352,6 +354,7 @@ def _study(sweep: Sweep):
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = str(sweeps_dir() / sweep.name / "journal.log")
     storage = optuna.storages.JournalStorage(JournalFileBackend(file, lock_obj=JournalFileOpenLock(file)))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4) if sweep.prune else optuna.pruners.NopPruner()
