@@ -17,6 +17,7 @@ from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
 from fer_core.training.config import TrainConfig
+from fer_core.training.run import spec_record
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAIR = ("patil_cnn", "patil_cnn_ckplus")
@@ -92,6 +93,26 @@ def test_a_run_older_than_a_setting_still_counts(folder):
     assert reproduce.finished_run("patil_cnn", datasets.load("drawn").fingerprint)
     store("patil_cnn_ckplus", config={"no": "such setting"})
     assert reproduce.finished_run("patil_cnn_ckplus", datasets.load("drawn").fingerprint) is None
+
+
+def test_a_run_of_another_network_of_that_name_does_not_count(folder):
+    """MODELS may say another input size or depth by now."""
+    fingerprint = datasets.load("drawn").fingerprint
+    own = spec_record("patil_cnn")
+    store("patil_cnn", spec=own | {"input_size": 96})
+    store("patil_cnn", spec=own | {"arguments": {"dense": [64]}})
+    assert reproduce.finished_run("patil_cnn", fingerprint) is None
+    path = store("patil_cnn", spec=own)
+    assert reproduce.finished_run("patil_cnn", fingerprint).path == path
+
+
+def test_a_system_that_cannot_be_started_does_not_keep_the_others(folder, monkeypatch):
+    def no_room(model, *_):
+        raise ConfigError(f"Training {model} takes 99.0 GB of memory.")
+
+    monkeypatch.setattr(reproduce, "_job", no_room)
+    failures = reproduce._train_all(list(PAIR), "drawn", {})
+    assert list(failures) == list(PAIR) and "99.0 GB" in failures["patil_cnn"]
 
 
 def test_dry_run_lists_and_trains_nothing(folder):

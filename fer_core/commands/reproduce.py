@@ -13,10 +13,11 @@ from fer_core import artifacts, datasets, jobs
 from fer_core.artifacts import Run
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
 from fer_core.training.config import TrainConfig
+from fer_core.training.run import spec_record
 
 ALL = "all"
 POLL_S = 0.5
@@ -99,9 +100,12 @@ def _config(model: str, changes: dict) -> TrainConfig:
 
 
 def _same_config(run: Run, config: TrainConfig) -> bool:
-    """Settings that are newer than the run count with their defaults."""
+    """Settings that are newer than the run count with their defaults; its network must be the model's of today."""
     stored = run.run.get("config")
     entry = spec(run.model)
+    network, own = run.run.get("spec"), json.loads(json.dumps(spec_record(run.model, config.input_size)))
+    if network and any(network.get(key) != value for key, value in own.items()):
+        return False
     if entry["family"] != "network":
         return stored == json.loads(json.dumps(entry["arguments"]))
     try:
@@ -135,7 +139,12 @@ def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]
         whole = bars.add_task("systems", total=len(models), left="")
         started, spent = time.monotonic(), 0.0
         for number, model in enumerate(models, start=1):
-            job = _job(model, dataset, changes)
+            try:
+                job = _job(model, dataset, changes)
+            except FerError as error:  # too little memory for this one, or it is trained with other settings now
+                failures[model] = str(error)
+                bars.console.print(f"{model}: not started")
+                continue
             bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
             task = bars.add_task(model, total=1.0, left="starting")
             try:

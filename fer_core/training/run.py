@@ -102,7 +102,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     record = _record(model, dataset, config.seed, config.to_dict()) | {
         "class_names": list(class_names),
         "initial_weights": config.initial_weights,
-        "spec": _spec_record(model, config.input_size),
+        "spec": spec_record(model, config.input_size),
         "retrain": _retrain_command(model, dataset.name, config),
         "backend": keras.backend.backend(),
         "wall_time_s": round(trained.wall_time_s, 1),
@@ -156,12 +156,13 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
         "class_names": list(dataset.class_names),
         "seed": seed,
         "config": config,
-        "spec": _spec_record(model),
+        "spec": spec_record(model),
         "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
     }
 
 
-def _spec_record(model: str, input_size: int = 0) -> dict:
+def spec_record(model: str, input_size: int = 0) -> dict:
+    """What ``run.json`` says about the model: builder, input_size (``input_size`` if given), channels, arguments."""
     record = {key: spec(model)[key] for key in ("builder", "input_size", "channels", "arguments")}
     return record | ({"input_size": input_size} if input_size else {})
 
