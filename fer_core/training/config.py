@@ -107,6 +107,9 @@ class TrainConfig:
     faces: bool = False
 
     def __post_init__(self) -> None:
+        for values, prefix in ((self, ""), (self.augmentation, "augmentation.")):
+            for one in dataclasses.fields(values):
+                _type(prefix + one.name, getattr(values, one.name), one.type)
         _choice("optimizer", self.optimizer, OPTIMIZERS)
         _choice("schedule", self.schedule, SCHEDULES)
         _choice("precision", self.precision, PRECISIONS)
@@ -163,7 +166,12 @@ class TrainConfig:
                 augmentation = Augmentation(**augmentation)
             except TypeError as error:
                 raise ConfigError(f"Bad augmentation settings: {error}.") from None
-        values["sizes"] = rescale_sizes(values.get("sizes") or [], values.get("epochs", cls.epochs))
+        if not isinstance(augmentation, Augmentation):
+            raise ConfigError(f"augmentation must be an object of settings. Received {augmentation!r}.")
+        sizes, epochs = values.get("sizes") or [], values.get("epochs", cls.epochs)
+        _type("sizes", sizes, list[list[int]])
+        _type("epochs", epochs, int)
+        values["sizes"] = rescale_sizes(sizes, epochs)
         return cls(augmentation=augmentation, **values)
 
 
@@ -178,6 +186,28 @@ def rescale_sizes(sizes: list[list[int]], epochs: int) -> list[list[int]]:
         bounds.append(round(epochs * seen / total))
     starts = [0, *bounds[:-1]]
     return [[size, end - start] for (size, _), start, end in zip(sizes, starts, bounds, strict=True) if end > start]
+
+
+def _type(name: str, value: object, wanted: object) -> None:
+    """Raise ConfigError where ``value`` is no ``wanted``, a field's type; whole numbers are floats too."""
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    if wanted == list[str]:
+        fits, words = isinstance(value, list) and all(isinstance(item, str) for item in value), "a list of words"
+    elif wanted == list[list[int]]:
+        fits = isinstance(value, list) and all(_pair(item) for item in value)
+        words = "a list of [side in pixels, epochs]"
+    elif wanted in kinds:
+        allowed = (int, float) if wanted is float else wanted
+        fits = isinstance(value, allowed) and (wanted is bool or not isinstance(value, bool))
+        words = kinds[wanted]
+    else:
+        return
+    if not fits:
+        raise ConfigError(f"{name} must be {words}. Received {value!r}.")
+
+
+def _pair(item: object) -> bool:
+    return isinstance(item, list | tuple) and len(item) == 2 and all(type(number) is int for number in item)
 
 
 def _choice(name: str, value: str, options: tuple[str, ...]) -> None:
