@@ -59,6 +59,14 @@ def pictures():
         {"augmentation": {"crop": 0.0}},
         {"augmentation": {"sparkle": 1}},
         {"colour": "blue"},
+        {"mixup": "much"},
+        {"epochs": 2.5},
+        {"sizes": 32},
+        {"sizes": [[32, "all"]]},
+        {"classes": "happy"},
+        {"faces": 1},
+        {"augmentation": {"flip": "often"}},
+        {"augmentation": 1},
     ],
 )
 def test_settings_out_of_range_are_refused(change):
@@ -276,6 +284,14 @@ def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
     assert not (tmp_path / "work" / "state.npz").exists()
     again.clear()
     assert not (tmp_path / "work").exists()
+
+
+def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
+    for change in ({"mask": "mouth"}, {"classes": ["happy", "sad"]}, {"equalize": "hist"}):
+        with pytest.raises(ConfigError, match=f"majority is no network.*{next(iter(change))}"):
+            train("majority", drawn, config=recipe("majority", change), work_root=tmp_path, root=tmp_path)
+    path = train("majority", drawn, config=recipe("majority", {"epochs": 2}), work_root=tmp_path, root=tmp_path)
+    assert artifacts.read_run(path).model == "majority"
 
 
 @pytest.mark.slow

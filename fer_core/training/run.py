@@ -17,6 +17,7 @@ from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig
 
 EVALUATED = ("val", "test")
+OF_NETWORKS = ("classes", "dedupe", "equalize", "faces", "holdout", "mask", "oversample", "class_weight", "tta")
 
 
 def recipe(model: str, changes: dict | None = None) -> TrainConfig:
@@ -56,13 +57,15 @@ def train(
         The new run directory.
 
     Raises:
-        FerError: unknown model, a split is missing, or an unfinished training has other settings.
+        FerError: unknown model, a split is missing, an unfinished training has other settings, or a setting that
+            changes what is measured is meant for networks and the model is none.
     """
     config = config or recipe(model)
     for name in ("train", *EVALUATED):
         if not len(dataset[name]):
             raise ConfigError(f"The {name} split of {dataset.name} is empty.", "Register a dataset with more pictures.")
     if spec(model)["family"] == "estimator":
+        _refuse_for_estimators(model, config)
         return _train_estimator(model, dataset, config.seed, ship_weights, root)
     work = work_root / f"{dataset.name}-{model}-s{config.seed}"
     return _train_network(model, dataset, config, work, fresh, ship_weights, root, on_progress)
@@ -120,6 +123,16 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     )
     work.clear()
     return path
+
+
+def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
+    """Rather than store a run that looks as if these settings had been followed."""
+    given = [name for name in OF_NETWORKS if getattr(config, name) != getattr(TrainConfig(), name)]
+    if given:
+        raise ConfigError(
+            f"{model} is no network and does not know {', '.join(given)}.",
+            "Leave it out; what estimators are fitted on stands in their arguments in MODELS.",
+        )
 
 
 def _train_estimator(model, dataset, seed, ship_weights, root) -> Path:
