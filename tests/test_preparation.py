@@ -108,6 +108,23 @@ def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypa
     assert len(looked) == 2 and np.array_equal(again.images, cropped.images)
 
 
+def test_what_a_run_was_measured_on(monkeypatch):
+    """Ids and labels need no faces found; masks and classes are those of the training."""
+    from fer_core.training import face_crops, preparation
+
+    monkeypatch.setattr(face_crops, "face_crops", lambda *_: pytest.fail("looks for faces"))
+    made = dataset()
+    config = {"classes": ["happy", "angry"], "faces": True, "mask": "mouth"}
+    bare = preparation.as_evaluated(made, "test", config, pixels=False)
+    expected = prepare(made, TrainConfig(classes=config["classes"])).evaluated["test"]
+    assert bare.sample_ids.tolist() == expected.sample_ids.tolist() and bare.class_names == ("angry", "happy")
+    assert bare.y_true.tolist() == expected.y_true.tolist()
+    monkeypatch.setattr(face_crops, "face_crops", lambda split, *_: split)
+    shown = preparation.as_evaluated(made, "test", config)
+    wanted = prepare(made, TrainConfig(**config)).evaluated["test"]
+    np.testing.assert_array_equal(shown.images, wanted.images)
+
+
 @pytest.mark.slow
 def test_a_face_that_stands_askew_is_brought_upright():
     """The astronaut's face, cut askew: after alignment the eyes are where FER2013 has them."""

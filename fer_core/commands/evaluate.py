@@ -26,12 +26,21 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     save: Annotated[Path | None, typer.Option(help="Write the predictions as CSV.")] = None,
 ) -> None:
-    """Metrics with 95 % intervals of a run on any registered dataset."""
+    """Metrics with 95 % intervals of a run on any registered dataset.
+
+    A run that was trained on masked pictures, on detected faces or on some classes only is measured on such pictures.
+    """
     from fer_core import datasets
     from fer_core.models.registry import load_classifier
+    from fer_core.training.preparation import as_evaluated
 
     run = artifacts.find_run(name)
-    pictures = datasets.load(dataset or run.dataset)[split]
+    config = run.run.get("config") or {}
+    seen = {setting: config.get(setting) for setting in ("faces", "mask")}
+    pictures = as_evaluated(datasets.load(dataset or run.dataset), split, seen)
+    for setting, value in seen.items():
+        if value:
+            typer.echo(f"As in its training: {setting} {value if setting == 'mask' else 'detected and aligned'}.")
     classifier = load_classifier(run)
     pictures, unknown = with_known_classes(pictures, classifier.class_names)
     for label, count in unknown.items():

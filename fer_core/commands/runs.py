@@ -161,16 +161,15 @@ def _signed(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def _as_evaluated(dataset: Dataset, run: artifacts.Run) -> Dataset:
+def _as_evaluated(dataset: Dataset, run: artifacts.Run, pixels: bool = True) -> Dataset:
     """The pictures that the run was measured on: masked, cut to faces, or of some classes only, by its settings."""
     config = run.run.get("config") or {}
     if not any(config.get(setting) for setting in ("classes", "mask", "faces")):
         return dataset
-    from fer_core.training.config import TrainConfig
-    from fer_core.training.preparation import prepare
+    from fer_core.training.preparation import as_evaluated
 
-    settings = TrainConfig(**{name: config[name] for name in ("classes", "mask", "faces") if name in config})
-    return dataclasses.replace(dataset, splits=dict(prepare(dataset, settings).evaluated))
+    names = [name for name in run.splits if name in dataset.splits]
+    return dataclasses.replace(dataset, splits={name: as_evaluated(dataset, name, config, pixels) for name in names})
 
 
 def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
@@ -191,7 +190,7 @@ def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
             unchecked = f"the registered {run.dataset} holds other pictures: {dataset.fingerprint}, not {expected}"
             dataset = None
         else:
-            dataset = _as_evaluated(dataset, run)
+            dataset = _as_evaluated(dataset, run, pixels=weights)
     if weights and dataset is None:
         problems.append(f"the weights cannot be checked: {unchecked}.")
     elif unchecked:

@@ -122,16 +122,9 @@ def _split(run: Run, name: str) -> Split:
             f"({dataset.fingerprint}, not {expected}).",
             f"Register that release: python -m fer_core data add PATH --name {run.dataset}",
         )
-    config, split = run.run.get("config") or {}, dataset[name]
-    if config.get("classes"):
-        from fer_core.training.preparation import only_classes
+    from fer_core.training.preparation import as_evaluated
 
-        split = only_classes(split, config["classes"])
-    if config.get("faces"):
-        from fer_core.training.face_crops import face_crops
-
-        split = face_crops(split, dataset.name, name)
-    return split
+    return as_evaluated(dataset, name, run.run.get("config") or {})
 
 
 def _print(study: mask_study.MaskStudy) -> None:

@@ -66,6 +66,23 @@ def prepare(dataset: Dataset, config: TrainConfig) -> Prepared:
     return Prepared(fitted, watched, splits)
 
 
+def as_evaluated(dataset: Dataset, name: str, config: Mapping, pixels: bool = True) -> Split:
+    """The split ``name`` of ``dataset`` as a run with these settings was measured on it: see :func:`prepare`.
+
+    Args:
+        config: settings of the run, as in its ``run.json``.
+        pixels: False leaves the pictures as they are, where only ids and labels are wanted.
+    """
+    split = dataset[name]
+    if config.get("classes"):
+        split = only_classes(split, config["classes"])
+    if config.get("faces") and pixels:
+        from fer_core.training.face_crops import face_crops
+
+        split = face_crops(split, dataset.name, name)
+    return masked(split, config["mask"]) if config.get("mask") and pixels else split
+
+
 def only_classes(split: Split, names: list[str]) -> Split:
     """The pictures of ``names``, whose labels then count only these classes, in the order of the dataset.
 
