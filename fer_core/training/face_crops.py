@@ -15,6 +15,7 @@ from fer_core.datasets import data_dir
 from fer_core.datasets.split import Split, picture_digests
 from fer_core.errors import DatasetError
 from fer_core.images import resize, to_grey
+from fer_core.storage import write_atomically
 
 CHUNK = 256
 SEARCH_SIDE = 192  # FER2013's 48 pixels are too few for the detector; enlarged to this it finds nine of ten faces
@@ -57,8 +58,5 @@ def _chunk(images: np.ndarray, folder: Path) -> np.ndarray:
     if path.is_file():
         return np.load(path, allow_pickle=False)
     crops = np.stack([aligned(np.asarray(image)) for image in images])
-    temporary = path.with_suffix(".part")
-    with open(temporary, "wb") as file:
-        np.save(file, crops)
-    temporary.replace(path)
+    write_atomically(path, lambda file: np.save(file, crops))  # another training may cut the same faces
     return crops
