@@ -41,22 +41,32 @@ def test_stores_the_study_of_every_run_and_says_what_it_found(readers, tmp_path)
     result = call("--controls", "2")
     assert result.exit_code == 0, result.output
     assert "The mouth mask costs most accuracy: 100.0 points [100.0, 100.0]" in result.stdout
-    assert "tiny-net-s0-20260131 on tiny test, n = 40, fill zero, views flip" in result.stdout
+    assert "tiny-net-s0-20260131 on tiny test, n = 40, fill zero, views none" in result.stdout
     (record,), problems = mask_study.list_records()
     assert not problems
     assert record["name"] == "masks-tiny-net-s0-20260131-test-zero"
-    assert (record["tta"], record["control_seeds"], record["dataset_fingerprint"]) == ("flip", [0, 1], "abc")
+    assert (record["tta"], record["control_seeds"], record["dataset_fingerprint"]) == ("none", [0, 1], "abc")
     study = mask_study.read_study(tmp_path / "studies" / record["name"])
     assert (study.predictions["mouth"].y_pred == 0).all()
     assert not list((tmp_path / "data" / "work" / "studies").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "averaged"),
+    [("none", None, "none"), ("flip", None, "flip"), ("ten_view", None, "flip"), ("ten_view", "run", "ten_view")],
+)
+def test_views_are_those_of_the_run_unless_they_take_long(readers, own, asked, averaged):
+    artifacts.update_run(artifacts.find_run("tiny"), {"config": {"tta": own}})
+    call("--controls", "0", *(["--tta", asked] if asked else []))
+    assert readers[0].tta == averaged
 
 
 def test_nothing_is_done_twice_unless_asked(readers):
     call("--controls", "0")
     assert "is stored and up to date" in call("--controls", "0").stdout
     assert len(readers) == 1
-    assert call("tiny", "--again", "--controls", "1", "--tta", "none").exit_code == 0
-    assert mask_study.list_records()[0][0]["tta"] == "none"
+    assert call("tiny", "--again", "--controls", "1", "--tta", "flip").exit_code == 0
+    assert mask_study.list_records()[0][0]["tta"] == "flip"
 
 
 def test_other_weights_make_it_anew(readers):

@@ -30,7 +30,10 @@ def masks(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     fill: Annotated[str, typer.Option(help="What hidden pixels show: zero, mean, blur or noise.")] = "zero",
     controls: Annotated[int, typer.Option(min=0, help="Random masks per picture and area.")] = 5,
-    tta: Annotated[str, typer.Option(help="Views averaged: none, flip, ten_view, or run for the run's own.")] = "flip",
+    tta: Annotated[
+        str | None,
+        typer.Option(help="Views averaged: none, flip, ten_view or run; the run's own by default, flip for ten_view."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many pictures, spread over the split; nothing is stored.")
     ] = None,
@@ -69,13 +72,18 @@ def _is_stored(name: str) -> bool:
     return name in {record["name"] for record in mask_study.list_records()[0]}
 
 
-def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str, limit: int | None) -> None:
+def _views(run: Run, tta: str | None) -> str:
+    """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
+    own = (run.run.get("config") or {}).get("tta", "none")
+    return {None: "flip" if own == "ten_view" else own, "run": own}.get(tta, tta)
+
+
+def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | None, limit: int | None) -> None:
     from fer_core.inference import Predictor
     from fer_core.models.registry import load_classifier
 
     split = _split(run, split_name)
-    tta = (run.run.get("config") or {}).get("tta", "none") if tta == "run" else tta
-    classifier = load_classifier(run, tta=tta)
+    classifier = load_classifier(run, tta=_views(run, tta))
     tta = getattr(classifier, "tta", "none")  # models without a network have one view
     positions = None if limit is None else np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
     settings = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}
