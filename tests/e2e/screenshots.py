@@ -28,6 +28,7 @@ SHOTS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
     "saliency": ("saliency", ("Sample photo",), 1050, "light"),
     "masks": ("masks", ("Sample photo",), 1200, "light"),
     "papers": ("papers", (), 1250, "light"),
+    "training": ("training", (), 1150, "light"),
 }
 
 

@@ -13,7 +13,7 @@ from tests.e2e.visits import expect_no_exception, overflow, settle, upload, visi
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ASTRONAUT = PROJECT / "artifacts" / "samples" / "astronaut.jpg"
-PAGES = ("", "dataset", "models", "confusion", "saliency", "masks", "papers")
+PAGES = ("", "dataset", "models", "confusion", "saliency", "masks", "papers", "training")
 BAD_AT_ONCE = 20
 
 
