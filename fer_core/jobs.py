@@ -347,9 +347,10 @@ def most_at_once() -> int:
 def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> int:
     """Bytes that training ``model`` takes at the least.
 
-    Counted are Python with TensorFlow (800 MB), the dataset's pictures as stored (uint8), its val pictures as the
-    network takes them (float32), and 64 maps of the input's size forth and back for each picture of a batch (float32).
-    What is refused for this number would surely not fit; what is let through may still not.
+    Counted are Python with TensorFlow (800 MB), the dataset's pictures as stored (uint8), up to 1024 val pictures as
+    the network takes them (float32), and 64 maps of the input's size forth and back for each picture of a batch
+    (float32), which a head on features computed before does not have. What is refused for this number would surely not
+    fit; what is let through may still not.
     """
     config = TrainConfig.from_dict(spec(model)["recipe"] | dict(settings or {}))
     entry = spec(model)
@@ -358,8 +359,9 @@ def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> 
     stored = sum(split.images.nbytes for split in splits.values())
     if entry["family"] != "network":
         return BASE_BYTES // 2 + stored + 4 * pixels * sum(map(len, splits.values()))
-    val = 4 * pixels * entry["channels"] * len(splits.get("val", ()))
-    return BASE_BYTES + stored + val + 2 * 4 * 64 * pixels * config.batch_size
+    val = 4 * pixels * entry["channels"] * min(len(splits.get("val", ())), 1024)
+    maps = 0 if config.trainable_layers == 0 else 2 * 4 * 64 * pixels * config.batch_size
+    return BASE_BYTES + stored + val + maps
 
 
 def _launch(job: Job, arguments: Sequence[str]) -> Job:

@@ -196,6 +196,8 @@ def test_memory_counts_the_pictures(monkeypatch):
     monkeypatch.setattr(datasets, "load", lambda name: small)
     batch = 2 * 4 * 64 * 44 * 44 * 128
     assert jobs.memory_needed("compact", "small") == 800 * 2**20 + 40 * 100 + 4 * 44 * 44 * 5 + batch
+    frozen = {"input_size": 96, "batch_size": 4096}  # its batches are of features
+    assert jobs.memory_needed("mobilenetv2_frozen", "small", frozen) == 800 * 2**20 + 40 * 100 + 4 * 96 * 96 * 3 * 5
 
 
 def test_memory_of_this_machine_is_told():

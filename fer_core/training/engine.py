@@ -22,6 +22,7 @@ from fer_core.training.config import TrainConfig
 from fer_core.training.task import Progress, Task
 
 EVALUATION_BATCH = 256
+EVALUATION_CHUNK = 4 * EVALUATION_BATCH  # pictures that are turned into floats at once
 CALIBRATION_BATCHES = 40
 
 
@@ -101,9 +102,9 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
         logs = _run_epoch(network, task.batches(epoch), epoch, steps, config, rows, on_progress)
         averaged = _averaged_weights(network, config)
         averaged = _calibrated(network, averaged, islice(task.batches(epoch), CALIBRATION_BATCHES))
-        pixels, y_true = task.watched(epoch)
+        parts, y_true = task.watched(epoch)
         row = {"epoch": epoch + 1, "size": task.size_at(epoch), "loss": logs["loss"], "accuracy": logs["accuracy"]}
-        row |= _evaluate(network, averaged, pixels, y_true)
+        row |= _evaluate(network, averaged, parts, y_true)
         row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
         if config.select == "last" or not rows or _score(row, config) >= max(_score(r, config) for r in rows):
             work.save_best(averaged)
@@ -121,9 +122,10 @@ def _network_task(name: str, train: Split, val: Split, config: TrainConfig) -> T
     def size_at(epoch: int) -> int:
         return config.size_at(epoch, input_size)
 
-    def watched(epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        side = _evaluation_side(input_size, size_at(epoch), config)
-        return preprocess(val.images, (side, side), channels, config.equalize), val.y_true
+    def watched(epoch: int) -> tuple[Iterable[np.ndarray], np.ndarray]:
+        size = (_evaluation_side(input_size, size_at(epoch), config),) * 2
+        chunks = (val.images[start : start + EVALUATION_CHUNK] for start in range(0, len(val), EVALUATION_CHUNK))
+        return (preprocess(chunk, size, channels, config.equalize) for chunk in chunks), val.y_true
 
     return Task(
         network=_training_network(name, len(train.class_names), config),
@@ -254,11 +256,12 @@ def _calibrated(network: keras.Model, weights: list[np.ndarray], batches: Iterab
     return calibrated
 
 
-def _evaluate(network, weights, pixels, y_true) -> dict:
-    """Loss and accuracy on val with ``weights``; the network gets its own back."""
+def _evaluate(network, weights, parts: Iterable[np.ndarray], y_true) -> dict:
+    """Loss and accuracy on val with ``weights``; the network gets its own back. ``parts``: its inputs, one by one."""
     own = network.get_weights()
     network.set_weights(weights)
-    probabilities = np.asarray(network.predict(pixels, batch_size=EVALUATION_BATCH, verbose=0), np.float32)
+    answers = [np.asarray(network.predict(part, batch_size=EVALUATION_BATCH, verbose=0)) for part in parts]
+    probabilities = np.concatenate(answers).astype(np.float32)
     network.set_weights(own)
     likelihood = probabilities[np.arange(len(y_true)), y_true]
     return {

@@ -62,10 +62,10 @@ def head_task(
     return Task(
         network=head,
         batches=batches,
-        watched=lambda epoch: (inputs[1], outputs[1]),
+        watched=lambda epoch: ([inputs[1]], outputs[1]),
         size_at=lambda epoch: size,
         serving_weights=serving_weights,
-        seen=(inputs[0], outputs[0]),
+        seen=([inputs[0]], outputs[0]),
     )
 
 

@@ -1,6 +1,6 @@
 """What the training loop works on, whether it trains a whole network or a head on features computed once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,15 +34,16 @@ class Task:
     Attributes:
         network: what is trained.
         batches: epoch (from 0) -> its batches.
-        watched: epoch -> inputs float32 (N, ...) and labels int64 (N,) that it is judged on.
+        watched: epoch -> inputs float32 (N, ...), part after part, and labels int64 (N,) that it is judged on.
         size_at: epoch -> side of its pictures in pixels.
         serving_weights: weights of ``network`` -> weights of the network that is kept.
-        seen: inputs of all training pictures and their labels, where they are at hand, to measure what was learnt.
+        seen: inputs of all training pictures, in parts, and their labels, where they are at hand, to measure what was
+            learnt.
     """
 
     network: "keras.Model"
     batches: Callable[[int], Iterator[Batch]]
-    watched: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    watched: Callable[[int], tuple[Iterable[np.ndarray], np.ndarray]]
     size_at: Callable[[int], int]
     serving_weights: Callable[[list[np.ndarray]], list[np.ndarray]]
-    seen: tuple[np.ndarray, np.ndarray] | None = None
+    seen: tuple[Iterable[np.ndarray], np.ndarray] | None = None
