@@ -104,7 +104,9 @@ def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypa
     cropped = face_crops.face_crops(train, "made", "train")
     np.testing.assert_array_equal(cropped.images, np.stack([train.images[0], 255 - train.images[1]]))
     assert cropped.sample_ids is train.sample_ids and len(looked) == 2
-    again = face_crops.face_crops(train, "made", "train")
+    reports = []
+    again = face_crops.face_crops(train, "made", "train", lambda *told: reports.append(told))
+    assert reports == [(0, 2)]
     assert len(looked) == 2 and np.array_equal(again.images, cropped.images)
 
 

@@ -218,6 +218,16 @@ def test_frozen_backbones_refuse_what_changes_pictures(drawn, tmp_path):
         training.train("mobilenetv2_frozen", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
+def test_frozen_backbones_refuse_layers_before_them(drawn, tmp_path):
+    from fer_core.errors import ConfigError
+    from fer_core.training import run as training
+
+    changes = {"trainable_layers": 0, "augmentation": {}, "initial_weights": "random", "input_size": 48}
+    config = training.recipe("mobilenetv2_finetuned", changes)
+    with pytest.raises(ConfigError, match="input_bn before its backbone"):
+        training.train("mobilenetv2_finetuned", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
 def test_networks_without_a_backbone_have_no_imagenet_weights(drawn, tmp_path):
     from fer_core.errors import ConfigError
     from fer_core.training import run as training

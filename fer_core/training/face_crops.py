@@ -5,6 +5,7 @@ in chunks beside the datasets; a killed run goes on with the next chunk.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,13 @@ CHUNK = 256
 SEARCH_SIDE = 192  # FER2013's 48 pixels are too few for the detector; enlarged to this it finds nine of ten faces
 
 
-def face_crops(split: Split, dataset: str, name: str) -> Split:
+def face_crops(
+    split: Split, dataset: str, name: str, report: Callable[[int, int], None] = lambda done, total: None
+) -> Split:
     """``split`` with every picture replaced by its aligned face, of the same size and colour.
 
     Where no face is found the whole picture stays. Crops are stored under ``data/face_crops`` and read from there the
-    next time, whatever else has changed but the pictures.
+    next time, whatever else has changed but the pictures. ``report`` is called with pictures done and pictures in all.
 
     Raises:
         DatasetError: the crops cannot be stored.
@@ -33,7 +36,10 @@ def face_crops(split: Split, dataset: str, name: str) -> Split:
     folder = data_dir() / "face_crops" / f"{dataset}-{name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        parts = [_chunk(split.images[at : at + CHUNK], folder) for at in range(0, len(split), CHUNK)]
+        parts = []
+        for start in range(0, len(split), CHUNK):
+            report(start, len(split))
+            parts.append(_chunk(split.images[start : start + CHUNK], folder))
     except OSError as error:
         raise DatasetError(f"{folder} cannot be written: {error}.", "Free disk space and run it again.") from error
     return replace(split, images=np.concatenate(parts) if parts else split.images)

@@ -16,7 +16,7 @@ from fer_core.models.specs import spec
 from fer_core.storage import write_atomically
 from fer_core.training.batches import Batch, class_weights, smoothed, steps_per_epoch
 from fer_core.training.config import Augmentation, TrainConfig
-from fer_core.training.task import Progress, Task
+from fer_core.training.task import Progress, Task, reporter
 
 CHUNK = 256
 
@@ -41,13 +41,19 @@ def head_task(
         )
     size = config.input_size or entry["input_size"]
     network = build_network(name, input_size=size, num_classes=len(train.class_names))
+    before = [layer.name for layer in network.layers if layer.name in ("input_bn", "input_noise")]
+    if before:
+        raise ConfigError(
+            f"{name} has {' and '.join(before)} before its backbone, which features computed once would leave out.",
+            "Unfreeze layers: trainable_layers of 1 or more.",
+        )
     if config.initial_weights == "imagenet":
         load_imagenet(network, entry["arguments"]["backbone"])
     pooled = keras.Model(network.inputs, network.get_layer("pool").output)
     identity = _identity(pooled, size, config.equalize)
     inputs, outputs = [], []
     for what, split in (("training", train), ("validation", val)):
-        report = _reporter(f"features of {what} pictures", config, on_progress)
+        report = reporter(f"features of {what} pictures", config.epochs, on_progress)
         inputs.append(features(pooled, split, config.equalize, cache, identity, report))
         outputs.append(split.y_true)
     head = _head(network)
@@ -118,7 +124,3 @@ def _feature_batches(values: np.ndarray, train: Split, config: TrainConfig, epoc
         labels = train.y_true[where]
         targets = smoothed(labels, len(train.class_names), config.label_smoothing)
         yield values[where], targets, None if weights is None else weights[labels]
-
-
-def _reporter(what: str, config: TrainConfig, on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
-    return lambda done, total: on_progress(Progress(1, config.epochs, done, total, {}, what))

@@ -4,7 +4,7 @@ Settings are those of ``TrainConfig``. Validation and test pictures keep their i
 can be compared with every other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from fer_core.datasets.split import Dataset, Split, picture_digests
 from fer_core.errors import ConfigError
 from fer_core.labels import canonical_name
 from fer_core.training.config import TrainConfig
+from fer_core.training.task import Progress, reporter
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Prepared:
     evaluated: Mapping[str, Split]
 
 
-def prepare(dataset: Dataset, config: TrainConfig) -> Prepared:
+def prepare(
+    dataset: Dataset, config: TrainConfig, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> Prepared:
     """Apply the settings of ``config`` to ``dataset``, in this order.
 
     1. ``classes``: keep these classes only, in their order in the dataset (Patil, section 2.1, keeps five).
@@ -50,7 +53,9 @@ def prepare(dataset: Dataset, config: TrainConfig) -> Prepared:
     if config.faces:
         from fer_core.training.face_crops import face_crops
 
-        splits = {name: face_crops(split, dataset.name, name) for name, split in splits.items()}
+        for name, split in splits.items():
+            report = reporter(f"faces of {name} pictures", config.epochs, on_progress)
+            splits[name] = face_crops(split, dataset.name, name, report)
     if config.dedupe:
         splits["train"] = without_copies(splits["train"], (splits["val"], splits["test"]))
     if config.mask:

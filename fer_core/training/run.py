@@ -89,7 +89,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     work = WorkDirectory(work_path)
     settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
     work.claim(settings | {"config": config.to_dict()}, fresh)
-    prepared = prepare(dataset, config)
+    prepared = prepare(dataset, config, on_progress)
     trained = train_network(model, prepared.fitted, prepared.watched, config, work, on_progress)
 
     class_names = prepared.fitted.class_names

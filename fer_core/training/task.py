@@ -27,6 +27,11 @@ class Progress:
     what: str = ""
 
 
+def reporter(what: str, epochs: int, on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
+    """(done, total) of ``what``, which comes before the first of ``epochs``, told to ``on_progress``."""
+    return lambda done, total: on_progress(Progress(1, epochs, done, total, {}, what))
+
+
 @dataclass(frozen=True)
 class Task:
     """A network and what it is fitted to and judged on.
