@@ -66,6 +66,7 @@ def test_hold_out_keeps_the_shares_of_the_classes():
     ids = {*prepared.watched.sample_ids.tolist(), *prepared.fitted.sample_ids.tolist()}
     assert ids == set(dataset()["train"].sample_ids.tolist())
     assert prepared.evaluated["val"].sample_ids.tolist() == ["val_000", "val_001", "val_002"]
+    assert prepared.evaluated["train"] is prepared.fitted, "what was held out was not trained on"
     again = prepare(dataset(), TrainConfig(holdout=0.2))
     np.testing.assert_array_equal(again.watched.sample_ids, prepared.watched.sample_ids)
     other = prepare(dataset(), TrainConfig(holdout=0.2, seed=1))

@@ -24,7 +24,7 @@ class Prepared:
     Attributes:
         fitted: pictures that weights are fitted to, oversampled if so wanted.
         watched: pictures that decide when to stop and which epoch is kept.
-        evaluated: split -> pictures that the finished model is measured on; ``train`` without oversampling.
+        evaluated: split -> pictures that the finished model is measured on; ``train``: ``fitted`` without repetitions.
     """
 
     fitted: Split
@@ -66,6 +66,7 @@ def prepare(
     fitted, watched = splits["train"], splits["val"]
     if config.holdout:
         fitted, watched = held_out(fitted, config.holdout, config.seed)
+        splits["train"] = fitted
     if config.oversample:
         fitted = oversampled(fitted, config.seed)
     return Prepared(fitted, watched, splits)

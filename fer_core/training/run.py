@@ -98,7 +98,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     plain = NetworkClassifier(network, class_names, equalization=config.equalize)
     averaged = NetworkClassifier(network, class_names, config.tta, config.equalize)
     train_accuracy = trained.train_accuracy
-    if train_accuracy is None or config.oversample or config.holdout:
+    if train_accuracy is None or config.oversample:
         seen = prepared.evaluated["train"]
         train_accuracy = float((plain.predict_proba(seen.images).argmax(1) == seen.y_true).mean())
     predictions = {name: predict(averaged, prepared.evaluated[name]) for name in EVALUATED}
