@@ -63,7 +63,7 @@ def test_views_are_those_of_the_run_unless_they_take_long(readers, own, asked, a
 
 def test_nothing_is_done_twice_unless_asked(readers):
     call("--controls", "0")
-    assert "is stored and up to date" in call("--controls", "0").stdout
+    assert "is stored and up to date (views none, 0 random masks)" in call("--controls", "2").stdout
     assert len(readers) == 1
     assert call("tiny", "--again", "--controls", "1", "--tta", "flip").exit_code == 0
     assert mask_study.list_records()[0][0]["tta"] == "flip"

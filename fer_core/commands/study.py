@@ -48,9 +48,10 @@ def masks(
         raise RunError("No run has weights here.", "Train one: python -m fer_core train compact")
     failed = []
     for run in runs:
-        name = mask_study.study_name(run.name, split, fill)
-        if limit is None and not again and _is_stored(name):
-            typer.echo(f"{name} is stored and up to date; --again does it again.")
+        stored = _stored(mask_study.study_name(run.name, split, fill)) if limit is None and not again else None
+        if stored:
+            made = f"views {stored['tta']}, {len(stored['control_seeds'])} random masks"
+            typer.echo(f"{stored['name']} is stored and up to date ({made}); --again does it again.")
             continue
         try:
             _study(run, split, fill, list(range(controls)), tta, limit)
@@ -68,8 +69,8 @@ def _eligible(runs: list[Run]) -> list[Run]:
     return [run for run in runs if run.weights_path is not None and mask_study.trained_mask(run) is None]
 
 
-def _is_stored(name: str) -> bool:
-    return name in {record["name"] for record in mask_study.list_records()[0]}
+def _stored(name: str) -> dict | None:
+    return next((record for record in mask_study.list_records()[0] if record["name"] == name), None)
 
 
 def _views(run: Run, tta: str | None) -> str:
