@@ -35,11 +35,15 @@ SYSTEMS: dict[str, dict] = {
         "recipe": FROM_SCRATCH | {"epochs": 100, "sizes": [[32, 60], [44, 40]]},
     },
     "vgg16": {
+        # Stands beside Kumar & Ukken's best system too: its augmentation and batch norm, but all layers trained, with
+        # SGD, from random weights, and a batch norm after each convolution.
         "title": "VGG16 with batch normalisation, from scratch",
         "family": "network",
         "builder": "vgg",
         "input_size": 44,
         "channels": 1,
+        "paper": "kumar_ukken",
+        "system": "VGG16_modified",
         "arguments": {"stages": ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), "dropout": 0.3},
         "recipe": FROM_SCRATCH | {"epochs": 12, "learning_rate": 0.05, "sizes": [[32, 8], [44, 4]], "tta": "flip"},
     },
