@@ -143,6 +143,19 @@ def test_vgg16_with_batch_norm_takes_imagenet_weights_too(tmp_path, monkeypatch)
     np.testing.assert_array_equal(network.get_layer("block5_conv3").get_weights()[1], bias)
 
 
+def test_a_normalised_input_keeps_the_spread_that_imagenet_weights_expect(tmp_path, monkeypatch):
+    from fer_core.models.backbones import load_imagenet
+    from fer_core.models.registry import build_network
+
+    save_random("vgg16", tmp_path)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    network = build_network("vgg16_finetuned", input_size=48)
+    load_imagenet(network, "vgg16")
+    pixels = np.random.default_rng(0).normal(128, 64, (8, 48, 48, 3)).astype(np.float32)
+    normalised = np.asarray(network.get_layer("input_bn")(network.get_layer("scale")(pixels), training=True))
+    assert normalised.std() == pytest.approx(64, rel=0.02)  # VGG16's weights expect pixels with only the mean taken off
+
+
 def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monkeypatch):
     from fer_core.models.backbones import load_imagenet
     from fer_core.models.registry import build_network

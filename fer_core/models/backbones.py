@@ -18,6 +18,7 @@ from fer_core.models.layers import FusedBatchNormalization
 
 PRETRAINED_DIR = "FER_PRETRAINED_DIR"
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+PIXEL_SPREAD = 64.0  # standard deviation of pixels in 0..255, rounded
 MEAN_RGB = (123.68, 116.779, 103.939)  # of ImageNet, as keras.applications.imagenet_utils has it in "caffe" mode
 
 
@@ -81,8 +82,8 @@ def backbone_classifier(
             convolution as well as before the softmax).
         dropout: before the softmax.
         input_norm: batch normalisation of the scaled input.
-        noise: standard deviation of Gaussian noise on the scaled input while training, in units of a standard
-            deviation of pixels, 64.
+        noise: standard deviation of Gaussian noise on the scaled input while training, as a share of the spread of
+            pixels, 64.
         noise_order: ``bn_noise`` or ``noise_bn``: which of noise and ``input_norm`` comes first.
 
     Raises:
@@ -100,8 +101,7 @@ def backbone_classifier(
         if wanted and step == "input_bn":
             x = layers.BatchNormalization(name=step)(x)
         elif wanted:
-            deviation = noise if input_norm and noise_order == "bn_noise" else noise * 64 * scale
-            x = layers.GaussianNoise(deviation, name=step)(x)
+            x = layers.GaussianNoise(noise * PIXEL_SPREAD * scale, name=step)(x)
     x = layers.GlobalAveragePooling2D(name="pool")(build(x, norm))
     if norm != "none":
         x = layers.BatchNormalization(name="head_bn")(x)
@@ -137,7 +137,7 @@ def load_imagenet(network: keras.Model, backbone: str) -> None:
     Raises:
         ModelError: they are not to be had, or the file holds another network.
     """
-    class_name, _, _, _, turned = BACKBONES[backbone]
+    class_name, _, scale, _, turned = BACKBONES[backbone]
     source = _pretrained(class_name, backbone)
     convolutions = [layer for layer in backbone_layers(network) if layer.weights and not layer.name.endswith("_bn")]
     if backbone != "vgg16":
@@ -150,6 +150,9 @@ def load_imagenet(network: keras.Model, backbone: str) -> None:
         if index == 0 and turned:
             values[0] = np.ascontiguousarray(values[0][:, :, ::-1])
         layer.set_weights(values)
+    if any(layer.name == "input_bn" for layer in network.layers):
+        norm = network.get_layer("input_bn")  # so that the backbone first sees pixels of the spread it was trained on
+        norm.gamma.assign(keras.ops.full_like(norm.gamma, PIXEL_SPREAD * scale))
 
 
 def _pretrained(class_name: str, backbone: str) -> keras.Model:

@@ -67,7 +67,7 @@ class WorkDirectory:
                 epoch = int(archive["epoch"])
                 _assign(network.variables, archive, "network")
                 _assign(network.optimizer.variables, archive, "optimizer")
-            history = pd.read_csv(self.path / "history.csv")
+            history = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
         except FerError:
             raise
         except Exception as error:

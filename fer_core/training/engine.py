@@ -278,5 +278,5 @@ def _score(row: dict, config: TrainConfig) -> float:
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
-    best = max(range(len(rows)), key=lambda index: _score(rows[index], config))
+    best = max(range(len(rows)), key=lambda index: (_score(rows[index], config), index))
     return len(rows) - 1 - best >= config.patience
