@@ -375,10 +375,10 @@ def test_latency_is_measured_and_stored_without_a_difference(drawn, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("scores", "ended"), [([0.5, 0.4, 0.4], True), ([0.5, 0.5, 0.4], False), ([0.5, 0.4, 0.6], False)]
+    ("scores", "ended"), [([0.5, 0.4, 0.4], True), ([0.5, 0.5, 0.4], True), ([0.5, 0.4, 0.6], False)]
 )
 def test_patience_counts_from_the_epoch_that_is_kept(scores, ended):
-    """Of equal epochs the later one is kept."""
+    """Of equal epochs the first one is kept."""
     from fer_core.training.engine import _out_of_patience
 
     rows = [{"val_accuracy": score, "val_loss": 1 - score} for score in scores]

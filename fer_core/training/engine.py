@@ -106,7 +106,7 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
         row = {"epoch": epoch + 1, "size": task.size_at(epoch), "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= _evaluate(network, averaged, parts, y_true)
         row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
-        if config.select == "last" or not rows or _score(row, config) >= max(_score(r, config) for r in rows):
+        if config.select == "last" or not rows or _score(row, config) > max(_score(r, config) for r in rows):
             work.save_best(averaged)
         rows.append(row)
         work.save_state(epoch, network, rows)
@@ -278,5 +278,5 @@ def _score(row: dict, config: TrainConfig) -> float:
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
-    best = max(range(len(rows)), key=lambda index: (_score(rows[index], config), index))
+    best = max(range(len(rows)), key=lambda index: _score(rows[index], config))
     return len(rows) - 1 - best >= config.patience
