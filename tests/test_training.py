@@ -287,11 +287,29 @@ def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
 
 
 def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
-    for change in ({"mask": "mouth"}, {"classes": ["happy", "sad"]}, {"equalize": "hist"}):
+    for change in ({"holdout": 0.2}, {"class_weight": True}, {"equalize": "hist"}):
         with pytest.raises(ConfigError, match=f"majority is no network.*{next(iter(change))}"):
             train("majority", drawn, config=recipe("majority", change), work_root=tmp_path, root=tmp_path)
     path = train("majority", drawn, config=recipe("majority", {"epochs": 2}), work_root=tmp_path, root=tmp_path)
     assert artifacts.read_run(path).model == "majority"
+
+
+def test_estimators_follow_settings_of_pictures(drawn, tmp_path):
+    """Of the thesis's five classes only, with the mouth hidden, in training and in evaluation."""
+    from fer_core import masks
+    from fer_core.models.registry import load_classifier
+
+    five = ["angry", "fear", "happy", "neutral", "sad"]
+    config = recipe("hog_logistic", {"classes": five, "mask": "mouth"})
+    path = train("hog_logistic", drawn, config=config, work_root=tmp_path, root=tmp_path)
+    run = artifacts.read_run(path)
+    assert run.class_names == ("angry", "fear", "happy", "sad", "neutral")
+    assert run.run["config"]["mask"] == "mouth" and "--set mask=" in run.run["retrain"]
+    kept = [name in five for name in np.array(drawn["test"].class_names)[drawn["test"].y_true]]
+    stored = run.predictions("test")
+    assert stored.sample_ids.tolist() == drawn["test"].sample_ids[kept].tolist()
+    hidden = masks.apply(drawn["test"].images[kept], masks.region_mask("mouth", drawn["test"].images.shape[1:3]))
+    np.testing.assert_allclose(load_classifier(run).predict_proba(hidden), stored.pred_probs, atol=1e-6)
 
 
 @pytest.mark.slow

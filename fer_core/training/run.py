@@ -17,7 +17,8 @@ from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig
 
 EVALUATED = ("val", "test")
-OF_NETWORKS = ("classes", "dedupe", "equalize", "faces", "holdout", "mask", "oversample", "class_weight", "tta")
+OF_PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # which pictures: for estimators too
+OF_NETWORKS = ("equalize", "holdout", "class_weight", "tta")
 
 
 def recipe(model: str, changes: dict | None = None) -> TrainConfig:
@@ -66,7 +67,7 @@ def train(
             raise ConfigError(f"The {name} split of {dataset.name} is empty.", "Register a dataset with more pictures.")
     if spec(model)["family"] == "estimator":
         _refuse_for_estimators(model, config)
-        return _train_estimator(model, dataset, config.seed, ship_weights, root)
+        return _train_estimator(model, dataset, config, ship_weights, root)
     work = work_root / f"{dataset.name}-{model}-s{config.seed}"
     return _train_network(model, dataset, config, work, fresh, ship_weights, root, on_progress)
 
@@ -135,21 +136,27 @@ def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
         )
 
 
-def _train_estimator(model, dataset, seed, ship_weights, root) -> Path:
+def _train_estimator(model, dataset, config, ship_weights, root) -> Path:
     from fer_core import datasets
     from fer_core.models.estimators import fit_estimator, save_estimator
+    from fer_core.training.preparation import prepare
 
+    prepared = prepare(dataset, config)
+    evaluated, class_names = prepared.evaluated, prepared.fitted.class_names
     started = time.monotonic()
     ship_weights = ship_weights and spec(model).get("ship_weights", True)
-    classifier = fit_estimator(model, dataset["train"], seed=seed, cache=datasets.data_dir() / "features")
+    classifier = fit_estimator(model, prepared.fitted, seed=config.seed, cache=datasets.data_dir() / "features")
     wall_time = time.monotonic() - started
-    predicted = classifier.predict_proba(dataset["train"].images).argmax(1)
-    record = _record(model, dataset, seed, spec(model)["arguments"]) | {
+    predicted = classifier.predict_proba(evaluated["train"].images).argmax(1)
+    chosen = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
+    record = _record(model, dataset, config.seed, spec(model)["arguments"] | chosen) | {
+        "class_names": list(class_names),
         "wall_time_s": round(wall_time, 1),
-        "train_accuracy": float((predicted == dataset["train"].y_true).mean()),
+        "train_accuracy": float((predicted == evaluated["train"].y_true).mean()),
         "param_count": classifier.param_count,
+        "retrain": _retrain_command(model, dataset.name, config),
     }
-    predictions = {name: predict(classifier, dataset[name]) for name in EVALUATED}
+    predictions = {name: predict(classifier, evaluated[name]) for name in EVALUATED}
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.skops"
         save_estimator(classifier, weights)
