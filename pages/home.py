@@ -22,6 +22,8 @@ PAGES = {
     "confusion": ("Confusion", "Which expressions are taken for which, and in which pictures?"),
     "saliency": ("Saliency", "Where does a model look?"),
     "masks": ("Masks", "What changes when forehead, eyes or mouth are hidden?"),
+    "papers": ("Papers", "Do the numbers of four papers hold, and what do their systems reach here?"),
+    "training": ("Training", "How is a training going? Start, watch, stop and resume it."),
 }
 LIMITS = (
     "**An expression is not a feeling.** These are probabilities of how annotators would label a face, learned from "

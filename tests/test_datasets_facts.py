@@ -189,6 +189,7 @@ def test_committed_facts_agree_with_what_is_known_of_fer2013():
     assert set(record["mean_faces"]) == set(CLASS_NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.skipif(not TOOL.exists(), reason="real FER2013 is not beside the checkout")
 def test_real_pictures_come_out_the_same_from_csv_folders_and_zip(tmp_path):

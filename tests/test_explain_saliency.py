@@ -202,6 +202,7 @@ def test_smoothgrad_is_seeded(classifier, pictures):
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_repeated_calls_do_not_pile_up_models(keras, classifier, pictures):
     def living():
         gc.collect()

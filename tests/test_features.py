@@ -141,6 +141,7 @@ def test_features_stand_side_by_side_in_the_order_named(drawn):
         extract(drawn, [])
 
 
+@pytest.mark.slow
 def test_embedding_is_what_the_last_layer_classifies(workshop, drawn, monkeypatch):
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(workshop.artifacts))
     run = artifacts.find_run(workshop.run)

@@ -140,6 +140,7 @@ def test_one_face_comes_first_and_the_study_is_a_click_away(studied):
     assert "mask costs" in text_of(app)
 
 
+@pytest.mark.slow
 def test_study_shows_without_tensorflow(studied):
     code = (
         "import sys\n"

@@ -127,6 +127,7 @@ def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
     assert "Start" not in labels(app)
 
 
+@pytest.mark.slow
 def test_a_training_that_would_not_fit_is_refused_and_can_be_queued_stopped_and_resumed(busy):
     app = open_page(system="majority")
     assert "drawn-wide-s0" in text(app)
@@ -182,6 +183,7 @@ def test_the_job_in_the_address_is_the_one_shown(folder):
     assert "seed 3" in text(open_page(job="no-such-job"))
 
 
+@pytest.mark.slow
 def test_the_page_does_without_tensorflow(folder):
     write_job("20260131-120000-compact", "stopped")
     code = (

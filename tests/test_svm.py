@@ -155,6 +155,7 @@ def test_small_files_hold_many_support_vectors(tmp_path):
     assert (tmp_path / "weights.skops").stat().st_size < 3 * count  # 8 bytes each before
 
 
+@pytest.mark.slow
 def test_a_run_is_loaded_with_the_arguments_it_was_trained_with(tmp_path, train, monkeypatch):
     from fer_core.models.registry import load_classifier
     from fer_core.training.run import train as train_model
@@ -178,6 +179,7 @@ def test_weights_that_are_not_to_be_shipped_are_not(tmp_path, monkeypatch):
     assert run.weights_path is None and run.run["retrain"].endswith("train svm_hog_linear drawn")
 
 
+@pytest.mark.slow
 def test_search_judges_as_scikit_learns_cross_validation(values, train):
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
@@ -195,6 +197,7 @@ def test_search_judges_as_scikit_learns_cross_validation(values, train):
     assert best["accuracy"] == pytest.approx(expected.mean())
 
 
+@pytest.mark.slow
 def test_random_search_draws_inside_the_grid_and_by_its_seed(values, train):
     arguments = {"components": 20, "kernel": "poly"}
     first, again = (svm.search(arguments, values[0], train.y_true, draws=4, folds=2, seed=3) for _ in range(2))
@@ -206,6 +209,7 @@ def test_random_search_draws_inside_the_grid_and_by_its_seed(values, train):
         svm.search(arguments, values[0], train.y_true, folds=30)
 
 
+@pytest.mark.slow
 def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
     from fer_core.__main__ import app
 

@@ -190,6 +190,7 @@ def test_export_holds_the_finished_trials_and_their_conditions(folder):
         sweeps.read_export("s")
 
 
+@pytest.mark.slow
 def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     """Four trials reach 0.5 in their first epoch, the fifth 0.1."""
     from fer_core.training.task import Progress

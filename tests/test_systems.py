@@ -25,7 +25,7 @@ ARCHITECTURES = {architecture(name): name for name in PAPERS}
 
 def slow_if_deep(names):
     """Building the deep ones takes several seconds."""
-    deep = ("resnet50", "xception", "mobilenetv2")
+    deep = ("resnet50", "xception", "mobilenetv2", "vgg16_", "patil")
     return [pytest.param(name, marks=pytest.mark.slow if name.startswith(deep) else ()) for name in names]
 
 
@@ -196,6 +196,7 @@ def drawn():
     return synthetic.dataset(n_train=84, n_val=28, n_test=28, size=48, seed=4)
 
 
+@pytest.mark.slow
 def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monkeypatch):
     """What is stored after training on features is what the whole network gives on pictures."""
     from fer_core import artifacts
@@ -250,6 +251,7 @@ def test_networks_without_a_backbone_have_no_imagenet_weights(drawn, tmp_path):
         training.train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_masked_run_is_measured_on_masked_pictures_and_its_weights_give_them_again(drawn, tmp_path, monkeypatch):
     """Kroening et al. train and test with the mask; verifying predicts the masked pictures again."""
     from fer_core import artifacts, masks
@@ -270,6 +272,7 @@ def test_a_masked_run_is_measured_on_masked_pictures_and_its_weights_give_them_a
     assert np.abs(whole - stored).max() > 0.01
 
 
+@pytest.mark.slow
 def test_equalised_pictures_reach_the_network_equalised(drawn, tmp_path):
     from fer_core import artifacts
     from fer_core.models.preprocess import equalize

@@ -219,6 +219,7 @@ class Killed(Exception):
     """Stands for what ends a process between two epochs."""
 
 
+@pytest.mark.slow
 def test_a_broken_training_ends_as_the_unbroken_one(drawn, tmp_path):
     def kill_in_second_epoch(progress):
         if progress.epoch == 2 and progress.step == 1:
@@ -252,6 +253,7 @@ def test_a_broken_training_ends_as_the_unbroken_one(drawn, tmp_path):
     assert runs[0].run["initial_weights"] == "random"
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_named(drawn, tmp_path):
     def stop(progress):
         if progress.epoch == 2:
