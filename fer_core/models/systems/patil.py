@@ -73,8 +73,8 @@ SYSTEMS: dict[str, dict] = {
         "arguments": {"features": ("embedding",), "components": 50, "kernel": "rbf", "C": 1.0, "gamma": 0.001}
         | {
             "embedding": {
-                "run": "fer2013-compact-s0-20261121",
-                "weights_sha256": "ca764ea6a2b5258153d0396398e4f8afea93baaf59ff0565c3029d7a186fd7ba",
+                "run": "fer2013-compact-s0-20261125",
+                "weights_sha256": "3e7175d566c3fda7af0ece81c59efcd4a450597ab09f71e373bacd4c8b887afc",
             }
         },
     },
