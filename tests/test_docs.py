@@ -16,13 +16,17 @@ def results_table() -> str:
     runs, problems = artifacts.list_runs(PROJECT / "artifacts")
     assert not problems
     runs = [run for run in runs if run.dataset == "fer2013"]
-    rows = ["| model | parameters | val | test | test_clean | macro F1 (test) |", "|---|---:|---:|---|---:|---:|"]
+    rows = [
+        "| model | from | parameters | val | test | test_clean | macro F1 (test) |",
+        "|---|---|---:|---:|---|---:|---:|",
+    ]
     for run in sorted(runs, key=lambda run: -run.metrics("val")["accuracy"]):
         test = run.metrics("test")
         low, high = (f"{100 * edge:.1f}" for edge in test["intervals"]["accuracy"])
         accuracy = {split: f"{100 * run.metrics(split)['accuracy']:.1f}" for split in ("val", "test", "test_clean")}
         count = f"{run.run['param_count']:,}" if run.run["param_count"] else "-"
-        cells = [f"`{run.model}`: {spec(run.model)['title']}", count, f"{accuracy['val']} %"]
+        start = run.run.get("initial_weights") or "-"
+        cells = [f"`{run.model}`: {spec(run.model)['title']}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
