@@ -1,7 +1,7 @@
 """How long does one face take? The compiled predictor beside Keras' own `model.predict`, in one run.
 
-    python benchmarks/inference.py                     the network `compact` with random weights
-    python benchmarks/inference.py --model vgg16       another one
+    python benchmarks/inference.py                     the stored run of `compact`
+    python benchmarks/inference.py --model vgg16       another one; with random weights where no run has any
 
 All ways get the same float32 input of the network's size and are timed in turn, so that a busy machine slows all of
 them; the median of each is kept. Writes benchmarks/results/inference-<model>.json.
@@ -46,11 +46,18 @@ def compiled_unfolded(network) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: np.asarray(graph(tf.constant(pixels)))
 
 
+def stored_run(model: str) -> artifacts.Run | None:
+    """The run of ``model`` on fer2013 whose weights are here."""
+    runs = artifacts.list_runs(PROJECT / "artifacts")[0]
+    return next((run for run in runs if run.model == model and run.dataset == "fer2013" and run.weights_path), None)
+
+
 def measure(model: str, rounds: int) -> dict:
     from fer_core.inference import Predictor, compile_network
-    from fer_core.models.registry import NetworkClassifier, build_network
+    from fer_core.models.registry import NetworkClassifier, build_network, load_classifier
 
-    network = build_network(model)
+    run = stored_run(model)
+    network = load_classifier(run, tta="none").network if run else build_network(model)
     predictor = Predictor(NetworkClassifier(network))
     folded, unfolded = compile_network(network), compiled_unfolded(network)
     result = {}
@@ -72,7 +79,9 @@ def measure(model: str, rounds: int) -> dict:
             "predictor_over_predict": times["Predictor, from uint8"] / times["model.predict"],
             "largest_difference": float(difference),
         }
-    return {"parameters": network.count_params()} | result
+    height, width, channels = network.input_shape[1:]
+    told = {"weights": run.name if run else "random", "input": f"{height} x {width} x {channels}"}
+    return told | {"parameters": network.count_params()} | result
 
 
 def main() -> None:
@@ -82,7 +91,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     output = args.output or PROJECT / "benchmarks" / "results" / f"inference-{args.model}.json"
-    conditions = {"model": args.model, "weights": "random", "input": "48 x 48 grey", "rounds": args.rounds}
+    conditions = {"model": args.model, "rounds": args.rounds}
     result = {"conditions": conditions | artifacts.environment() | {"load_average": os.getloadavg()[0]}}
     result |= measure(args.model, args.rounds)
     output.parent.mkdir(parents=True, exist_ok=True)
