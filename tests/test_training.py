@@ -314,6 +314,19 @@ def test_estimators_follow_settings_of_pictures(drawn, tmp_path):
     np.testing.assert_allclose(load_classifier(run).predict_proba(hidden), stored.pred_probs, atol=1e-6)
 
 
+def test_an_unfinished_training_of_another_network_of_that_name_is_not_gone_on_with(drawn, tmp_path, monkeypatch):
+    """What a name stands for may change between two sittings."""
+    from fer_core.training import engine
+
+    config = recipe("compact", {"epochs": 1, "batch_size": 28})
+    monkeypatch.setattr(engine, "train_network", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
+    monkeypatch.setitem(MODELS, "compact", MODELS["compact"] | {"input_size": 40})
+    with pytest.raises(ConfigError, match="other spec"):
+        train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
 @pytest.mark.slow
 def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
     config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)

@@ -88,8 +88,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     from fer_core.training.preparation import prepare
 
     work = WorkDirectory(work_path)
-    settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-    work.claim(settings | {"config": config.to_dict()}, fresh)
+    work.claim(what_is_trained(model, dataset, config), fresh)
     prepared = prepare(dataset, config, on_progress)
     trained = train_network(model, prepared.fitted, prepared.watched, config, work, on_progress)
 
@@ -179,6 +178,12 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
         "spec": spec_record(model),
         "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
     }
+
+
+def what_is_trained(model: str, dataset: Dataset, config: TrainConfig) -> dict:
+    """What an unfinished training must agree with to be gone on with: network, pictures and settings."""
+    settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    return settings | {"spec": spec_record(model, config.input_size), "config": config.to_dict()}
 
 
 def spec_record(model: str, input_size: int = 0) -> dict:

@@ -450,11 +450,10 @@ def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Call
     from fer_core.models.registry import NetworkClassifier, build_network
     from fer_core.training.engine import train_network
     from fer_core.training.preparation import prepare
-    from fer_core.training.run import predict
+    from fer_core.training.run import predict, what_is_trained
 
     model, config = params.get(MODEL, sweep.model), config_of(sweep, params)
-    settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-    directory.claim(settings | {"config": config.to_dict()})
+    directory.claim(what_is_trained(model, dataset, config))
     prepared = prepare(dataset, config)
     trained = train_network(model, prepared.fitted, prepared.watched, config, directory, watch)
     class_names = prepared.fitted.class_names
