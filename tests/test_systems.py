@@ -94,11 +94,24 @@ def test_order_of_noise_and_normalisation_can_be_chosen(order, expected):
 
     settings = {"backbone": "mobilenetv2", "input_norm": True, "noise": 0.1, "noise_order": order}
     network = backbone_classifier(input_size=48, channels=3, num_classes=7, **settings)
-    names = [layer.name for layer in network.layers]
-    assert names[2:4] == [f"input_{step}" for step in expected]
+    names = [layer.name for layer in network.layers if layer.name in ("input_bn", "input_noise")]
+    assert names == [f"input_{step}" for step in expected]
     pixels = np.full((2, 48, 48, 3), 100, np.float32)
     quiet = np.asarray(network(pixels, training=False))
     np.testing.assert_array_equal(quiet, np.asarray(network(pixels, training=False)))
+
+
+def test_noise_has_the_deviation_asked_for_in_pixels():
+    import keras
+
+    from fer_core.models.registry import build_network
+
+    network = build_network("vgg16_finetuned_noise", input_size=48)
+    noisy = keras.Model(network.get_layer("input_unit").input, network.get_layer("input_pixels").output)
+    pixels = np.full((4, 48, 48, 3), 50, np.float32)
+    deviation = np.asarray(noisy(pixels, training=True)).std()
+    assert deviation == pytest.approx(0.1 * 64, rel=0.05)
+    np.testing.assert_allclose(np.asarray(noisy(pixels, training=False)), pixels, rtol=1e-5)
 
 
 def save_random(backbone: str, folder) -> "object":

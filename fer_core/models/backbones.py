@@ -56,7 +56,18 @@ BACKBONES: dict[str, tuple[str, Callable, float, object, bool]] = {
     "xception": ("Xception", _application("Xception"), 1 / 127.5, -1.0, False),
 }
 # Layers around the backbone; all others are the backbone's own.
-AROUND = ("pixels", "scale", "input_bn", "input_noise", "pool", "head_bn", "head_dropout", "probabilities")
+AROUND = (
+    "pixels",
+    "scale",
+    "input_bn",
+    "input_unit",
+    "input_noise",
+    "input_pixels",
+    "pool",
+    "head_bn",
+    "head_dropout",
+    "probabilities",
+)
 
 
 def backbone_classifier(
@@ -101,7 +112,10 @@ def backbone_classifier(
         if wanted and step == "input_bn":
             x = layers.BatchNormalization(name=step)(x)
         elif wanted:
-            x = layers.GaussianNoise(noise * PIXEL_SPREAD * scale, name=step)(x)
+            spread = PIXEL_SPREAD * scale  # Keras takes deviations up to 1 only
+            x = layers.Rescaling(1 / spread, name="input_unit")(x)
+            x = layers.GaussianNoise(noise, name=step)(x)
+            x = layers.Rescaling(spread, name="input_pixels")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(build(x, norm))
     if norm != "none":
         x = layers.BatchNormalization(name="head_bn")(x)
