@@ -221,6 +221,7 @@ def test_repeated_calls_do_not_pile_up_models(keras, classifier, pictures):
 def test_clone_dies_with_its_network(keras, pictures):
     classifier = NetworkClassifier(_region_network(keras), CLASSES)
     saliency.explain(classifier, pictures, 1, "grad_cam")
+    gc.collect()  # networks of earlier tests
     known = len(saliency._explainers)
     del classifier
     gc.collect()
