@@ -66,6 +66,12 @@ SYSTEMS: dict[str, dict] = {
         "title": "SVM with an RBF kernel on distances and angles of five landmarks",
         "arguments": {"features": ("landmarks",), "kernel": "rbf", "C": 3.0, "gamma": 0.015},
     },
+    "svm_ckplus": SVM
+    | {
+        "title": "SVM with an RBF kernel on HOG features, for CK+",
+        "system": "svm_ckplus",
+        "arguments": HOG | {"kernel": "rbf", "C": 3.0, "gamma": "scale"},
+    },
     # The compact network's 256 pooled features; name another run and its weights_sha256 for another network.
     "svm_embedding_rbf": SVM
     | {
