@@ -58,6 +58,7 @@ SYSTEMS: dict[str, dict] = {
     "svm_pixels_rbf": SVM
     | {
         "title": "SVM with an RBF kernel on pixels",
+        "ship_weights": False,
         "arguments": {"features": ("pixels",), "equalize": "hist", "components": 100}
         | {"kernel": "rbf", "C": 3.0, "gamma": 0.001},
     },
