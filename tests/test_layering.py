@@ -23,6 +23,7 @@ LEVELS: dict[str, int] = {
     "datasets": 2,
     "detector": 1,
     "faces": 2,
+    "regions": 3,
     "metrics": 2,
     "comparison": 3,
     "artifacts": 3,
