@@ -140,6 +140,26 @@ def frame_corners(face: Face, *, margin: float = 0.0, level_eyes: bool = True) -
     return (square - source_centre) @ rotation.T * scale + target_centre
 
 
+def crop_points(crop: FaceCrop, size: tuple[int, int]) -> np.ndarray | None:
+    """Where a face's five landmarks lie in the picture that classifiers are handed; None where no face was found.
+
+    Args:
+        crop: one of :func:`find_faces`.
+        size: width and height in pixels of the picture that it was found in.
+
+    Returns:
+        float64 (5, 2): x and y as shares of width and height of ``crop.image``, in the order of ``LANDMARKS``.
+    """
+    if crop.face is None:
+        return None
+    points = np.array([crop.face.landmarks[name] for name in LANDMARKS])
+    if crop.whole:
+        return points / size
+    corners = frame_corners(crop.face)
+    sides = np.column_stack([corners[1] - corners[0], corners[3] - corners[0]])
+    return np.linalg.solve(sides, (points - corners[0]).T).T
+
+
 def find_faces(image: np.ndarray, *, size: int = CROP_SIDE) -> list[FaceCrop]:
     """All that a classifier should look at in ``image`` uint8 (H, W, 3): aligned crops, or the picture itself.
 

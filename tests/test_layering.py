@@ -59,6 +59,7 @@ HEAVY: tuple[str, ...] = (
 HEAVY_LIBRARIES = {"tensorflow", "keras", "tf_keras_vis", "mtcnn", "jax", "torch"}
 # The one place that may call TensorFlow, so that the same models train on any Keras backend.
 TENSORFLOW_LAYER = CORE / "models" / "layers.py"
+CACHES = sorted((PROJECT / "pages" / "ui").glob("cache*.py"))
 PLACES = re.compile(r"^(/(home|root|work|tmp|usr|opt|mnt|var|Users|srv)(/|$)|[A-Za-z]:[\\/])")
 
 
@@ -140,14 +141,14 @@ def test_pages_leave_arithmetic_to_the_library(path):
 
 
 @pytest.mark.parametrize("path", [PROJECT / "Home.py", *sources("pages")], ids=name_of)
-def test_only_the_cache_module_caches(path):
+def test_only_the_cache_modules_cache(path):
     uses = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
     decorated = uses & {"cache_data", "cache_resource"}
-    assert not decorated or path == PROJECT / "pages" / "ui" / "cache.py"
+    assert not decorated or path in CACHES
 
 
-def test_every_cache_is_bounded():
-    path = PROJECT / "pages" / "ui" / "cache.py"
+@pytest.mark.parametrize("path", CACHES, ids=name_of)
+def test_every_cache_is_bounded(path):
     decorators = [
         decorator
         for node in ast.walk(tree(path))

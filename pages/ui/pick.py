@@ -9,10 +9,11 @@ from fer_core.charts import explain as charts
 from fer_core.charts.faces import annotate
 from fer_core.datasets import DRAWN, overview
 from fer_core.pictures import TRAIN_COMMAND, is_network, usable_runs
-from pages.ui import cache, state, widgets
+from pages.ui import cache, cache_masks, state, widgets
 
 EVERY_CLASS = "all"
 FEW = 8  # faces that get a button each
+NO_POINTS = "landmarks not found: the usual place is taken"
 SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
 
 
@@ -24,12 +25,16 @@ class Face:
         image: uint8 (H, W) or (H, W, 3), as the models get it.
         label: its class where it comes from a dataset, else None.
         title: where it comes from, for people; ``slug``: the same for file names.
+        points: its landmarks, float64 (5, 2), x and y as shares of ``image``; the usual place where none were found.
+        points_found: whether they were.
     """
 
     image: np.ndarray
     label: str | None
     title: str
     slug: str
+    points: np.ndarray
+    points_found: bool
 
 
 def models(most: int, *, networks_first: bool = False) -> list[str]:
@@ -52,11 +57,15 @@ def face() -> Face | None:
     """Let the user pick a face: of a dataset, of an uploaded picture, or of the sample photo."""
     source = state.choice("Picture", list(SOURCES), key="from", widget=st.segmented_control, format_func=SOURCES.get)
     if source == "dataset":
-        return _of_dataset()
-    if source == "sample":
-        return _of_picture(cache.sample_photo(), "astronaut.jpg")
-    upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
-    return _of_picture(upload.getvalue(), upload.name) if upload else None
+        found = _of_dataset()
+    elif source == "sample":
+        found = _of_picture(cache.sample_photo(), "astronaut.jpg")
+    else:
+        upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
+        found = _of_picture(upload.getvalue(), upload.name) if upload else None
+    if found is not None and not found.points_found:
+        st.caption(NO_POINTS)
+    return found
 
 
 def _of_dataset() -> Face | None:
@@ -77,7 +86,9 @@ def _of_dataset() -> Face | None:
     at = found[number - 1]
     sample_id = str(split.sample_ids[at])
     true = data.class_names[split.y_true[at]]
-    return Face(np.asarray(split.images[at]), true, f"{sample_id}, labelled {true}", f"{name}-{sample_id}")
+    image = np.asarray(split.images[at])
+    title, slug = f"{sample_id}, labelled {true}", f"{name}-{sample_id}"
+    return Face(image, true, title, slug, *cache_masks.points(image))
 
 
 def _of_picture(content: bytes, name: str) -> Face:
@@ -95,4 +106,5 @@ def _of_picture(content: bytes, name: str) -> Face:
     if chosen.note:
         st.caption(chosen.note)
     stem = name.rsplit(".", 1)[0]
-    return Face(charts.shrink(chosen.image), None, f"{name}, face {number} of {len(found)}", f"{stem}-face{number}")
+    title, slug = f"{name}, face {number} of {len(found)}", f"{stem}-face{number}"
+    return Face(charts.shrink(chosen.image), None, title, slug, *cache_masks.crop_points(chosen, picture.size))
