@@ -1,0 +1,212 @@
+"""What each part of a face is worth for a prediction: exact Shapley values of regions, and which pairs interact.
+
+The regions are the players of a game. What a coalition of them is worth is the probability of a class with all other
+regions hidden. All 2^n coalitions are asked, so nothing is sampled (Shapley 1953, "A value for n-person games"):
+
+- the values add up to the probability with all regions visible minus that with all hidden (efficiency);
+- a region that never changes the probability is worth 0 (dummy);
+- regions that change it alike are worth the same (symmetry).
+
+Pairs are judged by the Shapley interaction index (Grabisch & Roubens 1999, "An axiomatic approach to the concept of
+interaction among players in cooperative games", section 3): positive where two regions are worth more together than
+apart, negative where one can stand in for the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+import pandas as pd
+
+from fer_core import masks
+from fer_core.errors import ConfigError
+from fer_core.predictions import Classifier
+
+MOST_PLAYERS = 10  # 1024 coalitions
+REST = "rest"
+CHUNK = 256  # pictures per call of the classifier
+CHUNK_VALUES = 2**25  # and their bytes: bounds the memory of large pictures
+
+
+@dataclass(frozen=True)
+class Shapley:
+    """What the regions of one picture are worth to one classifier.
+
+    Attributes:
+        players: names of the n regions.
+        class_names: the K classes.
+        values: float64 (n, K), -1..1, the Shapley value of each region for the probability of each class.
+        interactions: float64 (n, n, K), symmetric, 0 on the diagonal.
+        full, empty: float64 (K,), probabilities with every region visible, and with every region hidden.
+        areas: float64 (n,), share of the picture that each region covers.
+    """
+
+    players: tuple[str, ...]
+    class_names: tuple[str, ...]
+    values: np.ndarray
+    interactions: np.ndarray
+    full: np.ndarray
+    empty: np.ndarray
+    areas: np.ndarray
+
+    @property
+    def predicted(self) -> str:
+        """The most probable class of the picture as it is."""
+        return self.class_names[int(self.full.argmax())]
+
+
+def explain(
+    classifier: Classifier,
+    image: np.ndarray,
+    regions: Mapping[str, np.ndarray],
+    *,
+    fill: str = "mean",
+    rest: bool = False,
+) -> Shapley:
+    """Exact Shapley values of regions of one picture, for all classes at once.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3).
+        regions: name -> bool (H, W), at most ``MOST_PLAYERS`` (one less with ``rest``), no pixel in two of them. A
+            region without pixels is a dummy. Pixels in none of them are always visible, unless
+        rest: makes a player called ``rest`` of them.
+        fill: what hidden regions show, one of ``masks.FILLS``.
+
+    Raises:
+        ConfigError: no region, too many, overlapping ones, masks of another size, or an unknown fill.
+    """
+    players = _players(image, regions, rest)
+    stack = np.stack(list(players.values()))
+    worths = _worths(classifier, image, stack, fill)
+    return Shapley(
+        players=tuple(players),
+        class_names=tuple(classifier.class_names),
+        values=shapley_values(worths),
+        interactions=interaction_index(worths),
+        full=worths[-1],
+        empty=worths[0],
+        areas=stack.mean(axis=(1, 2)),
+    )
+
+
+def coalitions(n: int) -> np.ndarray:
+    """All coalitions of ``n`` players: bool (2^n, n); player i is in coalition s where bit i of s is set."""
+    return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 > 0
+
+
+def shapley_values(worths: np.ndarray) -> np.ndarray:
+    """Shapley values of a game.
+
+    Args:
+        worths: float (2^n, ...), what each of :func:`coalitions` is worth; several games side by side.
+
+    Returns:
+        float64 (n, ...).
+    """
+    worths, n = _game(worths)
+    values = np.empty((n, *worths.shape[1:]))
+    for player in range(n):
+        others, size = _without(n, player)
+        weights = np.array([factorial(k) * factorial(n - k - 1) / factorial(n) for k in range(n)])
+        values[player] = np.tensordot(weights[size], worths[others | 1 << player] - worths[others], axes=1)
+    return values
+
+
+def interaction_index(worths: np.ndarray) -> np.ndarray:
+    """Shapley interaction index of every pair of players: float64 (n, n, ...); ``worths`` as for the values."""
+    worths, n = _game(worths)
+    index = np.zeros((n, n, *worths.shape[1:]))
+    weights = np.array([factorial(k) * factorial(n - k - 2) / factorial(n - 1) for k in range(n - 1)])
+    for i in range(n):
+        for j in range(i):
+            others, size = _without(n, i, j)
+            both, one, other = others | 1 << i | 1 << j, others | 1 << i, others | 1 << j
+            gained = worths[both] - worths[one] - worths[other] + worths[others]
+            index[i, j] = index[j, i] = np.tensordot(weights[size], gained, axes=1)
+    return index
+
+
+def frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
+    """Shapley values of several models as a table: a row per run, class and region.
+
+    Columns: run, class, region, area (share of the picture), value, per_area (value per hundredth of the picture; NaN
+    for a region without pixels), full, empty (probabilities with every region visible and with every one hidden).
+    """
+    rows = [
+        (run, name, region, one.areas[i], one.values[i, k], one.full[k], one.empty[k])
+        for run, one in found.items()
+        for k, name in enumerate(one.class_names)
+        for i, region in enumerate(one.players)
+    ]
+    table = pd.DataFrame(rows, columns=["run", "class", "region", "area", "value", "full", "empty"])
+    share = 100 * table["area"].where(table["area"] > 0)
+    table.insert(5, "per_area", table["value"] / share)
+    return table
+
+
+def pair_frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
+    """Interactions of several models: columns run, class, region, other, interaction; each pair once."""
+    rows = [
+        (run, name, one.players[i], one.players[j], one.interactions[i, j, k])
+        for run, one in found.items()
+        for k, name in enumerate(one.class_names)
+        for i in range(len(one.players))
+        for j in range(i + 1, len(one.players))
+    ]
+    return pd.DataFrame(rows, columns=["run", "class", "region", "other", "interaction"])
+
+
+def strongest_pairs(
+    found: Shapley, class_name: str, most: int = 3, least: float = 0.01
+) -> list[tuple[str, str, float]]:
+    """The pairs that interact most for a class: region, other region and interaction, the strongest first.
+
+    Args:
+        most: how many.
+        least: weaker ones are left out.
+    """
+    index = found.interactions[..., found.class_names.index(class_name)]
+    pairs = [(*pair, float(index[pair])) for pair in zip(*np.triu_indices(len(index), 1), strict=True)]
+    pairs = sorted((pair for pair in pairs if abs(pair[2]) >= least), key=lambda pair: -abs(pair[2]))
+    return [(found.players[i], found.players[j], value) for i, j, value in pairs[:most]]
+
+
+def _players(image: np.ndarray, regions: Mapping[str, np.ndarray], rest: bool) -> dict[str, np.ndarray]:
+    players = {name: np.asarray(mask, bool) for name, mask in regions.items()}
+    if any(mask.shape != image.shape[:2] for mask in players.values()):
+        shapes = sorted({mask.shape for mask in players.values()})
+        raise ConfigError(f"Regions {shapes} do not fit a picture {image.shape}.", "Make them of its size.")
+    if not 1 <= len(players) + rest <= MOST_PLAYERS:
+        raise ConfigError(f"Expected 1 to {MOST_PLAYERS} regions. Received {len(players) + rest}.")
+    owners = np.sum([np.zeros(image.shape[:2], int), *players.values()], axis=0)
+    if owners.max() > 1:
+        raise ConfigError("Regions overlap: what both hide cannot be shared out.", "Give each pixel to one region.")
+    return players | ({REST: owners == 0} if rest else {})
+
+
+def _worths(classifier: Classifier, image: np.ndarray, players: np.ndarray, fill: str) -> np.ndarray:
+    """Probabilities float64 (2^n, K) with the players outside of each coalition hidden."""
+    hidden = ~coalitions(len(players))
+    owner = np.where(players.any(axis=0), players.argmax(axis=0), -1)
+    step = int(np.clip(CHUNK_VALUES // image.size, 1, CHUNK))
+    answers = []
+    for start in range(0, len(hidden), step):
+        chunk = np.column_stack([hidden[start : start + step], np.zeros(len(hidden[start : start + step]), bool)])
+        answers.append(classifier.predict_proba(masks.apply(image, chunk[:, owner], fill)))
+    return np.concatenate(answers).astype(np.float64)
+
+
+def _game(worths: np.ndarray) -> tuple[np.ndarray, int]:
+    worths = np.asarray(worths, np.float64)
+    n = len(worths).bit_length() - 1
+    if n < 1 or len(worths) != 2**n:
+        raise ConfigError(f"Expected what 2, 4, 8, ... coalitions are worth. Received {len(worths)}.")
+    return worths, n
+
+
+def _without(n: int, *players: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coalitions without ``players``, and how many are in each: int (M,) both."""
+    members = coalitions(n)
+    where = np.flatnonzero(~members[:, list(players)].any(axis=1))
+    return where, members[where].sum(axis=1)
