@@ -195,7 +195,7 @@ def test_region_out_of_the_picture_is_a_dummy(white):
     found = shapley.explain(CornerReader(), white, CORNERS | {"gone": np.zeros((16, 16), bool)}, fill="zero")
     assert found.values[4].tolist() == [0, 0, 0]
     assert found.values[:4, 0] == pytest.approx([0.4, 0.15, 0.15, 0], abs=1e-6)
-    assert shapley.frame({"a": found}).set_index("region").loc["gone", "per_area"].isna().all()
+    assert (shapley.frame({"a": found}).set_index("region").loc["gone", ["area", "value"]] == 0).all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,41 @@ def test_tables_by_hand(white):
     table = shapley.frame(found)
     assert len(table) == 12
     row = table[(table["class"] == "angry") & (table["region"] == "nw")].iloc[0]
-    assert row[["value", "full", "empty", "area", "per_area"]].tolist() == pytest.approx([0.4, 0.8, 0.1, 0.25, 0.016])
+    assert row[["value", "full", "empty", "area"]].tolist() == pytest.approx([0.4, 0.8, 0.1, 0.25])
+    assert row[["control", "control_low", "control_high"]].isna().all()
     pairs = shapley.pair_frame(found)
     assert len(pairs) == 18
     strongest = pairs[pairs["class"] == "angry"].set_index(["region", "other"])["interaction"]
     assert strongest["ne", "sw"] == pytest.approx(0.3)
     assert shapley.strongest_pairs(found["net"], "angry") == [("ne", "sw", pytest.approx(0.3))]
     assert shapley.strongest_pairs(found["net"], "sad") == []
+
+
+def test_controls_are_the_same_shapes_elsewhere(white):
+    """The reader's three corners lie in a picture of 16 x 16; whatever is hidden of them counts by its share."""
+    reader, seeds = CornerReader(), range(4)
+    moved = shapley.controls(reader, white, CORNERS, seeds, fill="zero")
+    assert len(moved) == 4
+    for seed, found in zip(seeds, moved, strict=True):
+        down, right = np.random.default_rng(seed).integers(0, (16, 16))
+        rolled = {name: np.roll(np.roll(mask, down, 0), right, 1) for name, mask in CORNERS.items()}
+        assert found.areas.tolist() == [0.25] * 4
+        assert np.array_equal(found.values, shapley.explain(reader, white, rolled, fill="zero").values)
+    table = shapley.frame({"net": shapley.explain(reader, white, CORNERS, fill="zero")}, {"net": moved})
+    row = table[(table["class"] == "angry") & (table["region"] == "nw")].iloc[0]
+    values = [found.values[0, 0] for found in moved]
+    expected = [np.mean(values), min(values), max(values)]
+    assert row[["control", "control_low", "control_high"]].tolist() == pytest.approx(expected)
+
+
+def test_words_by_hand(white):
+    found = shapley.explain(CornerReader(), white, CORNERS, fill="zero")
+    first, second = shapley.words(found, "angry", {"nw": "Brow", "ne": "Left eye"})
+    assert first == (
+        "**angry** has 80%, and 10% with all 4 parts hidden: together they are worth 70 points. "
+        "Most comes from brow (40 points), left eye (15 points) and sw (15 points)."
+    )
+    assert second == "Left eye and sw are worth 30 points more together than apart."
+    other = shapley.words(found, "happy", {})
+    assert "worth -70 points" in other[0]
+    assert other[1] == "ne and sw stand in for each other: 30 points less together than apart."

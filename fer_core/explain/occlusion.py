@@ -1,12 +1,12 @@
 """Hide parts of a face and see what the probabilities do: for any classifier, with or without gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from fer_core import masks
+from fer_core import masks, regions
 from fer_core.errors import ConfigError
 from fer_core.predictions import Classifier
 
@@ -67,6 +67,31 @@ class MaskEffect:
     def control_flips(self) -> int:
         """How many of the random masks change the most probable class."""
         return int(np.sum(self.controls.argmax(axis=1) != self.before.argmax()))
+
+
+def hidden_parts(
+    points: np.ndarray,
+    shape: tuple[int, int],
+    *,
+    bands: Iterable[str] = (),
+    shapes: Iterable[str] = (),
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """What several choices together hide of a face: bool (H, W).
+
+    Args:
+        points: its landmarks (5, 2), see :mod:`fer_core.regions`; only ``shapes`` depend on them.
+        shape: (H, W).
+        bands: of ``masks.REGIONS``, the papers' rows.
+        shapes: of ``regions.OCCLUDERS``.
+        box: a rectangle, see :func:`fer_core.masks.rectangle_mask`.
+
+    Raises:
+        ConfigError: no such band or shape, or a rectangle without a pixel.
+    """
+    chosen = [masks.regions_mask(list(bands), shape)]
+    chosen += [regions.occluder_mask(name, points, shape) for name in shapes]
+    return masks.combine(chosen if box is None else [*chosen, masks.rectangle_mask(box, shape)])
 
 
 def mask_effect(

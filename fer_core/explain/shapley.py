@@ -12,7 +12,7 @@ interaction among players in cooperative games", section 3): positive where two 
 apart, negative where one can stand in for the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import factorial
 
@@ -90,6 +90,29 @@ def explain(
     )
 
 
+def controls(
+    classifier: Classifier,
+    image: np.ndarray,
+    regions: Mapping[str, np.ndarray],
+    seeds: Iterable[int],
+    *,
+    fill: str = "mean",
+) -> list[Shapley]:
+    """:func:`explain` of the same regions moved together to a random place, round the edges: a control per seed.
+
+    A region that is larger is worth more wherever it lies. Moved ones have the same shapes and areas.
+
+    Raises:
+        ConfigError: as :func:`explain`.
+    """
+    found = []
+    for seed in seeds:
+        shift = np.random.default_rng(seed).integers(0, image.shape[:2])
+        moved = {name: np.roll(mask, shift, axis=(0, 1)) for name, mask in regions.items()}
+        found.append(explain(classifier, image, moved, fill=fill))
+    return found
+
+
 def coalitions(n: int) -> np.ndarray:
     """All coalitions of ``n`` players: bool (2^n, n); player i is in coalition s where bit i of s is set."""
     return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 > 0
@@ -127,22 +150,29 @@ def interaction_index(worths: np.ndarray) -> np.ndarray:
     return index
 
 
-def frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
+def frame(found: Mapping[str, Shapley], moved: Mapping[str, Sequence[Shapley]] | None = None) -> pd.DataFrame:
     """Shapley values of several models as a table: a row per run, class and region.
 
-    Columns: run, class, region, area (share of the picture), value, per_area (value per hundredth of the picture; NaN
-    for a region without pixels), full, empty (probabilities with every region visible and with every one hidden).
+    Args:
+        found: run -> its values.
+        moved: run -> its :func:`controls`.
+
+    Returns:
+        Columns run, class, region, area (share of the picture), value; control, control_low, control_high (mean,
+        smallest and largest value of the same shape elsewhere; NaN without controls); full, empty (probabilities with
+        every region visible and with every one hidden).
     """
-    rows = [
-        (run, name, region, one.areas[i], one.values[i, k], one.full[k], one.empty[k])
-        for run, one in found.items()
-        for k, name in enumerate(one.class_names)
-        for i, region in enumerate(one.players)
-    ]
-    table = pd.DataFrame(rows, columns=["run", "class", "region", "area", "value", "full", "empty"])
-    share = 100 * table["area"].where(table["area"] > 0)
-    table.insert(5, "per_area", table["value"] / share)
-    return table
+    columns = ["run", "class", "region", "area", "value", "control", "control_low", "control_high", "full", "empty"]
+    rows = []
+    for run, one in found.items():
+        others = [other.values for other in (moved or {}).get(run, ())] or [np.full(one.values.shape, np.nan)]
+        numbers = [one.values, *(fold(others, axis=0) for fold in (np.mean, np.min, np.max))]  # (n, K) each
+        rows += [
+            (run, name, region, one.areas[i], *(values[i, k] for values in numbers), one.full[k], one.empty[k])
+            for k, name in enumerate(one.class_names)
+            for i, region in enumerate(one.players)
+        ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def pair_frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
@@ -155,6 +185,31 @@ def pair_frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
         for j in range(i + 1, len(one.players))
     ]
     return pd.DataFrame(rows, columns=["run", "class", "region", "other", "interaction"])
+
+
+def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[str]:
+    """What the values say, in sentences of Markdown: what is shared out, among whom, and which pairs interact.
+
+    Args:
+        class_name: whose probability is shared out.
+        titles: name of a region -> what people call it; others stand as they are.
+    """
+    k = found.class_names.index(class_name)
+    named = [titles.get(name, name).lower() for name in found.players]
+    total = found.full[k] - found.empty[k]
+    lines = [
+        f"**{class_name}** has {found.full[k]:.0%}, and {found.empty[k]:.0%} with all {len(named)} parts hidden: "
+        f"together they are worth {_points(total)}."
+    ]
+    order = np.argsort(-np.abs(found.values[:, k]), kind="stable")[:3]
+    lines[0] += f" Most comes from {_listed([f'{named[i]} ({_points(found.values[i, k])})' for i in order])}."
+    for one, other, value in strongest_pairs(found, class_name):
+        pair = f"{titles.get(one, one)} and {titles.get(other, other).lower()}"
+        if value > 0:
+            lines.append(f"{pair} are worth {_points(abs(value))} more together than apart.")
+        else:
+            lines.append(f"{pair} stand in for each other: {_points(abs(value))} less together than apart.")
+    return lines
 
 
 def strongest_pairs(
@@ -195,6 +250,16 @@ def _worths(classifier: Classifier, image: np.ndarray, players: np.ndarray, fill
         chunk = np.column_stack([hidden[start : start + step], np.zeros(len(hidden[start : start + step]), bool)])
         answers.append(classifier.predict_proba(masks.apply(image, chunk[:, owner], fill)))
     return np.concatenate(answers).astype(np.float64)
+
+
+def _points(value: float) -> str:
+    """A change of probability in percentage points."""
+    whole = round(100 * float(value))
+    return f"{whole} point{'s' * (abs(whole) != 1)}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _game(worths: np.ndarray) -> tuple[np.ndarray, int]:
