@@ -269,7 +269,7 @@ def picture_result(run_name: str, content: bytes, name: str) -> pictures.Picture
         ImageError: it cannot be read.
         ModelError, RunError: the run has no weights, or they do not fit.
     """
-    return _picture_result(*_model_key(run_name), content, name)
+    return _picture_result(*model_key(run_name), content, name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -290,9 +290,14 @@ def answering(run_name: str):
     return predictor(run_name)
 
 
+def explained(run_name: str):
+    """What classifies a face as it is, not averaged over views: for maps and parts that must lie on the face."""
+    return _explained(*model_key(run_name))
+
+
 def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
     """Class probabilities float32 (K,) of one face, uint8 (H, W) or (H, W, 3)."""
-    return _probabilities(*_model_key(run_name), image)
+    return _probabilities(*model_key(run_name), image)
 
 
 def saliency(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> SaliencyMap:
@@ -301,7 +306,7 @@ def saliency(run_name: str, image: np.ndarray, class_index: int, method: str, la
     Raises:
         ModelError: the method needs a network and the model has none.
     """
-    return _saliency(*_model_key(run_name), image, class_index, method, layer)
+    return _saliency(*model_key(run_name), image, class_index, method, layer)
 
 
 def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
@@ -310,16 +315,16 @@ def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
     Raises:
         ModelError: the model has no network, or its network no convolution.
     """
-    model = _explained(*_model_key(run_name))
+    model = _explained(*model_key(run_name))
     return explain_saliency.cam_layers(model), explain_saliency.default_layer(model).name
 
 
 def mask_effect(run_name: str, image: np.ndarray, mask: np.ndarray, fill: str, controls: int) -> MaskEffect:
     """Effect of a mask on one face beside ``controls`` random masks of the same area."""
-    return _mask_effect(*_model_key(run_name), image, mask, fill, controls)
+    return _mask_effect(*model_key(run_name), image, mask, fill, controls)
 
 
-def _model_key(run_name: str) -> tuple[str, str, Stamp]:
+def model_key(run_name: str) -> tuple[str, str, Stamp]:
     base = artifacts.root()
     return str(base), run_name, stamp(base / "runs" / run_name)
 

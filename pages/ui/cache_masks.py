@@ -3,9 +3,14 @@
 import numpy as np
 import streamlit as st
 
-from fer_core import faces
+from fer_core import faces, regions
+from fer_core.explain import occlusion
+from fer_core.explain import shapley as explain_shapley
+from fer_core.explain.shapley import Shapley
 from fer_core.faces import FaceCrop
 from fer_core.models import features
+from pages.ui import cache
+from pages.ui.cache import Stamp
 
 # Landmarks
 
@@ -39,3 +44,44 @@ def crop_points(crop: FaceCrop, size: tuple[int, int]) -> tuple[np.ndarray, bool
 def _points(image: np.ndarray) -> tuple[np.ndarray, bool]:
     places, found = features.landmark_points(image[None])
     return places[0].astype(np.float64), bool(found[0])
+
+
+# One face
+
+
+def shapley(
+    run_name: str, image: np.ndarray, points: np.ndarray, fill: str, controls: int
+) -> tuple[Shapley, list[Shapley]]:
+    """What each region of a face is worth, and the same shapes at ``controls`` random places.
+
+    The face as it is, not averaged over views.
+    """
+    return _shapley(*cache.model_key(run_name), image, points, fill, controls)
+
+
+def occlusion_map(
+    run_name: str, image: np.ndarray, class_index: int, patch: float, fill: str
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Fall of a class's probability under a patch that slides: float32 (H, W), and the number of patches.
+
+    The face as it is, not averaged over views.
+    """
+    return _occlusion_map(*cache.model_key(run_name), image, class_index, patch, fill)
+
+
+@st.cache_data(max_entries=128, show_spinner="Asking about every coalition of parts ...")
+def _shapley(
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, points: np.ndarray, fill: str, controls: int
+) -> tuple[Shapley, list[Shapley]]:
+    model, parts = cache.explained(run_name), regions.region_masks(points, image.shape[:2])
+    own = explain_shapley.explain(model, image, parts, fill=fill)
+    return own, explain_shapley.controls(model, image, parts, range(controls), fill=fill)
+
+
+@st.cache_data(max_entries=128, show_spinner="Sliding the patch ...")
+def _occlusion_map(
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, patch: float, fill: str
+) -> tuple[np.ndarray, tuple[int, int]]:
+    target = np.array([class_index])
+    maps, grid = occlusion.occlusion_map(cache.explained(run_name), image[None], target, patch=patch, fill=fill)
+    return maps[0], grid
