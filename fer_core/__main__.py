@@ -9,6 +9,7 @@ from fer_core.commands import data, runs, study, sweep
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.predict import predict
 from fer_core.commands.reproduce import reproduce
+from fer_core.commands.saliency import saliency
 from fer_core.commands.search import search
 from fer_core.commands.train import train
 from fer_core.errors import FerError
@@ -28,6 +29,7 @@ app.command()(predict)
 app.command()(search)
 app.add_typer(runs.app, name="runs")
 app.add_typer(sweep.app, name="sweep")
+study.app.command()(saliency)
 app.add_typer(study.app, name="study")
 
 

@@ -6,7 +6,7 @@ each then moved by what the map misses at the landmarks that the part hangs on: 
 tip. The parts are those of the action units (Ekman, Friesen & Hager 2002), see :mod:`fer_core.explain.action_units`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -62,6 +62,9 @@ REGIONS: dict[str, Part] = {
     ),
     "chin": Part("Chin", (((0.3, 0.88), (0.7, 0.88), (0.68, 0.99), (0.32, 0.99)),), (MOUTH,)),
 }
+
+ELSEWHERE = "elsewhere"
+PLACES: tuple[str, ...] = (*REGIONS, ELSEWHERE)
 
 # What hides a part, named after what people wear or do. The first six cover regions whole.
 OCCLUDERS: dict[str, Part] = {
@@ -160,9 +163,9 @@ def upright(maps: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:
     return aligned
 
 
-def titles(names: Sequence[str]) -> list[str]:
-    """The regions' names for people."""
-    return [REGIONS[name].title for name in names]
+def title(place: str) -> str:
+    """The name of one of ``PLACES`` for people."""
+    return "Elsewhere" if place == ELSEWHERE else REGIONS[place].title
 
 
 def _drawn(part: Part, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

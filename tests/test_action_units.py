@@ -51,7 +51,7 @@ def test_shares_follow_the_regions():
     both = only("mouth") + 0.5 * only("chin")
     areas = {name: mask.sum() for name, mask in regions.region_masks(regions.CANONICAL, SHAPE).items()}
     total = areas["mouth"] + 0.5 * areas["chin"]
-    found = dict(zip(au.PLACES, au.shares(both, POINTS)[0], strict=True))
+    found = dict(zip(regions.PLACES, au.shares(both, POINTS)[0], strict=True))
     assert found["mouth"] == pytest.approx(areas["mouth"] / total)
     assert found["chin"] == pytest.approx(0.5 * areas["chin"] / total)
     assert found["eyes"] == found["elsewhere"] == 0
@@ -61,7 +61,7 @@ def test_shares_follow_the_face_not_the_frame():
     moved = regions.CANONICAL * 0.5 + [0.5, 0.0]  # a face of half the size in the upper right quarter
     corner = np.zeros((1, *SHAPE), np.float32)
     corner[0, :24, :24] = 1.0
-    assert dict(zip(au.PLACES, au.shares(corner, moved[None])[0], strict=True))["elsewhere"] > 0.99
+    assert dict(zip(regions.PLACES, au.shares(corner, moved[None])[0], strict=True))["elsewhere"] > 0.99
 
 
 def test_an_even_map_has_each_region_by_its_area():
@@ -81,20 +81,28 @@ def test_a_map_equal_to_the_prototype_scores_one():
 
 
 def test_a_map_beside_the_prototype_scores_zero():
-    scores = au.scores_in(only("nose"), au.region_indices(POINTS, SHAPE), ["happy"])[0]
+    beside = 1 - only("mouth", "cheeks", "eyes")
+    scores = au.scores_in(beside, au.region_indices(POINTS, SHAPE), ["happy"])[0]
     assert scores == pytest.approx(np.zeros(len(au.SCORES)))
 
 
 def test_scores_of_a_half_right_map_by_hand():
     """One strongest pixel in the mouth, as strong elsewhere: half the mass, half the pointing game."""
     owners = au.region_indices(POINTS, SHAPE)
-    inside, outside = np.argwhere(owners[0] == au.PLACES.index("mouth"))[0], np.argwhere(owners[0] == -1)[0]
+    inside, outside = np.argwhere(owners[0] == regions.PLACES.index("mouth"))[0], np.argwhere(owners[0] == -1)[0]
     values = np.zeros((1, *SHAPE), np.float32)
     values[0, *inside] = values[0, *outside] = 1.0
     mass, pointing, _, cosine = au.scores_in(values, owners, ["happy"])[0]
     drawn = np.array([*au.prototype("happy").values(), 0.0])[owners[0]]
     assert (mass, pointing) == (0.5, 0.5)
     assert cosine == pytest.approx(0.5 / np.sqrt(2 * (drawn**2).sum()))
+
+
+def test_an_even_map_scores_what_the_parts_cover():
+    owners = au.region_indices(POINTS, SHAPE)
+    covered = only("mouth", "cheeks", "eyes").mean()
+    mass, pointing, iou, _ = au.scores_in(np.ones((1, *SHAPE), np.float32), owners, ["happy"])[0]
+    assert (mass, pointing, iou) == pytest.approx((covered, covered, covered / (2 - covered)))
 
 
 def test_neutral_and_empty_maps_have_no_score():

@@ -27,11 +27,11 @@ LEVELS: dict[str, int] = {
     "metrics": 2,
     "comparison": 3,
     "artifacts": 3,
-    "charts": 3,
+    "charts": 4,
     "models": 4,
     "training": 5,
-    "explain": 5,
     "inference": 5,
+    "explain": 6,
     "results": 4,
     "verification": 4,
     "reported": 5,
@@ -45,7 +45,6 @@ LEVELS: dict[str, int] = {
 }
 # Modules that need TensorFlow or Keras for what they are; all others load without.
 HEAVY: tuple[str, ...] = (
-    "fer_core.explain.saliency",
     "fer_core.models.backbones",
     "fer_core.models.builders",
     "fer_core.models.layers",

@@ -83,7 +83,7 @@ def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | No
     from fer_core.inference import Predictor
     from fer_core.models.registry import load_classifier
 
-    split = _split(run, split_name)
+    split = evaluated_split(run, split_name)
     classifier = load_classifier(run, tta=_views(run, tta))
     tta = getattr(classifier, "tta", "none")  # models without a network have one view
     positions = None if limit is None else np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
@@ -110,7 +110,7 @@ def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | No
     mask_study.clear_work(work)
 
 
-def _split(run: Run, name: str) -> Split:
+def evaluated_split(run: Run, name: str) -> Split:
     """The split of the run's dataset, with the classes and the face crops that the run was measured on.
 
     Raises:

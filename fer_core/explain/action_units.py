@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.errors import ConfigError
-from fer_core.regions import REGIONS, region_index
+from fer_core.regions import PLACES, REGIONS, region_index
 
 MANUAL = "Ekman, Friesen & Hager 2002, FACS manual"
 EMFACS = "Friesen & Ekman 1983, EMFACS-7"
-ELSEWHERE = "elsewhere"
-PLACES: tuple[str, ...] = (*REGIONS, ELSEWHERE)
 SCORES: dict[str, str] = {
     "relevance_mass": "Share of the map that lies in the expression's parts of the face",
     "pointing_game": "Whether the map's strongest pixel lies in them (Zhang et al. 2018)",
@@ -104,7 +102,7 @@ def region_indices(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def shares(values: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Share of each map that lies in each region and outside of all: float32 (N, 9) in the order of :data:`PLACES`.
+    """Share of each map that lies in each region and outside of all: float32 (N, 9) in the order of ``regions.PLACES``.
 
     Args:
         values: float (N, H, W), not negative.
@@ -150,8 +148,9 @@ def _scores(values: np.ndarray, drawn: np.ndarray) -> tuple[float, ...]:
     size = int(inside.sum())
     if not size:  # the face's parts lie outside of the picture
         return (np.nan,) * len(SCORES)
-    order = np.argsort(-values, axis=None, kind="stable")[:size]
-    both = int(inside.ravel()[order].sum())
+    least = np.partition(values, -size, axis=None)[-size]  # of the strongest pixels; those as strong share what is left
+    above, level = values > least, values == least
+    both = inside[above].sum() + inside[level].mean() * (size - above.sum())
     return (
         values[inside].sum() / values.sum(),
         inside[strongest].mean(),

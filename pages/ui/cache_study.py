@@ -1,0 +1,80 @@
+"""Cached reads of saliency studies; like ``cache``, and without TensorFlow."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from fer_core import artifacts
+from fer_core.explain import mask_study, saliency_numbers, saliency_study
+from fer_core.explain.saliency_numbers import Disagreement
+from fer_core.explain.saliency_study import SaliencyStudy
+from pages.ui.cache import Stamp, _runs_stamp, stamp
+
+
+def records() -> tuple[list[dict], list[str]]:
+    """Records of the studies that speak of the runs as they are, and what is wrong with the others."""
+    return _records(str(artifacts.root()), _studies_stamp() + _runs_stamp())
+
+
+def study(name: str) -> SaliencyStudy:
+    """A stored study.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    return _study(str(artifacts.root()), name, _stamp(name))
+
+
+def shares(name: str, which: str) -> pd.DataFrame:
+    """``saliency_numbers.share_rows`` of a study."""
+    return _shares(str(artifacts.root()), name, which, _stamp(name))
+
+
+def scores(name: str, which: str) -> pd.DataFrame:
+    """``saliency_numbers.score_rows`` of a study."""
+    return _scores(str(artifacts.root()), name, which, _stamp(name))
+
+
+def disagreement(name_a: str, name_b: str) -> Disagreement:
+    """``saliency_numbers.disagreement`` of two studies.
+
+    Raises:
+        RunError: they share no picture that both models recognise.
+    """
+    return _disagreement(str(artifacts.root()), name_a, name_b, _stamp(name_a) + _stamp(name_b))
+
+
+def _stamp(name: str) -> Stamp:
+    return stamp(mask_study.studies_folder() / name)
+
+
+def _studies_stamp() -> Stamp:
+    folder = mask_study.studies_folder()
+    paths = sorted(folder.glob("saliency-*")) if folder.is_dir() else []
+    return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
+    return saliency_study.list_records(Path(base))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)  # read only: nobody changes the arrays
+def _study(base: str, name: str, stamp: Stamp) -> SaliencyStudy:
+    return saliency_study.read_study(mask_study.studies_folder(Path(base)) / name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _shares(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
+    return saliency_numbers.share_rows(_study(base, name, stamp), which)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _scores(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
+    return saliency_numbers.score_rows(_study(base, name, stamp), which)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing ...")
+def _disagreement(base: str, name_a: str, name_b: str, stamp: Stamp) -> Disagreement:
+    return saliency_numbers.disagreement(study(name_a), study(name_b))

@@ -1,0 +1,178 @@
+"""Where models look on a whole test set: mean maps, facial regions beside FACS, disagreement. Stored results only."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_core.charts import saliency as charts
+from fer_core.charts.explain import COLORMAPS, colour_scale
+from fer_core.charts.results import run_colours
+from fer_core.explain import saliency_numbers
+from fer_core.explain.action_units import EMFACS, MANUAL, PROTOTYPES, SCORES, words
+from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
+from fer_core.explain.saliency_study import COMMAND
+from fer_core.results import positions
+from pages.ui import cache, cache_study, state, widgets
+
+VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
+MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
+MAP_WIDTH = 120
+MOST_MODELS = 6
+PAGE_SIZE = 8
+
+
+def show() -> None:
+    """The whole view."""
+    records, problems = cache_study.records()
+    for problem in problems:
+        st.warning(widgets.plain(problem), icon=":material/warning:")
+    if not records:
+        widgets.empty_state("No saliency study of these models is stored. This command makes it (minutes per model):",
+                            COMMAND)  # fmt: skip
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        records = _narrow(records, "Dataset", "study-dataset", "dataset")
+        records = _narrow(records, "Split", "study-split", "split", "test")
+        records = _narrow(records, "Method", "study-method", "method", "grad_cam")
+        names = {record["run"]: record["name"] for record in records}
+        view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
+    if view == "Disagreement":
+        _show_disagreement(names)
+        return
+    runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
+    if not runs:
+        st.info("Choose a model.")
+        return
+    which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
+    chosen = {run: names[run] for run in runs}
+    {"Mean maps": _show_maps, "Facial regions": _show_regions, "Agreement with FACS": _show_agreement}[view](
+        chosen, which
+    )
+    _show_conditions([record for record in records if record["run"] in runs])
+
+
+def _narrow(records: list[dict], label: str, key: str, field: str, default: str | None = None) -> list[dict]:
+    """The records of one value of ``field``; a picker where there are several."""
+    options = list(dict.fromkeys(record[field] for record in records))
+    chosen = options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, width=150)
+    return [record for record in records if record[field] == chosen]
+
+
+def _show_maps(names: dict[str, str], which: str) -> None:
+    colormap = state.choice("Colours", list(COLORMAPS), key="colours", widget=st.segmented_control)
+    for run, name in names.items():
+        study = cache_study.study(name)
+        means = study.means[int(which == RIGHT)]
+        tops = means.max(axis=(1, 2))
+        top = float(pd.Series(tops).max())  # without the NaN of classes that have no picture
+        grid = " × ".join(map(str, study.record["grid"]))
+        st.markdown(f"**{widgets.plain(run)}**, {grid} cells")
+        pictures = [charts.mean_map(one, top, colormap) for one in means]
+        widgets.picture_grid(pictures, study.class_names, width=MAP_WIDTH)
+    st.image(colour_scale(colormap), width=2 * MAP_WIDTH, caption="none → strongest of the model", alt="Colour scale")
+    st.caption(
+        "The mean over the pictures of each expression, explained for that expression and laid into one frame by the "
+        "face's landmarks; grey lines are the regions of the action units. All maps of a model share one scale."
+    )
+
+
+def _show_regions(names: dict[str, str], which: str) -> None:
+    measure = state.choice(
+        "Show", list(MEASURES), key="study-measure", widget=st.segmented_control, format_func=MEASURES.get
+    )
+    for run, name in names.items():
+        shares = cache_study.shares(name, which)
+        first, *others = saliency_numbers.verdict(shares, cache_study.scores(name, which))
+        st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
+        widgets.show_figure(charts.region_shares(shares, measure), f"regions-{name}-{measure}", shares)
+    units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
+    st.caption(
+        f"Right: the share of an expression's action units that show in each part ({EMFACS}; {MANUAL}): {units}. "
+        "Neutral has none. Left: where the model looks. The two are alike only as far as people and model use the same "
+        "parts; a model may be right for other reasons."
+    )
+
+
+def _show_agreement(names: dict[str, str], which: str) -> None:
+    options = [ALL_CLASSES, *PROTOTYPES]
+    label = state.choice("Expression", options, key="study-class", widget=st.pills)
+    frames = {}
+    for run, name in names.items():
+        rows = cache_study.scores(name, which)
+        frames[run] = rows[rows["class"] == label]
+    usable = {run: rows for run, rows in frames.items() if len(rows) and rows["n"].min() > 0}
+    if not usable:
+        st.info("These models have no picture of this expression here.")
+        return
+    colours = run_colours([run.name for run in cache.runs()])
+    table = pd.concat([rows.assign(run=run) for run, rows in usable.items()], ignore_index=True)
+    widgets.show_figure(charts.agreement(usable, colours), f"facs-{label}-{which.split()[0]}", table)
+    st.caption(
+        "Crosses: what a map reaches that is the same everywhere. "
+        + "; ".join(f"{charts.SCORE_TITLES[score]}: {about[0].lower()}{about[1:]}" for score, about in SCORES.items())
+        + ". 95 % bootstrap intervals over the pictures."
+    )
+
+
+def _show_disagreement(names: dict[str, str]) -> None:
+    if len(names) < 2:
+        widgets.empty_state("Two studied models are needed. This command studies more:", COMMAND)
+        return
+    with st.container(horizontal=True):
+        first = state.choice("Model", list(names), key="study-a")
+        second = state.choice("Other model", [run for run in names if run != first], key="study-b")
+    found = cache_study.disagreement(names[first], names[second])
+    st.markdown(
+        f"**On {len(found.pictures):,} pictures that both recognise, their maps are {found.mean:.0%} alike** "
+        f"[{found.low:.0%}, {found.high:.0%}]. Maps of different pictures of one expression are {found.shuffled:.0%} "
+        "alike: what lies between is what both saw in the picture itself."
+    )
+    label = state.choice(
+        "Expression", [ALL_CLASSES, *dict.fromkeys(found.pictures["class"])], key="study-class", widget=st.pills
+    )
+    table = found.pictures if label == ALL_CLASSES else found.pictures[found.pictures["class"] == label]
+    number = state.page_number(len(table), PAGE_SIZE, key="study-page", of=(first, second, label))
+    _show_pairs(table.iloc[widgets.page_window(number, PAGE_SIZE)], names[first], names[second])
+    widgets.download_table(table.drop(columns=["a", "b"]), f"disagreement-{first}-{second}", "All of these (CSV)")
+    st.caption(
+        "Same label, other place: the least alike first. Left the picture, then where either model looks, in the frame "
+        "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells."
+    )
+
+
+def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> None:
+    studies = cache_study.study(name_a), cache_study.study(name_b)
+    images, reason = _pictures(studies[0].record, rows["sample_id"].to_numpy())
+    if reason:
+        st.caption(reason)
+    for place, row in enumerate(rows.itertuples(index=False)):
+        maps = [study.coarse[at] for study, at in zip(studies, (row.a, row.b), strict=True)]
+        drawn = [charts.mean_map(one.astype(float), 255.0) for one in maps]
+        captions = [f"{study.record['model']}, {prob:.0%}" for study, prob in zip(studies, (row.prob_a, row.prob_b))]  # noqa: B905
+        own = [] if images is None else [images[place]]
+        with st.container(border=True):
+            st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {row.similarity:.0%} alike")
+            widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
+
+
+def _pictures(record: dict, sample_ids) -> tuple[list | None, str]:
+    """The pictures where the dataset is registered, else None and why."""
+    if record["dataset"] not in cache.dataset_names():
+        return None, (
+            f"{record['dataset']} is not registered here: maps only. To see the pictures: "
+            "`python -m fer_core data add PATH`."
+        )
+    split = cache.dataset(record["dataset"])[record["split"]]
+    where = positions(split.sample_ids, sample_ids)
+    if where is None:
+        return None, "The registered dataset holds other pictures than this study is of: maps only."
+    return [split.images[at] for at in where], ""
+
+
+def _show_conditions(records: list[dict]) -> None:
+    parts = [
+        f"{record['run']}: {record['n']:,} of {record['n_split']:,} pictures"
+        + (f", layer {record['layer']}" if record["layer"] else "")
+        + f", landmarks found in {record['n_found']:,}"
+        for record in records
+    ]
+    st.caption(widgets.plain("; ".join(parts)) + ". Where none were found, the usual place of a face is taken.")

@@ -1,0 +1,197 @@
+"""The saliency study on readers whose only source is known: shares, scores, means, storage and disagreement."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fer_core import artifacts, datasets, regions
+from fer_core.__main__ import app
+from fer_core.datasets.split import Dataset, Split
+from fer_core.errors import RunError
+from fer_core.explain import saliency_numbers as numbers
+from fer_core.explain import saliency_study as studies
+from fer_core.models import features, registry
+from tests.test_mask_study import store_run
+
+NAMES = ("happy", "surprise", "neutral")
+N = 30
+
+
+class Reader:
+    """Says happy, the brighter one region of the face is; the remainder is split evenly."""
+
+    class_names = NAMES
+
+    def __init__(self, region="mouth"):
+        self.region, self.asked = region, 0
+
+    def predict_proba(self, images):
+        self.asked += len(images)
+        mask = regions.region_masks(regions.CANONICAL, images.shape[1:3])[self.region]
+        light = images[:, mask].reshape(len(images), -1).mean(axis=1) / 255
+        return np.column_stack([light, (1 - light) / 2, (1 - light) / 2]).astype(np.float32)
+
+
+def pictures():
+    """Grey faces; happy ones have all regions bright, so that hiding any but the one that is read changes nothing."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(20, 60, (N, 48, 48), dtype=np.uint8)
+    y_true = np.arange(N) % 3
+    face = regions.region_index(regions.CANONICAL, (48, 48)) >= 0
+    images[(y_true == 0)[:, None, None] & face] += 180
+    return Split(np.array([f"p{index}" for index in range(N)]), images, y_true, NAMES, "abc")
+
+
+def points(n=N):
+    return np.repeat(regions.CANONICAL[None], n, axis=0)
+
+
+def explained(reader, tmp_path=None, positions=None, **settings):
+    positions = np.arange(N) if positions is None else positions
+    return studies.explain_split(
+        reader, pictures(), points(len(positions)), "occlusion", positions=positions, work=tmp_path, **settings
+    )
+
+
+def made(tmp_path, reader=None, run=None):
+    arrays, about = explained(reader or Reader())
+    run = run or store_run(tmp_path)
+    about |= {"options": {}, "n_found": 12}
+    return studies.make_study(run, arrays, about, pictures(), "test", "occlusion")
+
+
+@pytest.fixture
+def study(tmp_path):
+    return made(tmp_path)
+
+
+def test_the_map_lies_where_the_reader_reads(study):
+    shares = numbers.share_rows(study)
+    happy = shares[shares["class"] == "happy"].set_index("region")
+    assert happy["lift"].idxmax() == "mouth"
+    assert happy.loc["mouth", "n"] == N / 3
+    assert happy["share"].sum() == pytest.approx(1.0, abs=2e-3)
+    assert happy.loc["mouth", "low"] <= happy.loc["mouth", "share"] <= happy.loc["mouth", "high"]
+    strongest = np.unravel_index(np.nanargmax(study.means[0, 0]), study.means.shape[2:])
+    assert regions.region_masks(regions.CANONICAL, (48, 48))["mouth"][strongest]
+
+
+def test_scores_beat_an_even_map_and_say_so(study):
+    scores = numbers.score_rows(study)
+    happy = scores[scores["class"] == "happy"].set_index("score")
+    assert happy.loc["relevance_mass", "lift_low"] > 0
+    assert happy.loc["pointing_game", "value"] == 1
+    np.testing.assert_allclose(happy["value"] - happy["even"], happy["lift"])
+    assert set(scores["class"]) == {"all", "happy", "surprise"}  # neutral has no prototype
+    told = " ".join(numbers.verdict(numbers.share_rows(study), scores))
+    assert "mouth gets most of the map" in told
+
+
+def test_only_rightly_recognised_pictures_count_where_asked(study):
+    wrong = dataclasses.replace(study, y_pred=np.where(np.arange(N) < 6, 2, study.y_true))
+    counted = numbers.share_rows(wrong, numbers.RIGHT)
+    assert counted.groupby("class")["n"].first().to_dict() == {"happy": 8, "surprise": 8, "neutral": 10}
+
+
+def test_means_add_up_and_follow_what_is_right(study):
+    totals = study.means[0].sum(axis=(1, 2))
+    assert totals[0] == pytest.approx(1.0, abs=0.02)
+    arrays, _ = explained(Reader())
+    assert arrays["means"].shape == (2, 3, 48, 48)
+    dark = np.isnan(arrays["means"][1]).all(axis=(1, 2))
+    assert not dark[0]  # happy is recognised
+    assert dark[2]  # neutral never wins against surprise, which ties with it
+
+
+def test_stored_and_read_again_it_is_the_same(study, tmp_path):
+    path = studies.write_study(study, tmp_path)
+    again = studies.read_study(path)
+    assert again.record == study.record
+    for name in studies.ARRAYS[1:]:
+        stored, own = getattr(again, name), getattr(study, name)
+        if name == "means":
+            np.testing.assert_allclose(stored, own, rtol=1e-3)
+        else:
+            np.testing.assert_array_equal(stored, own)
+    (record,), problems = studies.list_records(tmp_path)
+    assert (record["name"], problems) == (study.name, [])
+
+
+def test_a_killed_study_goes_on_where_it_was(tmp_path):
+    whole = Reader()
+    arrays, about = explained(whole, tmp_path)
+    resumed = Reader()
+    again, about_again = explained(resumed, tmp_path)
+    assert resumed.asked == 0 < whole.asked
+    np.testing.assert_array_equal(arrays["shares"], again["shares"])
+    assert about == about_again
+
+
+def test_a_study_of_other_weights_or_no_run_is_left_out_with_a_remedy(study, tmp_path):
+    studies.write_study(study, tmp_path)
+    run = artifacts.find_run(study.record["run"], tmp_path)
+    assert studies.stale(study.record, run) == ""
+    assert "other weights" in studies.stale(study.record | {"weights_sha256": "0"}, run)
+    assert "Remove the study" in studies.stale(study.record, None)
+
+
+def test_a_damaged_file_is_named(study, tmp_path):
+    path = studies.write_study(study, tmp_path)
+    (path / "maps.npz").write_bytes((path / "maps.npz").read_bytes()[:200])
+    with pytest.raises(RunError, match=r"maps\.npz is damaged"):
+        studies.read_study(path)
+    (path / "maps.npz").unlink()
+    _, (problem,) = studies.list_records(tmp_path)
+    assert "maps.npz is missing" in problem
+
+
+def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
+    run = store_run(tmp_path)
+    mouth, again, brows = (made(tmp_path, Reader(region), run) for region in ("mouth", "mouth", "brows"))
+    alike, other = numbers.disagreement(mouth, again), numbers.disagreement(mouth, brows)
+    assert alike.mean == pytest.approx(1.0)
+    assert other.mean < 0.5
+    assert other.low <= other.mean <= other.high
+    assert (other.pictures["class"] == "happy").any()
+    assert other.pictures["similarity"].is_monotonic_increasing
+
+
+def test_studies_without_a_shared_picture_say_so(tmp_path):
+    run = store_run(tmp_path)
+    first, second = made(tmp_path, run=run), made(tmp_path, run=run)
+    second = dataclasses.replace(second, sample_ids=np.array([f"q{index}" for index in range(N)]))
+    with pytest.raises(RunError, match="share no picture"):
+        numbers.disagreement(first, second)
+
+
+def test_positions_are_spread_over_the_split():
+    assert studies.spread(10, None).tolist() == list(range(10))
+    assert studies.spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert studies.spread(3, 9).tolist() == [0, 1, 2]
+
+
+def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch):
+    loaded = []
+
+    def load(run, tta="run"):
+        loaded.append((Reader(), tta))
+        return loaded[-1][0]
+
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": pictures()}, "abc")}.__getitem__)
+    monkeypatch.setattr(registry, "load_classifier", load)
+    found = lambda images, *_: (points(len(images)), np.ones(len(images), bool))  # noqa: E731
+    monkeypatch.setattr(features, "landmark_points", found)
+    store_run(tmp_path)
+    arguments = ["study", "saliency", "--method", "occlusion"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "mouth gets most of the map" in result.stdout
+    assert loaded[0][1] == "none"
+    (record,), problems = studies.list_records(tmp_path)
+    assert (record["n"], record["n_found"], problems) == (N, N, [])
+    assert "up to date" in CliRunner().invoke(app, arguments).stdout
+    assert len(loaded) == 1
