@@ -1,0 +1,59 @@
+"""Figures of a saliency study: numbers of the table appear where they belong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core import regions
+from fer_core.charts import saliency as charts
+
+
+def share_frame():
+    rows = []
+    for index, name in enumerate(("happy", "neutral")):
+        for place, region in enumerate(regions.PLACES):
+            weight = np.nan if name == "neutral" or region == regions.ELSEWHERE else place / 28
+            rows.append((name, region, 5, (place + index) / 50, 0.0, 1.0, 0.1, place / 4, weight))
+    return pd.DataFrame(rows, columns=["class", "region", "n", "share", "low", "high", "area", "lift", "prototype"])
+
+
+def score_frame(value):
+    scores = list(charts.SCORE_TITLES)
+    return pd.DataFrame({"score": scores, "value": value, "low": value - 0.1, "high": value + 0.2, "even": 0.3})
+
+
+def test_model_and_facs_stand_side_by_side_in_one_order():
+    figure = charts.region_shares(share_frame())
+    model, human = figure.data
+    assert list(model.x) == [regions.title(place) for place in regions.PLACES]
+    assert list(human.x) == list(model.x[:-1])
+    assert list(model.y) == list(human.y) == ["happy", "neutral"]
+    np.testing.assert_allclose(model.z[1], (np.arange(9) + 1) / 50)
+    np.testing.assert_allclose(human.z[0], np.arange(8) / 28)
+    assert np.isnan(human.z[1]).all()
+
+
+def test_lift_has_no_place_outside_of_the_face():
+    model = charts.region_shares(share_frame(), "lift").data[0]
+    assert len(model.x) == 8
+    np.testing.assert_allclose(model.z[0], np.arange(8) / 4)
+
+
+def test_agreement_draws_intervals_and_the_even_map():
+    figure = charts.agreement({"a": score_frame(0.5), "b": score_frame(0.4)}, {"a": "#111111", "b": "#222222"})
+    points = {trace.name: trace for trace in figure.data if trace.name in ("a", "b")}
+    assert list(points["a"].x) == [0.5] * 4
+    assert points["a"].error_x.array == pytest.approx([0.2] * 4)
+    assert points["a"].error_x.arrayminus == pytest.approx([0.1] * 4)
+    crosses = [trace for trace in figure.data if trace.name == charts.EVEN_MAP and trace.x[0] is not None]
+    assert [list(trace.x) for trace in crosses] == [[0.3] * 4] * 2
+
+
+def test_mean_maps_share_a_scale_and_carry_the_outlines():
+    even = np.full((48, 48), 0.5)
+    bright, dim = charts.mean_map(even, 0.5), charts.mean_map(even, 1.0)
+    assert bright.shape == dim.shape == (192, 192, 3)
+    assert bright[0, 0].sum() > dim[0, 0].sum()
+    assert len(np.unique(bright.reshape(-1, 3), axis=0)) > 1  # lines on an even ground
+    missing = charts.mean_map(np.full((48, 48), np.nan), 1.0)
+    assert (missing[0, 0] == charts.mean_map(np.zeros((48, 48)), 1.0)[0, 0]).all()
