@@ -70,7 +70,7 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
         z=model,
         x=titles,
         y=classes,
-        zmax=float(np.nanmax(model, initial=0.01)),
+        zmax=float(np.nanmax(model[:, : len(regions.REGIONS)], initial=0.01)),  # elsewhere would leave the face pale
         customdata=edges,
         texttemplate=f"%{{z:{form}}}",
         hovertemplate=f"%{{y}}, %{{x}}: {told}{interval}<extra></extra>",

@@ -1,5 +1,6 @@
 """Where models look on a whole test set: mean maps, facial regions beside FACS, disagreement. Stored results only."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -18,6 +19,7 @@ MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
 MAP_WIDTH = 120
 MOST_MODELS = 6
 PAGE_SIZE = 8
+FINE_GRID = 12  # the flattest parts are a twelfth of the frame high
 
 
 def show() -> None:
@@ -38,11 +40,12 @@ def show() -> None:
     if view == "Disagreement":
         _show_disagreement(names)
         return
-    runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
+        which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
     if not runs:
         st.info("Choose a model.")
         return
-    which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
     chosen = {run: names[run] for run in runs}
     {"Mean maps": _show_maps, "Facial regions": _show_regions, "Agreement with FACS": _show_agreement}[view](
         chosen, which
@@ -68,6 +71,7 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         st.markdown(f"**{widgets.plain(run)}**, {grid} cells")
         pictures = [charts.mean_map(one, top, colormap) for one in means]
         widgets.picture_grid(pictures, study.class_names, width=MAP_WIDTH)
+        widgets.download_picture(np.hstack(pictures), f"mean-maps-{name}", "Maps (PNG)")
     st.image(colour_scale(colormap), width=2 * MAP_WIDTH, caption="none → strongest of the model", alt="Colour scale")
     st.caption(
         "The mean over the pictures of each expression, explained for that expression and laid into one frame by the "
@@ -82,7 +86,10 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     for run, name in names.items():
         shares = cache_study.shares(name, which)
         first, *others = saliency_numbers.verdict(shares, cache_study.scores(name, which))
+        rows, columns = cache_study.study(name).record["grid"]
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
+        if min(rows, columns) < FINE_GRID:
+            st.caption(f"{rows} × {columns} cells are larger than the parts: neighbours share what lies between them.")
         widgets.show_figure(charts.region_shares(shares, measure), f"regions-{name}-{measure}", shares)
     units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
     st.caption(
