@@ -56,6 +56,7 @@ class Job:
         pid, process: the process, and what tells it from a later one with the same number.
         queued: the process waits for its turn before it trains.
         stopped: somebody asked it to stop.
+        fresh: it was to discard an unfinished training of the model before it begins.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Job:
     process: str | None = None
     queued: bool = False
     stopped: bool = False
+    fresh: bool = False
 
     @property
     def id(self) -> str:
@@ -160,8 +162,7 @@ def start(
         _refuse_double(model, dataset, settings)
         _refuse_without_room(model, dataset, settings, queue)
         path = _new_folder(f"{created.replace('-', '').replace(':', '').replace('T', '-')}-{model}")
-        job = Job(path, model, dataset, settings, command, created, queued=queue)
-        return _launch(job, [*command, "--fresh"] if fresh else command)
+        return _launch(Job(path, model, dataset, settings, command, created, queued=queue, fresh=fresh))
 
 
 def stop(job: Job, grace_s: float = 5.0) -> Job:
@@ -193,8 +194,9 @@ def resume(job: Job, *, queue: bool = False) -> Job:
             raise ConfigError(f"{job.id} is finished.", "Start a new training.")
         _refuse_double(job.model, job.dataset, job.settings)
         _refuse_without_room(job.model, job.dataset, job.settings, queue)
+        begun = (job.path / "progress.json").is_file()  # what it was to discard is gone then
         (job.path / "progress.json").unlink(missing_ok=True)
-        return _launch(dataclasses.replace(job, queued=queue, stopped=False), job.command)
+        return _launch(dataclasses.replace(job, queued=queue, stopped=False, fresh=job.fresh and not begun))
 
 
 def read(job_id: str) -> Job:
@@ -364,7 +366,7 @@ def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> 
     return BASE_BYTES + stored + val + maps
 
 
-def _launch(job: Job, arguments: Sequence[str]) -> Job:
+def _launch(job: Job) -> Job:
     places = {"FER_DATA_DIR": datasets.data_dir().resolve(), "FER_ARTIFACTS_DIR": artifacts.root().resolve()}
     environment = os.environ | {name: str(path) for name, path in places.items()}
     environment |= {FOLDER_VARIABLE: str(job.path.resolve()), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
@@ -372,7 +374,7 @@ def _launch(job: Job, arguments: Sequence[str]) -> Job:
     nice = ["nice", "-n", "5"] if shutil.which("nice") else []  # the app stays responsive
     with open(job.path / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            [*nice, sys.executable, "-m", "fer_core", *arguments],
+            [*nice, sys.executable, "-m", "fer_core", *job.command, *(["--fresh"] if job.fresh else [])],
             cwd=_PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,

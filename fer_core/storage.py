@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
@@ -43,24 +44,31 @@ def environment() -> dict:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 under a temporary name, then rename: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write UTF-8 under a temporary name, then rename: readers see the old file or the new one.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Let ``write`` fill a file under a temporary name, then rename it to ``path``."""
+    """Let ``write`` fill a file under a temporary name, then rename it to ``path``; its folder is made if need be.
+
+    Raises:
+        RunError: the disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             write(file)
         temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error}.", "Free disk space or mend its permissions.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_directory(target: Path, fill: Callable[[Path], None]) -> Path:

@@ -54,6 +54,15 @@ def wait_until(job, *states):
     return jobs.read(job.id)
 
 
+def command_of(job):
+    """Arguments of the process of ``job``, once it is Python."""
+    deadline = time.monotonic() + WAIT_S
+    while "fer_core" not in (words := Path(f"/proc/{job.pid}/cmdline").read_bytes().decode().split("\0")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return words
+
+
 def at(epoch, step, logs=None, epochs=4, steps=10):
     return SimpleNamespace(epoch=epoch, epochs=epochs, step=step, steps=steps, logs=logs or {})
 
@@ -260,7 +269,7 @@ def test_a_job_survives_its_parent(busy, folder):
 
 
 def test_stop_ends_the_process_and_resume_starts_it_again(busy):
-    job = jobs.start("majority", "drawn", queue=True)
+    job = jobs.start("majority", "drawn", queue=True, fresh=True)
     pid = job.pid
     with pytest.raises(ConfigError, match="already"):
         jobs.resume(job)
@@ -269,6 +278,10 @@ def test_stop_ends_the_process_and_resume_starts_it_again(busy):
     assert machine.process_identity(pid) is None
     job = jobs.resume(job, queue=True)
     assert job.pid != pid and job.state == jobs.read(job.id).state == "waiting"
+    assert "--fresh" in command_of(job), "it has not begun, so what it was to discard is still there"
+    jobs.stop(job)
+    (job.path / "progress.json").write_text("{}")  # it began
+    assert "--fresh" not in command_of(jobs.resume(job, queue=True))
 
 
 def test_a_process_that_ignores_the_request_is_killed(folder):

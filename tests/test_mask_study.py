@@ -423,6 +423,9 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(run, tmp_path):
     best = store_run(tmp_path, half, config={"mask": "mouth"}, date="2026-02-01")
     store_run(tmp_path, other, config={"mask": "eyes"}, model="unlike", date="2026-02-02")  # another network
     runs, _ = artifacts.list_runs(tmp_path)
+    shifted = {"config": {"mask": "mouth", "tta": "ten_view"}, "date": "2026-01-30"}
+    store_run(tmp_path, y_true, model="net", **shifted)  # comes first, but by other views than the study's
+    runs, _ = artifacts.list_runs(tmp_path)
     trained = mask_numbers.trained_runs(study, runs)
     assert {region: run.name for region, run in trained.items()} == {"mouth": best.name}
     table = mask_numbers.table_rows(study, trained)

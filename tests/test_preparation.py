@@ -109,6 +109,10 @@ def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypa
     again = face_crops.face_crops(train, "made", "train", lambda *told: reports.append(told))
     assert reports == [(0, 2)]
     assert len(looked) == 2 and np.array_equal(again.images, cropped.images)
+    (stored,) = (tmp_path / "face_crops" / "made-train").iterdir()
+    stored.write_bytes(stored.read_bytes()[:40])
+    mended = face_crops.face_crops(train, "made", "train")
+    assert len(looked) == 4 and np.array_equal(mended.images, cropped.images)
 
 
 def test_what_a_run_was_measured_on(monkeypatch):

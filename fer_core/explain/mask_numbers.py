@@ -235,7 +235,7 @@ def area_words(record: Mapping) -> str:
 def trained_runs(study: MaskStudy, runs: Iterable[Run]) -> dict[str, Run]:
     """Region -> a run of the same architecture, dataset and split that was trained and measured with it hidden.
 
-    Where there are several, the one that is most accurate on val.
+    Its predictions must average the views that the study's do. Where there are several, the most accurate on val.
     """
     runs = list(runs)
     own = next((run for run in runs if run.name == study.run), None)
@@ -243,7 +243,8 @@ def trained_runs(study: MaskStudy, runs: Iterable[Run]) -> dict[str, Run]:
     for run in runs:
         region = trained_mask(run)
         same = own is not None and run.dataset == own.dataset and architecture(run) == architecture(own)
-        if not region or not same or study.record["split"] not in run.splits:
+        views = (run.run.get("config") or {}).get("tta", "none")
+        if not region or not same or study.record["split"] not in run.splits or views != study.record["tta"]:
             continue
         if region not in found or _val_accuracy(run) > _val_accuracy(found[region]):
             found[region] = run

@@ -10,7 +10,6 @@ Regions of one area share their controls.
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +26,7 @@ from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, RunError
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier, Predictions
-from fer_core.storage import environment, read_json, sha256, to_json, write_directory
+from fer_core.storage import environment, read_json, sha256, to_json, write_atomically, write_directory
 
 SCHEMA_VERSION = 1
 FIELDS: dict[str, str] = {
@@ -383,9 +382,6 @@ def _read_part(work: Path | None, condition: str, shape: tuple[int, int]) -> tup
 
 
 def _write_part(work: Path | None, condition: str, probs: np.ndarray, seconds: float) -> None:
-    if work is None:
-        return
-    work.mkdir(parents=True, exist_ok=True)
-    temporary = work / f".{condition}.{os.getpid()}.npz"
-    np.savez(temporary, pred_probs=probs, seconds=seconds)
-    temporary.replace(work / f"{condition}.npz")
+    if work is not None:
+        path = work / f"{condition}.npz"
+        write_atomically(path, lambda file: np.savez(file, pred_probs=probs, seconds=seconds))

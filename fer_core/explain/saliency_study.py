@@ -347,10 +347,5 @@ def _read_part(work: Path | None, start: int) -> dict[str, np.ndarray] | None:
 
 
 def _write_part(work: Path | None, start: int, part: Mapping[str, np.ndarray]) -> None:
-    if work is None:
-        return
-    try:
-        work.mkdir(parents=True, exist_ok=True)
+    if work is not None:
         write_atomically(work / f"{start}.npz", lambda file: np.savez(file, **part))
-    except OSError as error:
-        raise RunError(f"{work} cannot be written: {error}.", "Free disk space or mend its permissions.") from error

@@ -211,7 +211,6 @@ def _read_points(cache: Path | None) -> dict[str, np.ndarray]:
 def _write_points(cache: Path | None, known: dict[str, np.ndarray]) -> None:
     if cache is None:
         return
-    cache.parent.mkdir(parents=True, exist_ok=True)
     digests, rows = np.array(list(known), "U64"), np.array(list(known.values()), np.float32)
     write_atomically(cache, lambda file: np.savez_compressed(file, digests=digests, rows=rows))
 

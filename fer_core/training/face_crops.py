@@ -6,15 +6,15 @@ in chunks beside the datasets; a killed run goes on with the next chunk.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fer_core import faces
+from fer_core import detector, faces
 from fer_core.datasets import data_dir
 from fer_core.datasets.split import Split, picture_digests
-from fer_core.errors import DatasetError
 from fer_core.images import resize, to_grey
 from fer_core.storage import write_atomically
 
@@ -31,17 +31,13 @@ def face_crops(
     next time, whatever else has changed but the pictures. ``report`` is called with pictures done and pictures in all.
 
     Raises:
-        DatasetError: the crops cannot be stored.
+        RunError: the crops cannot be stored.
     """
     folder = data_dir() / "face_crops" / f"{dataset}-{name}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = []
-        for start in range(0, len(split), CHUNK):
-            report(start, len(split))
-            parts.append(_chunk(split.images[start : start + CHUNK], folder))
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be written: {error}.", "Free disk space and run it again.") from error
+    parts = []
+    for start in range(0, len(split), CHUNK):
+        report(start, len(split))
+        parts.append(_chunk(split.images[start : start + CHUNK], folder))
     return replace(split, images=np.concatenate(parts) if parts else split.images)
 
 
@@ -59,10 +55,12 @@ def aligned(image: np.ndarray) -> np.ndarray:
 
 
 def _chunk(images: np.ndarray, folder: Path) -> np.ndarray:
-    key = hashlib.sha256("".join(picture_digests(images).tolist()).encode()).hexdigest()[:32]
+    settings = repr((SEARCH_SIDE, faces.FRAME, detector.MIN_FACE, detector.THRESHOLDS))
+    key = hashlib.sha256("".join([*picture_digests(images).tolist(), settings]).encode()).hexdigest()[:32]
     path = folder / f"{key}.npy"
     if path.is_file():
-        return np.load(path, allow_pickle=False)
+        with suppress(OSError, ValueError, EOFError):  # damaged: cut again
+            return np.load(path, allow_pickle=False)
     crops = np.stack([aligned(np.asarray(image)) for image in images])
     write_atomically(path, lambda file: np.save(file, crops))  # another training may cut the same faces
     return crops

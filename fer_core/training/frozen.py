@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from fer_core.datasets.split import Split, picture_digests
-from fer_core.errors import ConfigError, RunError
+from fer_core.errors import ConfigError
 from fer_core.models.backbones import load_imagenet
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
@@ -90,11 +90,7 @@ def features(
         parts.append(np.asarray(pooled.predict(pixels, batch_size=64, verbose=0), np.float32))
         report(start, len(split))
     found = np.concatenate(parts)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: np.save(file, found))
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error}.", "Free disk space and run the command again.") from error
+    write_atomically(path, lambda file: np.save(file, found))
     return found
 
 
