@@ -37,7 +37,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_app(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """Start ``streamlit run Home.py`` from ``folder`` and give its address; its log goes to ``folder``."""
+    """Start ``streamlit run Home.py`` from ``folder`` and give its address; log and process id go to ``folder``."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "Home.py")]
     command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
@@ -45,6 +45,7 @@ def running_app(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
         process = subprocess.Popen(
             command, cwd=folder, env=os.environ | dict(environment), stdout=log, stderr=subprocess.STDOUT
         )
+        (folder / "streamlit.pid").write_text(str(process.pid))
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(address, process, folder / "streamlit.log")

@@ -1,0 +1,58 @@
+"""Eight people at once on Saliency and Masks: everybody gets the answer that one alone would get."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import server
+from tests.e2e.visits import settle, visit
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+
+SESSIONS = 8
+ROUNDS = 3
+ROOM_MB = 250  # a round's own pictures, maps and sessions; a network leaked per session would take more
+
+
+def addresses(round_number):
+    """Eight views, each of another picture, and other ones in each round."""
+    pictures = range(SESSIONS * round_number + 1, SESSIONS * (round_number + 1) + 1)
+    half = SESSIONS // 2
+    methods = ("grad_cam", "gradient", "smoothgrad", "occlusion")
+    first = [f"saliency?picture={n}&method={method}" for n, method in zip(list(pictures)[:half], methods, strict=True)]
+    return [*first, *(f"masks?picture={n}&hide=eyes&hide=mouth" for n in list(pictures)[half:])]
+
+
+def text_of(tab):
+    return tab.get_by_test_id("stMain").inner_text()
+
+
+def resident_mb(process):
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def test_eight_sessions_at_once_get_their_own_answers_in_bounded_memory(chromium, app, workshop, tmp_path):
+    """The crowd meets a fresh app, whose networks are not loaded yet; the lone visitor asks another one."""
+    memory, crowd = [], {}
+    with server.running_app(workshop.environment(), tmp_path) as address:
+        process = (tmp_path / "streamlit.pid").read_text()
+        for number in range(ROUNDS):
+            with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+                tabs = {path: context.new_page() for path in addresses(number)}
+                for path, tab in tabs.items():
+                    tab.set_default_timeout(240_000)
+                    tab.goto(f"{address}/{path}", wait_until="commit")
+                for tab in tabs.values():
+                    tab.locator("h1").first.wait_for()
+                    settle(tab)
+                crowd |= {path: text_of(tab) for path, tab in tabs.items()}
+            memory.append(resident_mb(process))
+    with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+        alone = context.new_page()
+        alone.set_default_timeout(240_000)
+        for path in addresses(0):
+            visit(alone, app, path)
+            assert text_of(alone) == crowd[path], path
+    assert len(set(crowd.values())) == SESSIONS * ROUNDS, "each picture has its own answer"
+    assert memory[-1] - memory[0] < ROOM_MB, memory
