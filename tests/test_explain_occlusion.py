@@ -1,9 +1,14 @@
+"""Hiding parts of faces on classifiers whose needs are known, and the figures of it."""
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from fer_core import masks
+from fer_core import masks, regions
+from fer_core.charts import occlusion as charts
 from fer_core.errors import ConfigError
-from fer_core.explain import occlusion
+from fer_core.explain import occlusion, occlusion_batch
+from fer_core.explain.mask_study import control_seed
 
 REGION = (slice(24, 40), slice(8, 24))
 
@@ -131,3 +136,217 @@ def test_occlusion_answers_do_not_depend_on_the_batch(picture):
     for index in range(3):
         alone, _ = occlusion.occlusion_map(Reader(), images[index : index + 1], np.array([index]))
         assert np.array_equal(alone[0], together[index])
+
+
+def test_bands_shapes_and_rectangle_hide_together():
+    points = regions.CANONICAL
+    found = occlusion.hidden_parts(points, (48, 48), bands=["forehead"], shapes=["mouth"], box=(0, 0.5, 0.25, 0.75))
+    expected = masks.region_mask("forehead", (48, 48)) | regions.occluder_mask("mouth", points, (48, 48))
+    expected[24:36, :12] = True
+    assert np.array_equal(found, expected)
+    assert not occlusion.hidden_parts(points, (48, 48)).any()
+    moved = occlusion.hidden_parts(points * 0.5, (48, 48), shapes=["eyes"])
+    assert not moved[24:].any() and moved.any()
+
+
+def test_occlusion_map_as_a_table_and_in_words():
+    fall = np.array([[0.5, 0.0], [-0.02, 0.25]], np.float32)
+    table = occlusion.map_frame(fall)
+    assert table[(table["row"] == 1) & (table["column"] == 0)]["fall"].tolist() == pytest.approx([-0.02])
+    assert occlusion.change_words(fall) == "falls by up to 50 points and rises by up to 2 points"
+    assert occlusion.change_words(-fall) == "falls by up to 2 points and rises by up to 50 points"
+    assert occlusion.change_words(0 * fall) == "hardly changes"
+    assert occlusion.points(0.01) == "1 point" and occlusion.points(-0.01) == "-1 point"
+
+
+def test_scale_of_several_maps_holds_the_largest_change_and_is_never_empty():
+    assert occlusion.common_end([np.array([[0.1, -0.7]]), np.array([[0.3]])]) == pytest.approx(0.7)
+    assert occlusion.common_end([np.zeros((2, 2))]) == 0.01
+
+
+# Several faces
+
+
+@pytest.fixture
+def faces(picture):
+    """Three faces of two sizes, the second in colour, with the region, its upper half and nothing of it hidden."""
+    colour = np.full((96, 96, 3), 51, np.uint8)
+    large = np.zeros((96, 96), bool)
+    small = np.zeros((2, 48, 48), bool)
+    small[0][REGION] = True
+    small[1, :8] = True
+    return [picture, colour, picture], [small[0], large, small[1]]
+
+
+class LooseReader(Reader):
+    """Reads its region in pictures of any size that is a multiple of 48."""
+
+    def predict_proba(self, images):
+        step = images.shape[1] // 48
+        return super().predict_proba(images[:, ::step, ::step])
+
+
+def test_batch_by_hand(faces):
+    images, hidden = faces
+    hidden[1][:48] = True  # the upper half; the region lies below
+    effect = occlusion_batch.batch_effect(LooseReader(), images, hidden, "zero", range(3))
+    assert effect.before[:, 0] == pytest.approx([0.8, 0.2, 0.8])
+    assert effect.after[:, 0] == pytest.approx([0.0, 0.2, 0.8])
+    assert effect.flipped.tolist() == [True, False, False]
+    assert effect.areas == pytest.approx([256 / 48**2, 0.5, 8 / 48])
+    for place in (0, 2):
+        alone = occlusion.mask_effect(
+            LooseReader(), images[place], hidden[place], control_seeds=[control_seed(seed, place) for seed in range(3)]
+        )
+        assert np.array_equal(effect.controls[place], alone.controls)
+        assert effect.control_flips[place] == pytest.approx(alone.control_flips / 3)
+
+
+def test_parts_of_a_batch_give_the_whole(faces):
+    images, hidden = faces
+    whole = occlusion_batch.batch_effect(LooseReader(), images, hidden, "mean", range(2))
+    parts = [
+        occlusion_batch.batch_effect(LooseReader(), images[part], hidden[part], "mean", range(2), part.start)
+        for part in (slice(0, 1), slice(1, 3))
+    ]
+    joined = occlusion_batch.join(parts)
+    for name in ("before", "after", "controls", "areas"):
+        assert np.array_equal(getattr(whole, name), getattr(joined, name)), name
+
+
+def test_batch_asks_in_bounded_batches(picture):
+    reader = Reader()
+    many = [picture] * 100
+    occlusion_batch.batch_effect(reader, many, [masks.region_mask("mouth", (48, 48))] * 100, "zero", range(6))
+    assert sum(reader.calls) == 800
+    assert max(reader.calls) <= 256
+    with pytest.raises(ConfigError, match="a mask per face"):
+        occlusion_batch.batch_effect(reader, many, [], "zero")
+
+
+def effect_of(before, after, controls=()):
+    """Probabilities that say the given classes of three."""
+    say = 0.1 + 0.7 * np.eye(3, dtype=np.float32)
+    drawn = (
+        np.stack([say[list(control)] for control in controls], axis=1) if controls else np.zeros((len(before), 0, 3))
+    )
+    n = len(before)
+    return occlusion_batch.BatchEffect(Reader.class_names, say[before], say[after], drawn, np.full(n, 0.25))
+
+
+def test_tables_of_a_batch_by_hand():
+    effect = effect_of([0, 0, 0, 1], [0, 1, 2, 1], controls=[[0, 0, 1, 1], [0, 1, 1, 1]])
+    assert occlusion_batch.flow_frame(effect).to_numpy().tolist() == [
+        ["angry", "angry", 1, 1 / 3],
+        ["angry", "happy", 1, 1 / 3],
+        ["angry", "sad", 1, 1 / 3],
+        ["happy", "happy", 1, 1.0],
+    ]
+    rows = occlusion_batch.face_frame({"net": effect}, [{"picture": name} for name in "abcd"])
+    assert rows["picture"].tolist() == list("abcd")
+    assert rows["flipped"].tolist() == [False, True, True, False]
+    assert rows["control_flips"].tolist() == [0, 0.5, 1, 0]
+    assert rows.iloc[1][["run", "whole", "masked"]].tolist() == ["net", "angry", "happy"]
+    assert rows.iloc[1][["p_whole", "p_masked", "shift"]].tolist() == pytest.approx([0.8, 0.1, -0.7])
+    assert rows.iloc[1]["control_shift"] == pytest.approx(-0.35)
+    summary = occlusion_batch.summary_frame({"net": effect}, ["angry", "happy", "sad", "happy"]).iloc[0]
+    assert summary[["n", "flips"]].tolist() == [4, 2]
+    means = ["flip_rate", "control_flip_rate", "beyond", "accuracy", "masked_accuracy"]
+    assert summary[means].tolist() == pytest.approx([0.5, 0.375, 0.125, 0.5, 1.0])
+    assert summary["flip_rate_low"] < 0.5 < summary["flip_rate_high"]
+    assert summary[["masked_accuracy_low", "masked_accuracy_high"]].tolist() == [1, 1]
+
+
+def test_batch_without_random_masks_and_labels_has_no_numbers_of_them():
+    effect = effect_of([0, 1], [1, 1])
+    summary = occlusion_batch.summary_frame({"net": effect})
+    assert "accuracy" not in summary
+    assert summary[["control_flip_rate", "beyond"]].isna().all(axis=None)
+    assert occlusion_batch.face_frame({"net": effect}, [{}, {}])["control_flips"].isna().all()
+
+
+# Figures
+
+
+def test_drawn_box_becomes_shares_whatever_way_it_was_drawn():
+    def box(*xy):
+        return charts.drawn_box({"box": [{"x": list(xy[:2]), "y": list(xy[2:])}]}, (48, 96))
+
+    assert box(0.2, 0.8, 0.6, 0.9) == (0.2, 0.6, 0.8, 0.9)
+    assert box(0.8, 0.2, 0.9, 0.6) == (0.2, 0.6, 0.8, 0.9)
+    assert box(-0.3, 1.2, 0.123, 0.987) == (0.0, 0.12, 1.0, 0.99)
+    assert box(0.5, 0.504, 0.1, 0.9) is None  # a click
+    assert box(0.5, 0.9, 0.1, 0.11) is None  # less than a row of 48
+    assert charts.drawn_box({"box": []}, (48, 48)) is None
+    last = charts.drawn_box({"box": [{"x": [0, 1], "y": [0, 1]}, {"x": [0, 0.5], "y": [0, 0.5]}]}, (48, 48))
+    assert last == (0, 0, 0.5, 0.5)
+
+
+def test_drawable_shows_the_rectangle_and_keeps_the_form_of_the_picture():
+    figure = charts.drawable(np.zeros((30, 60), np.uint8), (0.1, 0.2, 0.5, 0.6))
+    (shape,) = figure.layout.shapes
+    assert (shape.x0, shape.y0, shape.x1, shape.y1) == (0.1, 0.2, 0.5, 0.6)
+    assert figure.layout.yaxis.scaleratio == 0.5
+    assert figure.layout.yaxis.range == (1, 0)
+    grid = figure.data[0]
+    assert min(grid.x) > 0 and max(grid.y) < 1 and len(grid.x) == charts.GRID**2
+    assert not charts.drawable(np.zeros((30, 60, 3), np.uint8)).layout.shapes
+
+
+def test_worth_bars_have_a_bar_per_run_and_part_and_a_diamond_where_there_are_controls():
+    rows = [("a", "happy", "eyes", 0.1, 0.3, 0.1, 0.0, 0.2), ("a", "happy", "chin", 0.1, -0.1, 0.0, 0.0, 0.0)]
+    rows += [("b", "sad", part, 0.1, 0.0, np.nan, np.nan, np.nan) for part in ("eyes", "chin")]
+    columns = ["run", "class", "region", "area", "value", "control", "control_low", "control_high"]
+    figure = charts.worth_bars(pd.DataFrame(rows, columns=columns), {"a": "#0072B2"}, {"eyes": "Eyes"})
+    bars = {trace.name: trace for trace in figure.data if trace.type == "bar"}
+    assert bars["a: happy"].y == ("Eyes", "chin")
+    assert list(bars["a: happy"].x) == pytest.approx([30, -10])
+    assert "b: sad" in bars
+    scatters = [trace for trace in figure.data if trace.type == "scatter"]
+    (diamonds,) = [trace for trace in scatters if trace.mode == "markers"]
+    assert list(diamonds.x) == pytest.approx([10, 0])
+    assert list(diamonds.error_x.array) == pytest.approx([10, 0])
+    numbers = [trace.text for trace in scatters if trace.mode == "text"]
+    assert numbers == [("+30", "-10"), ("0", "0")]
+
+
+def test_pair_heatmap_has_each_pair_once_below_the_diagonal():
+    rows = [("a", "b", 0.1), ("a", "c", -0.3), ("b", "c", 0.0)]
+    figure = charts.pair_heatmap(pd.DataFrame(rows, columns=["region", "other", "interaction"]), {"a": "Eyes"})
+    (cells,) = figure.data
+    assert cells.x == ("Eyes", "b") and cells.y == ("b", "c")
+    assert np.allclose(cells.z, [[10, np.nan], [-30, 0]], equal_nan=True)
+    assert (cells.zmin, cells.zmax) == (-30, 30)
+
+
+def test_fall_overlay_is_the_picture_where_nothing_changes_orange_where_it_falls_and_violet_where_it_rises(picture):
+    fall = np.zeros((48, 48), np.float32)
+    fall[:, :16], fall[:, 32:] = 0.4, -0.4
+    shown = charts.fall_overlay(picture, fall, 0.4, min_side=48).astype(int)
+    assert (shown[:, 24] == 204).all()
+    red, _, blue = shown[0, 0]
+    assert red > blue + 60
+    red, _, blue = shown[0, 47]
+    assert blue > red + 20
+    half = charts.fall_overlay(picture, fall, 0.8, min_side=48).astype(int)
+    assert abs(half[0, 0] - 204).sum() < abs(shown[0, 0] - 204).sum()
+
+
+def test_sankey_flows_add_up_and_keep_the_order_of_the_classes():
+    flow = occlusion_batch.flow_frame(effect_of([0, 0, 0, 1], [0, 1, 2, 1]))
+    (trace,) = charts.flow_sankey(flow, Reader.class_names).data
+    assert list(trace.node.label) == ["angry 3", "happy 1", "", "angry 1", "happy 2", "sad 1"]
+    assert list(trace.link.source) == [0, 0, 0, 1]
+    assert list(trace.link.target) == [3, 4, 5, 4]
+    assert sum(trace.link.value) == 4
+    left = list(trace.node.y)[:3]
+    assert left == sorted(left)
+
+
+def test_parts_picture_draws_outlines_only():
+    grey = np.full((48, 48), 100, np.uint8)
+    shown = charts.parts_picture(grey, regions.outlines(regions.CANONICAL))
+    assert shown.shape == (384, 384, 3)
+    changed = (shown != 100).any(axis=2)
+    assert 0.02 < changed.mean() < 0.3
+    assert (grey == 100).all()

@@ -68,7 +68,7 @@ def test_regions_rectangle_and_fill_reach_the_mask(working, classifier, first_te
 
 def test_nothing_hidden_says_what_to_do(working):
     app = open_page("masks", {"dataset": working.dataset})
-    widget(app.button_group, "Hide").set_value([])
+    widget(app.button_group, "Hide rows, as in the paper").set_value([])
     app.run()
     assert_healthy(app)
     assert "Nothing is hidden yet" in text_of(app)

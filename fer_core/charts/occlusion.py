@@ -16,7 +16,7 @@ from fer_core.images import encode_png
 DRAWN = "#E69F00"
 GRID = 32  # invisible markers a side: a box selection must hold some to be reported
 DIGITS = 2  # a drawn rectangle snaps to hundredths of the picture, as its sliders do
-PIXELS = 384  # height of the picture to draw on
+PIXELS = 280  # height of the picture to draw on: about as wide as its column
 BAR, ROW = 14, 26
 LEGEND_ROW = 22
 
@@ -121,6 +121,7 @@ def worth_bars(frame: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[
     figure = go.Figure()
     runs = list(dict.fromkeys(frame["run"]))
     parts = list(dict.fromkeys(frame["region"]))
+    beyond = 100 * max(0.01, float(np.nanmax(frame[["value", "control_high"]].to_numpy(), initial=0.0)))
     for run in runs:
         rows = frame[frame["run"] == run]
         target = rows["class"].iloc[0]
@@ -133,14 +134,23 @@ def worth_bars(frame: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[
             name=f"{run}: {target}",
             marker={"color": colour},
             offsetgroup=run,
-            text=[f"{100 * value:+.0f}" for value in rows["value"]],
-            textposition="outside",
-            cliponaxis=False,
             customdata=100 * rows["area"],
             hovertemplate=f"%{{y}}: %{{x:+.1f}} points, %{{customdata:.0f}} % of the picture<extra>{run}</extra>",
         )
         if rows["control"].notna().any():
             _elsewhere(figure, rows, names, run, colour, first=run == runs[0])
+        figure.add_scatter(  # the numbers in a column of their own, where no bar ends
+            x=[beyond] * len(names),
+            y=names,
+            mode="text",
+            text=[f"{100 * value:+.0f}" if round(100 * value) else "0" for value in rows["value"]],
+            textposition="middle right",
+            orientation="h",
+            offsetgroup=run,
+            showlegend=False,
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
     legend = LEGEND_ROW * (len(runs) + 1)
     height = 70 + len(parts) * max(ROW, BAR * len(runs) + 10) + legend
     figure.update_layout(
@@ -148,7 +158,7 @@ def worth_bars(frame: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[
         scattermode="group",
         bargap=0.25,
         height=height,
-        margin=MARGIN | {"t": 8, "r": 32},
+        margin=MARGIN | {"t": 8, "r": 40},
         legend=BELOW | {"orientation": "v", "y": -60 / max(height - legend, 1)},
         yaxis={"autorange": "reversed", "title": None, "categoryorder": "array"}
         | {"categoryarray": [titles.get(part, part) for part in parts]},
@@ -273,6 +283,7 @@ def _elsewhere(figure: go.Figure, rows: pd.DataFrame, names: list[str], run: str
         offsetgroup=run,
         name="the same shapes elsewhere: mean, least and most",
         legendgroup="control",
+        legendrank=2000,
         showlegend=first,
         marker={"symbol": "diamond", "size": 9, "color": colour, "line": {"color": "#333333", "width": 1}},
         hovertemplate=f"%{{y}}: %{{x:+.1f}} points<extra>{run}, the same shape elsewhere</extra>",

@@ -214,3 +214,27 @@ def occlusion_map(
         fall = whole[index, target] - np.concatenate(parts)
         maps[index] = np.tensordot(fall, stack, axes=1) / covered
     return maps, grid
+
+
+def map_frame(fall: np.ndarray) -> pd.DataFrame:
+    """An occlusion map (H, W) as a table: columns row, column, fall, a row per pixel."""
+    rows, columns = np.indices(fall.shape)
+    return pd.DataFrame({"row": rows.ravel(), "column": columns.ravel(), "fall": fall.ravel()})
+
+
+def common_end(maps: Iterable[np.ndarray], least: float = 0.01) -> float:
+    """The largest change, up or down, in any of several maps, at least ``least``: the end of a scale for all."""
+    return max([least, *(float(np.abs(fall).max(initial=0.0)) for fall in maps)])
+
+
+def change_words(fall: np.ndarray) -> str:
+    """What an occlusion map says in short: ``falls by up to 50 points and rises by up to 2 points``."""
+    ends = {"falls": float(fall.max()), "rises": float(-fall.min())}
+    told = [f"{verb} by up to {points(end)}" for verb, end in ends.items() if end >= 0.005]
+    return " and ".join(told) or "hardly changes"
+
+
+def points(change: float) -> str:
+    """A change of probability, -1..1, in words: ``7 points``."""
+    whole = round(100 * float(change))
+    return f"{whole} point{'s' * (abs(whole) != 1)}"

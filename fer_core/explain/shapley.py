@@ -21,6 +21,7 @@ import pandas as pd
 
 from fer_core import masks
 from fer_core.errors import ConfigError
+from fer_core.explain.occlusion import points
 from fer_core.predictions import Classifier
 
 MOST_PLAYERS = 10  # 1024 coalitions
@@ -199,16 +200,16 @@ def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[st
     total = found.full[k] - found.empty[k]
     lines = [
         f"**{class_name}** has {found.full[k]:.0%}, and {found.empty[k]:.0%} with all {len(named)} parts hidden: "
-        f"together they are worth {_points(total)}."
+        f"together they are worth {points(total)}."
     ]
     order = np.argsort(-np.abs(found.values[:, k]), kind="stable")[:3]
-    lines[0] += f" Most comes from {_listed([f'{named[i]} ({_points(found.values[i, k])})' for i in order])}."
+    lines[0] += f" Most comes from {_listed([f'{named[i]} ({points(found.values[i, k])})' for i in order])}."
     for one, other, value in strongest_pairs(found, class_name):
         pair = f"{titles.get(one, one)} and {titles.get(other, other).lower()}"
         if value > 0:
-            lines.append(f"{pair} are worth {_points(abs(value))} more together than apart.")
+            lines.append(f"{pair} are worth {points(abs(value))} more together than apart.")
         else:
-            lines.append(f"{pair} stand in for each other: {_points(abs(value))} less together than apart.")
+            lines.append(f"{pair} stand in for each other: {points(abs(value))} less together than apart.")
     return lines
 
 
@@ -250,12 +251,6 @@ def _worths(classifier: Classifier, image: np.ndarray, players: np.ndarray, fill
         chunk = np.column_stack([hidden[start : start + step], np.zeros(len(hidden[start : start + step]), bool)])
         answers.append(classifier.predict_proba(masks.apply(image, chunk[:, owner], fill)))
     return np.concatenate(answers).astype(np.float64)
-
-
-def _points(value: float) -> str:
-    """A change of probability in percentage points."""
-    whole = round(100 * float(value))
-    return f"{whole} point{'s' * (abs(whole) != 1)}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -1,11 +1,13 @@
 """Cached reads of the Masks page, after the pattern of :mod:`pages.ui.cache`."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from fer_core import faces, regions
-from fer_core.explain import occlusion
+from fer_core.explain import occlusion, occlusion_batch
 from fer_core.explain import shapley as explain_shapley
+from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.explain.shapley import Shapley
 from fer_core.faces import FaceCrop
 from fer_core.models import features
@@ -15,11 +17,12 @@ from pages.ui.cache import Stamp
 # Landmarks
 
 
-def points(image: np.ndarray) -> tuple[np.ndarray, bool]:
+def points(image: np.ndarray, *, quiet: bool = False) -> tuple[np.ndarray, bool]:
     """The five landmarks of a face crop, and whether they were found, see :func:`features.landmark_points`.
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
+        quiet: the caller shows its own progress.
 
     Returns:
         float64 (5, 2), x and y as shares; those of ``faces.FRAME`` and False where no face is seen.
@@ -27,7 +30,10 @@ def points(image: np.ndarray) -> tuple[np.ndarray, bool]:
     Raises:
         ModelError: the face detector cannot start.
     """
-    return _points(image)
+    if quiet:
+        return _points(image)
+    with st.spinner("Looking for landmarks ...", show_time=False):
+        return _points(image)
 
 
 def crop_points(crop: FaceCrop, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
@@ -37,10 +43,10 @@ def crop_points(crop: FaceCrop, size: tuple[int, int]) -> tuple[np.ndarray, bool
         ModelError: the face detector cannot start.
     """
     known = faces.crop_points(crop, size)
-    return _points(crop.image) if known is None else (known, True)
+    return points(crop.image, quiet=True) if known is None else (known, True)
 
 
-@st.cache_data(max_entries=2048, show_spinner="Looking for landmarks ...")
+@st.cache_data(max_entries=2048, show_spinner=False)
 def _points(image: np.ndarray) -> tuple[np.ndarray, bool]:
     places, found = features.landmark_points(image[None])
     return places[0].astype(np.float64), bool(found[0])
@@ -69,6 +75,16 @@ def occlusion_map(
     return _occlusion_map(*cache.model_key(run_name), image, class_index, patch, fill)
 
 
+def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
+    """Class probabilities float32 (K,) of a face as it is, not averaged over views."""
+    return _probabilities(*cache.model_key(run_name), image)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _probabilities(base: str, run_name: str, stamp: Stamp, image: np.ndarray) -> np.ndarray:
+    return cache.explained(run_name).predict_proba(image[None])[0]
+
+
 @st.cache_data(max_entries=128, show_spinner="Asking about every coalition of parts ...")
 def _shapley(
     base: str, run_name: str, stamp: Stamp, image: np.ndarray, points: np.ndarray, fill: str, controls: int
@@ -85,3 +101,37 @@ def _occlusion_map(
     target = np.array([class_index])
     maps, grid = occlusion.occlusion_map(cache.explained(run_name), image[None], target, patch=patch, fill=fill)
     return maps[0], grid
+
+
+# Several faces
+
+
+def batch_effect(
+    run_name: str, images: list[np.ndarray], hidden: list[np.ndarray], fill: str, controls: int, first: int
+) -> BatchEffect:
+    """Effect of a mask on some of several faces, see :func:`occlusion_batch.batch_effect`."""
+    return _batch_effect(*cache.model_key(run_name), images, hidden, fill, controls, first)
+
+
+def batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) -> pd.DataFrame:
+    """Flip rates with intervals, see :func:`occlusion_batch.summary_frame`."""
+    return _batch_summary(effects, labels)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _batch_effect(
+    base: str,
+    run_name: str,
+    stamp: Stamp,
+    images: list[np.ndarray],
+    hidden: list[np.ndarray],
+    fill: str,
+    controls: int,
+    first: int,
+) -> BatchEffect:
+    return occlusion_batch.batch_effect(cache.answering(run_name), images, hidden, fill, range(controls), first)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) -> pd.DataFrame:
+    return occlusion_batch.summary_frame(effects, labels)

@@ -75,7 +75,7 @@ def test_bad_files_are_named_and_the_app_lives_on(tab, app):
 def test_masking_the_mouth_changes_the_probabilities(tab, app):
     visit(tab, app, "masks?hide=")
     expect(tab.get_by_text("Nothing is hidden yet")).to_be_visible()
-    tab.get_by_role("button", name="Mouth").click()
+    tab.get_by_role("button", name="Mouth", exact=True).first.click()  # of the paper's rows
     settle(tab)
     expect_no_exception(tab)
     expect(tab.get_by_alt_text("The masked face")).to_be_visible()

@@ -1,0 +1,195 @@
+"""The Masks page on one face and on several: what it shows is what the library says."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core import artifacts, datasets, pictures, regions
+from fer_core.datasets import overview
+from fer_core.explain import occlusion, occlusion_batch, shapley
+from fer_core.models.features import landmark_points
+from tests.bad_files import bad_files
+from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
+
+ASTRONAUT = Path(__file__).resolve().parent.parent / "artifacts" / "samples" / "astronaut.jpg"
+SAMPLE = {"from": "Sample photo"}
+
+
+@pytest.fixture
+def working(workshop, monkeypatch):
+    for name, value in workshop.environment().items():
+        monkeypatch.setenv(name, value)
+    return workshop
+
+
+@pytest.fixture(scope="module")
+def classifier(workshop):
+    from fer_core.models.registry import load_classifier
+
+    return load_classifier(artifacts.find_run(workshop.run, workshop.artifacts), tta="none")
+
+
+@pytest.fixture(scope="module")
+def crop():
+    return pictures.read(ASTRONAUT).crops[0]
+
+
+@pytest.fixture(scope="module")
+def points(crop):
+    from fer_core.faces import crop_points
+
+    return crop_points(crop, (512, 512))
+
+
+def frame_with(app, column) -> pd.DataFrame:
+    return next(frame.value for frame in app.dataframe if column in frame.value)
+
+
+def widget(kind, label):
+    return next(found for found in kind if found.label == label)
+
+
+def downloads(app):
+    return [button.label for button in app.get("download_button")]
+
+
+# One face
+
+
+def test_landmarks_of_the_sample_photo_are_those_its_crop_shows(crop, points):
+    found, seen = landmark_points(crop.image[None])
+    assert seen.all()
+    assert found[0] == pytest.approx(points, abs=0.03)
+
+
+def test_shapes_are_placed_by_the_landmarks_of_the_face(working, classifier, crop, points):
+    app = open_page("masks", SAMPLE | {"hide": "", "shapes": "Face mask", "controls": "2"})
+    assert_healthy(app)
+    mask = regions.occluder_mask("face_mask", points, crop.image.shape[:2])
+    expected = occlusion.mask_effect(classifier, crop.image, mask, "zero", range(2))
+    found = frame_with(app, "beyond_control")
+    assert np.allclose(found["after"], expected.after, atol=1e-3)
+    assert np.allclose(found["control"], expected.control_mean, atol=1e-3)
+
+
+def test_rows_and_shapes_hide_together(working, classifier, crop, points):
+    app = open_page("masks", SAMPLE | {"hide": "Forehead", "shapes": "Chin", "rectangle": "true", "controls": "0"})
+    assert_healthy(app)
+    mask = occlusion.hidden_parts(
+        points, crop.image.shape[:2], bands=["forehead"], shapes=["chin"], box=(0.25, 0.25, 0.75, 0.5)
+    )
+    expected = occlusion.mask_effect(classifier, crop.image, mask, "zero", ())
+    assert np.allclose(frame_with(app, "beyond_control")["after"], expected.after, atol=1e-3)
+    assert "Draw with the mouse" in text_of(app)
+
+
+def test_a_face_without_landmarks_says_so(working):
+    app = open_page("masks", {"from": "Upload"})
+    blank = np.full((48, 48), 90, np.uint8)
+    from fer_core.images import encode_png
+
+    app.file_uploader[0].set_value(("blank.png", encode_png(blank), "image/png")).run()
+    assert_healthy(app)
+    assert "landmarks not found: the usual place is taken" in text_of(app)
+
+
+def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
+    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "places": "0"})
+    assert_healthy(app)
+    assert not app.error
+    parts = regions.region_masks(points, crop.image.shape[:2])
+    expected = shapley.explain(classifier, crop.image, parts, fill="zero")
+    titles = {name: part.title for name, part in regions.REGIONS.items()}
+    said = text_of(app)
+    assert f"**{working.run}**: {shapley.words(expected, expected.predicted, titles)[0][:40]}" in said
+    assert downloads(app).count("Data (CSV)") == 2
+    assert "Parts (PNG)" in downloads(app)
+    shown = frame_with(app, "control_high")
+    assert shown["region"].tolist() == list(titles.values())
+    values = expected.values[:, expected.class_names.index(expected.predicted)]
+    assert np.allclose(shown["value"], values, atol=2e-3)
+    assert set(shown["class"]) == {expected.predicted}
+    assert shown["control"].isna().all()
+
+
+def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working):
+    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "explain": "fear", "places": "1"})
+    assert_healthy(app)
+    shown = frame_with(app, "control_high")
+    assert set(shown["class"]) == {"fear"}
+    assert shown["control"].notna().all()
+    assert "**fear** has" in text_of(app)
+
+
+def test_patch_says_what_the_map_says(working, classifier, crop):
+    app = open_page("masks", SAMPLE | {"ask": "Slide a patch", "explain": "sad", "patch": "A third"})
+    assert_healthy(app)
+    assert not app.error
+    target = classifier.class_names.index("sad")
+    maps, grid = occlusion.occlusion_map(classifier, crop.image[None], np.array([target]), patch=1 / 3, fill="zero")
+    said = text_of(app)
+    assert f"{grid[0]} × {grid[1]} places" in said
+    assert f"{occlusion.change_words(maps[0])}. " in said
+    assert {"Picture (PNG)", "Map (CSV)"} <= set(downloads(app))
+
+
+# Several pictures
+
+SEVERAL = {"scope": "Several pictures"}
+
+
+def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier):
+    address = SEVERAL | {"dataset": working.dataset, "split": "test", "sampled": "30", "sample-seed": "3"}
+    app = open_page("masks", address | {"controls": "2"})
+    assert_healthy(app)
+    assert not app.error
+    split = datasets.load(working.dataset)["test"]
+    chosen = overview.positions_of_class(split, None, 3)[:30]
+    images = [np.asarray(split.images[at]) for at in chosen]
+    hidden = [occlusion.hidden_parts(regions.CANONICAL, images[0].shape, bands=["mouth"])] * 30
+    expected = occlusion_batch.batch_effect(classifier, images, hidden, "zero", range(2))
+    table = frame_with(app, "p_masked")
+    assert table["picture"].tolist() == split.sample_ids[chosen].tolist()
+    assert table["label"].tolist() == [split.class_names[split.y_true[at]] for at in chosen]
+    names = np.array(classifier.class_names)
+    top = expected.before.max(axis=1)
+    assert np.allclose(table["p_whole"], top, atol=1e-3)
+    assert (table["whole"] == names[expected.before.argmax(axis=1)]).mean() > 0.9  # near ties may turn by rounding
+    assert np.allclose(table["hidden"], 0.5)
+    flips = int(table["flipped"].sum())
+    assert f"changes its answer on {flips} of 30 faces" in text_of(app)
+    assert {"Every face (CSV)", "Flip rates (CSV)", "Data (CSV)", "Figure (HTML)"} <= set(downloads(app))
+
+
+def test_shapes_in_a_sample_follow_each_face(working):
+    address = SEVERAL | {"dataset": working.dataset, "split": "test", "sampled": "4", "hide": "", "shapes": "Mouth"}
+    app = open_page("masks", address | {"controls": "0"})
+    assert_healthy(app)
+    split = datasets.load(working.dataset)["test"]
+    images = np.stack([split.images[at] for at in overview.positions_of_class(split, None, 0)[:4]])
+    points, found = landmark_points(images)
+    expected = [regions.occluder_mask("mouth", own, images.shape[1:3]).mean() for own in points]
+    assert frame_with(app, "p_masked")["hidden"].tolist() == pytest.approx(expected)
+    if not found.all():
+        assert f"In {(~found).sum()} of 4 faces landmarks were not found" in text_of(app)
+
+
+def test_one_bad_upload_is_named_and_the_rest_goes_on(working):
+    app = open_page("masks", SEVERAL | {"batch-from": "Upload"})
+    assert_healthy(app)
+    assert "Drop some pictures" in text_of(app)
+    truncated, _ = bad_files()["truncated.jpg"]
+    files = [("astronaut.jpg", ASTRONAUT.read_bytes(), "image/jpeg"), ("truncated.jpg", truncated, "image/jpeg")]
+    app.file_uploader[0].set_value(files).run()
+    assert_healthy(app)
+    assert [error.value.replace("\\", "").count("truncated.jpg") > 0 for error in app.error] == [True]
+    table = frame_with(app, "p_masked")
+    assert table[["picture", "face"]].to_numpy().tolist() == [["astronaut.jpg", 1]]
+
+
+def test_nothing_hidden_in_several_says_what_to_do(working):
+    app = open_page("masks", SEVERAL | {"hide": ""})
+    assert_healthy(app)
+    assert "Nothing is hidden yet" in text_of(app)
