@@ -8,9 +8,8 @@ import pandas as pd
 
 from fer_core import masks, regions
 from fer_core.errors import ConfigError
+from fer_core.explain.perturbation import masked_probabilities
 from fer_core.predictions import Classifier
-
-CHUNK = 256  # pictures per call of the classifier; bounds the memory of large uploads
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,8 @@ def occlusion_map(
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Fall of a class's probability when a patch slides over the picture (Zeiler & Fergus 2014, section 4.2).
 
-    Each pixel has the mean fall over the patches that hide it.
+    Each pixel has the mean fall over the patches that hide it. Many patches and pictures go through the classifier
+    together.
 
     Args:
         images: uint8 (N, H, W) or (N, H, W, 3).
@@ -201,19 +201,13 @@ def occlusion_map(
     Returns:
         float32 (N, H, W), -1..1, positive where hiding lowers the probability; and the number of patches (rows, cols).
     """
-    shape = images.shape[1:3]
-    stack, grid = patch_masks(shape, patch, stride)
-    covered = stack.sum(axis=0)
-    maps = np.zeros((len(images), *shape), dtype=np.float32)
-    whole = classifier.predict_proba(images) if len(images) else np.zeros((0, 1), np.float32)
-    for index, (image, target) in enumerate(zip(images, classes, strict=True)):
-        parts = [
-            classifier.predict_proba(masks.apply(image, stack[start : start + CHUNK], fill))[:, target]
-            for start in range(0, len(stack), CHUNK)
-        ]
-        fall = whole[index, target] - np.concatenate(parts)
-        maps[index] = np.tensordot(fall, stack, axes=1) / covered
-    return maps, grid
+    stack, grid = patch_masks(images.shape[1:3], patch, stride)
+    if not len(images):
+        return np.zeros(images.shape[:3], np.float32), grid
+    whole = classifier.predict_proba(images)[np.arange(len(images)), classes]
+    fall = whole[:, None] - masked_probabilities(classifier, images, stack, classes, fill)
+    sums = [np.tensordot(row, stack, axes=1) for row in fall]  # one by one: a batch would round otherwise
+    return (np.stack(sums) / stack.sum(axis=0)).astype(np.float32), grid
 
 
 def map_frame(fall: np.ndarray) -> pd.DataFrame:
