@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, ModelError
-from fer_core.explain import saliency
+from fer_core.explain import gradients, saliency
+from fer_core.inference import Predictor
 from fer_core.models.registry import NetworkClassifier
 
 REGION = (slice(24, 40), slice(8, 24))
 CLASSES = ("angry", "happy", "sad")
+FEW = {
+    "lime": {"samples": 120},
+    "kernel_shap": {"samples": 120},
+    "smoothgrad": {"samples": 4},
+}  # enough where none counts
 
 
 def _region_network(keras, channels=1, separate_softmax=False):
@@ -58,7 +64,7 @@ def _inside(value):
 @pytest.mark.parametrize("method", list(saliency.METHODS))
 def test_maximum_lies_in_the_only_region_the_network_reads(classifier, pictures, method):
     before, weights = pictures.copy(), [weight.copy() for weight in classifier.network.get_weights()]
-    found = saliency.explain(classifier, pictures, 1, method)
+    found = saliency.explain(Predictor(classifier), pictures, 1, method)
     assert found.values.shape == (3, 48, 48)
     assert found.values.dtype == np.float32
     assert found.method == method
@@ -67,7 +73,8 @@ def test_maximum_lies_in_the_only_region_the_network_reads(classifier, pictures,
         assert _inside(value)
         assert value.max() == 1
         assert value.min() == 0
-        assert value[:12].max() == 0  # rows far above the region, patch and grid cell counted in
+        # rows far above the region, patch and grid cell counted in; fitted methods leave a little everywhere
+        assert value[:12].max() <= (0.3 if method in ("lime", "kernel_shap") else 0)
     assert np.array_equal(pictures, before)
     assert all(np.array_equal(a, b) for a, b in zip(weights, classifier.network.get_weights(), strict=True))
 
@@ -85,10 +92,12 @@ def test_cam_is_empty_for_the_class_the_region_speaks_against(classifier, pictur
 
 
 def test_classes_per_picture_and_batches_agree(classifier, pictures):
+    classifier = Predictor(classifier)
     for method in saliency.METHODS:
-        together = saliency.explain(classifier, pictures, np.array([1, 2, 1]), method)
+        few = FEW.get(method, {})
+        together = saliency.explain(classifier, pictures, np.array([1, 2, 1]), method, **few)
         for index, target in enumerate([1, 2, 1]):
-            alone = saliency.explain(classifier, pictures[index : index + 1], target, method)
+            alone = saliency.explain(classifier, pictures[index : index + 1], target, method, **few)
             assert np.allclose(alone.values[0], together.values[index], atol=1e-5), method
 
 
@@ -127,10 +136,10 @@ def test_softmax_as_its_own_layer(keras, pictures):
 
 
 def test_colour_network_and_colour_pictures_of_another_size(keras):
-    classifier = NetworkClassifier(_region_network(keras, channels=3), CLASSES)
+    classifier = Predictor(NetworkClassifier(_region_network(keras, channels=3), CLASSES))
     pictures = np.random.default_rng(1).integers(60, 256, (2, 96, 72, 3), dtype=np.uint8)
     for method in saliency.METHODS:
-        values = saliency.explain(classifier, pictures, 1, method).values
+        values = saliency.explain(classifier, pictures, 1, method, **FEW.get(method, {})).values
         assert values.shape == (2, 96, 72)
         row, column = np.unravel_index(values[0].argmax(), (96, 72))
         assert 48 <= row < 80, method
@@ -202,30 +211,14 @@ def test_smoothgrad_is_seeded(classifier, pictures):
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.slow
-def test_repeated_calls_do_not_pile_up_models(keras, classifier, pictures):
-    def living():
-        gc.collect()
-        return sum(isinstance(thing, keras.Model) for thing in gc.get_objects())
-
-    methods = [name for name, method in saliency.METHODS.items() if method.needs_network]
-    for method in methods:
-        saliency.explain(classifier, pictures, 1, method)
-    before = living()
-    for _ in range(20):
-        for method in methods:
-            saliency.explain(classifier, pictures, 1, method, **({"samples": 1} if method == "smoothgrad" else {}))
-    assert living() <= before
-
-
 def test_clone_dies_with_its_network(keras, pictures):
     classifier = NetworkClassifier(_region_network(keras), CLASSES)
     saliency.explain(classifier, pictures, 1, "grad_cam")
     gc.collect()  # networks of earlier tests
-    known = len(saliency._explainers)
+    known = len(gradients._explainers)
     del classifier
     gc.collect()
-    assert len(saliency._explainers) == known - 1
+    assert len(gradients._explainers) == known - 1
 
 
 def test_forget_takes_up_changed_weights(keras, pictures):
@@ -262,12 +255,27 @@ class WithoutNetwork:
 
 
 def test_model_without_network_is_told_what_works(pictures):
-    for method in ("gradient", "smoothgrad", "grad_cam", "grad_cam_pp"):
+    for method in (name for name, method in saliency.METHODS.items() if method.needs_network):
         with pytest.raises(ModelError, match="occlusion"):
             saliency.explain(WithoutNetwork(), pictures, 1, method)
     with pytest.raises(ModelError, match="occlusion"):
         saliency.cam_layers(WithoutNetwork())
-    assert _inside(saliency.explain(WithoutNetwork(), pictures, 1, "occlusion", fill="zero").values[0])
+    for method in (name for name, method in saliency.METHODS.items() if not method.needs_network):
+        assert _inside(saliency.explain(WithoutNetwork(), pictures, 1, method, fill="zero").values[0]), method
+
+
+class Wavering(WithoutNetwork):
+    """Answers change by rounding, as they do with the size of a batch."""
+
+    def predict_proba(self, images):
+        return (
+            np.array([[0.2, 0.3, 0.5]]) + 1e-7 * np.random.default_rng(len(images)).random((len(images), 3))
+        ).astype(np.float32)
+
+
+def test_rounding_is_no_evidence(pictures):
+    for method in (name for name, method in saliency.METHODS.items() if not method.needs_network):
+        assert not saliency.explain(Wavering(), pictures, 1, method).values.any(), method
 
 
 def test_network_without_convolutions_has_no_cam(keras, pictures):
@@ -282,7 +290,12 @@ def test_network_without_convolutions_has_no_cam(keras, pictures):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"method": "lime"}, ConfigError),
+        ({"method": "unheard_of"}, ConfigError),
+        ({"method": "smoothgrad", "samples": 0}, ConfigError),
+        ({"method": "smoothgrad", "patch": 0.5}, ConfigError),
+        ({"method": "integrated_gradients", "steps": 0}, ConfigError),
+        ({"method": "integrated_gradients", "baseline": "pink"}, ConfigError),
+        ({"method": "score_cam", "channels": 0}, ConfigError),
         ({"layer": "nowhere"}, ConfigError),
         ({"class_index": 3}, ConfigError),
         ({"class_index": -1}, ConfigError),

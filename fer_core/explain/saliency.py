@@ -1,29 +1,39 @@
-"""Saliency maps: which pixels the score of a class depends on.
+"""Saliency maps: which pixels the score of a class depends on, by every method, for every kind of classifier.
 
-Gradient methods run through tf-keras-vis on a private clone of the network whose output is linear: the gradient of a
-saturated softmax vanishes, and the shared network must stay as it is. Clone and tf-keras-vis objects are made once
-per network, because a new ``Gradcam`` per call leaks memory, and are used by one thread at a time.
+One contract: :func:`explain`. Gradient methods (:mod:`fer_core.explain.gradients`) need a network; those that hide
+parts of the picture (:mod:`fer_core.explain.occlusion`, :mod:`fer_core.explain.perturbation`) ask any classifier.
 """
 
-import threading
-import weakref
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from fer_core.errors import ConfigError, ModelError
+from fer_core.explain import gradients
+from fer_core.explain.gradients import LayerChoice, cam_layers, default_layer, forget, linear_clone, network_of
 from fer_core.explain.occlusion import occlusion_map
+from fer_core.explain.perturbation import kernel_shap, lime
+from fer_core.models.ensemble import Ensemble
 from fer_core.predictions import Classifier
 
-if TYPE_CHECKING:
-    import keras
+DUST = 1e-6  # probabilities are float32: a smaller change is rounding, and would be shown as 1 where there is no other
 
-CHUNK = 64  # pictures per backward pass
-MIN_GRID = 5  # a map of fewer cells a side cannot tell eyes from mouth
+__all__ = [
+    "METHODS",
+    "LayerChoice",
+    "Method",
+    "SaliencyMap",
+    "cam_layers",
+    "default_layer",
+    "explain",
+    "forget",
+    "linear_clone",
+    "map_frame",
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,8 @@ class SaliencyMap:
         values: float32 (N, H, W), 0..1, of the size of the pictures; 0 means no evidence, 1 the strongest of the
             picture. Maps of different pictures or models share no scale.
         raw: float32 (N, h, w) as the method gives it: at the network's input for gradients, at the layer's grid for
-            CAMs, at the picture's size for occlusion (there negative where hiding *raises* the probability).
+            CAMs, at the picture's size for occlusion, at the grid of tiles for LIME and SHAP (these are negative where
+            hiding *raises* the probability), and of the picture's size for ensembles.
         grid: (h, w), the number of cells the method really resolves.
         layer: the layer explained, or None for methods without one.
         method: name in ``METHODS``.
@@ -49,187 +60,8 @@ class SaliencyMap:
     class_index: np.ndarray
 
 
-@dataclass(frozen=True)
-class LayerChoice:
-    """A layer that a CAM can be taken at, with its grid (rows, columns)."""
-
-    name: str
-    grid: tuple[int, int]
-
-
-def linear_clone(network: "keras.Model") -> "keras.Model":
-    """A float32 copy of ``network`` with its own weights, and logits instead of probabilities."""
-    import keras
-
-    outputs = network.output_names
-
-    def convert(layer):
-        config = layer.get_config() | {"dtype": "float32"}
-        if layer.name in outputs and "activation" in config:
-            config["activation"] = "linear"
-        return type(layer).from_config(config)
-
-    clone = keras.models.clone_model(network, clone_function=convert)
-    clone.set_weights(network.get_weights())
-    last = [clone.get_layer(name) for name in outputs]
-    logits = [layer.input if isinstance(layer, keras.layers.Softmax) else layer.output for layer in last]
-    return keras.Model(list(clone.inputs), logits)  # lists, as tf-keras-vis passes them
-
-
-class _Explainer:
-    """The clone of one network, and tf-keras-vis objects on it."""
-
-    def __init__(self, network: "keras.Model") -> None:
-        from tf_keras_vis.gradcam import Gradcam
-        from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
-        from tf_keras_vis.saliency import Saliency
-
-        self.lock = threading.Lock()
-        model = linear_clone(network)
-        self._saliency = Saliency(model)
-        self._cams = {"grad_cam": Gradcam(model), "grad_cam_pp": GradcamPlusPlus(model)}
-
-    def gradients(self, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Largest absolute gradient over the channels: float32 (N, H, W)."""
-        with self.lock:
-            return np.asarray(self._saliency(_logit(classes), pixels, normalize_map=False), dtype=np.float32)
-
-    def cam(self, kind: str, pixels: np.ndarray, classes: np.ndarray, layer: str) -> np.ndarray:
-        """Class activation map at the layer's own grid: float32 (N, h, w)."""
-        with self.lock:
-            cam = self._cams[kind](
-                _logit(classes),
-                pixels,
-                penultimate_layer=layer,
-                seek_penultimate_conv_layer=False,
-                expand_cam=False,  # its zoom puts the outer cells' centres on the border; ours keeps them in place
-                normalize_cam=False,
-            )
-        return np.asarray(cam, dtype=np.float32)
-
-
-def _logit(classes: np.ndarray) -> Callable:
-    """Score function: each picture's class score, shifted to zero.
-
-    The shift leaves the gradient alone and keeps Grad-CAM++'s exp(score), a factor per picture, from overflowing.
-    """
-    import tensorflow as tf
-
-    def score(output):
-        picked = tf.gather(output, tf.constant(classes, tf.int32), axis=1, batch_dims=1)
-        return picked - tf.stop_gradient(picked)
-
-    return score
-
-
-_explainers: "weakref.WeakKeyDictionary[keras.Model, _Explainer]" = weakref.WeakKeyDictionary()
-_explainers_lock = threading.Lock()
-
-
-def _explainer(network: "keras.Model") -> _Explainer:
-    with _explainers_lock:
-        if network not in _explainers:
-            _explainers[network] = _Explainer(network)
-        return _explainers[network]
-
-
-def forget(classifier: Classifier) -> None:
-    """Drop the clone of this classifier's network; needed after its weights have changed."""
-    with _explainers_lock:
-        _explainers.pop(getattr(classifier, "network", None), None)
-
-
-def cam_layers(classifier: Classifier) -> list[LayerChoice]:
-    """Layers that a CAM can be taken at, from input to output: convolutions, activations and residual sums.
-
-    Raises:
-        ModelError: the classifier has no network.
-    """
-    import keras
-
-    names = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Activation", "ReLU", "LeakyReLU", "Add")
-    kinds = tuple(getattr(keras.layers, name) for name in names)
-    found = []
-    for layer in _network(classifier, "A layer list").layers:
-        shape = getattr(layer.output, "shape", ())
-        if isinstance(layer, kinds) and len(shape) == 4 and None not in shape[1:3]:
-            found.append(LayerChoice(layer.name, tuple(shape[1:3])))
-    return found
-
-
-def default_layer(classifier: Classifier, min_grid: int = MIN_GRID) -> LayerChoice:
-    """The last layer whose grid has at least ``min_grid`` rows and columns; else the last of the largest grid.
-
-    On a small input the last layers have collapsed (VGG16 at 48 x 48 ends at 3 x 3), so their maps say nothing
-    about places.
-
-    Raises:
-        ModelError: the network has no spatial layer.
-    """
-    choices = cam_layers(classifier)
-    if not choices:
-        raise ModelError(
-            "The network has no convolution to take a CAM at.", "Choose gradient, smoothgrad or occlusion."
-        )
-    fine = [choice for choice in choices if min(choice.grid) >= min_grid]
-    largest = max(min(choice.grid) for choice in choices)
-    return (fine or [choice for choice in choices if min(choice.grid) == largest])[-1]
-
-
-def _network(classifier: Classifier, what: str) -> "keras.Model":
-    network = getattr(classifier, "network", None)
-    if network is None or not hasattr(classifier, "preprocess"):
-        raise ModelError(
-            f"{what} needs the layers of a neural network, and this model has none.",
-            "Choose the method 'occlusion': it works for every model.",
-        )
-    return network
-
-
-def _in_chunks(function: Callable[[slice], np.ndarray], n: int) -> np.ndarray:
-    return np.concatenate([function(slice(start, start + CHUNK)) for start in range(0, n, CHUNK)])
-
-
-def _gradient(classifier, images, classes, layer):
-    """Absolute gradient of the class score (Simonyan, Vedaldi & Zisserman 2014, section 3.1)."""
-    explainer, pixels = _explainer(classifier.network), classifier.preprocess(images)
-    maps = _in_chunks(lambda part: explainer.gradients(pixels[part], classes[part]), len(pixels))
-    return maps, maps.shape[1:], None
-
-
-def _smoothgrad(classifier, images, classes, layer, samples: int = 20, noise: float = 0.15, seed: int = 0):
-    """Mean absolute gradient over noisy copies (Smilkov et al. 2017, section 3).
-
-    ``noise`` is the standard deviation as a share of the picture's range. Every picture gets the same draws, so its map
-    does not depend on its neighbours; tf-keras-vis itself draws unseeded.
-    """
-    if samples < 1 or noise < 0:
-        raise ConfigError(f"samples must be positive and noise not negative. Received {samples} and {noise}.")
-    explainer, pixels = _explainer(classifier.network), classifier.preprocess(images)
-    rng = np.random.default_rng(seed)
-    spread = noise * np.ptp(pixels, axis=(1, 2, 3), keepdims=True)
-    total = np.zeros(pixels.shape[:3], np.float32)
-    for _ in range(samples):
-        noisy = pixels + spread * rng.standard_normal(pixels.shape[1:], dtype=np.float32)
-        total += _in_chunks(lambda part, noisy=noisy: explainer.gradients(noisy[part], classes[part]), len(pixels))
-    return total / samples, total.shape[1:], None
-
-
-def _cam(kind: str) -> Callable:
-    def function(classifier, images, classes, layer):
-        names = [choice.name for choice in cam_layers(classifier)]
-        if layer is not None and layer not in names:
-            raise ConfigError(f"Unknown layer {layer!r}.", f"Expected one of {', '.join(names)}.")
-        layer = layer or default_layer(classifier).name
-        explainer, pixels = _explainer(classifier.network), classifier.preprocess(images)
-        maps = _in_chunks(lambda part: explainer.cam(kind, pixels[part], classes[part], layer), len(pixels))
-        return maps, maps.shape[1:], layer
-
-    return function
-
-
-def _occlusion(classifier, images, classes, layer, **options):
-    maps, grid = occlusion_map(classifier, images, classes, **options)
+def _occlusion(classifier, images, classes, layer, *, patch: float = 1 / 6, stride: float = 0.5, fill: str = "mean"):
+    maps, grid = occlusion_map(classifier, images, classes, patch=patch, stride=stride, fill=fill)
     return maps, grid, None
 
 
@@ -245,6 +77,8 @@ class Method:
         takes_layer: whether a layer can be chosen.
         cap: percentile of the raw map shown as 1. Gradients have a few huge pixels that would leave the rest black
             (Smilkov et al. 2017, section 3.1, cap at the 99th).
+        family: ``gradient`` (of the pixels), ``cam`` (a layer's feature maps) or ``perturbation`` (parts hidden).
+        seeded: whether it draws at random, and takes ``seed``.
     """
 
     title: str
@@ -253,38 +87,90 @@ class Method:
     needs_network: bool = True
     takes_layer: bool = False
     cap: float = 100.0
+    family: str = "perturbation"
+    seeded: bool = False
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Options of :func:`explain` that it takes, with their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
 METHODS: dict[str, Method] = {
     "grad_cam": Method(
         "Grad-CAM",
-        _cam("grad_cam"),
+        gradients.cam("grad_cam"),
         "Feature maps of a layer, each weighted by the mean gradient of the class score (Selvaraju et al. 2017).",
         takes_layer=True,
+        family="cam",
     ),
     "grad_cam_pp": Method(
         "Grad-CAM++",
-        _cam("grad_cam_pp"),
+        gradients.cam("grad_cam_pp"),
         "Grad-CAM with weights per pixel, better where several places count (Chattopadhay et al. 2018).",
         takes_layer=True,
+        family="cam",
+    ),
+    "layer_cam": Method(
+        "LayerCAM",
+        gradients.cam("layer_cam"),
+        "Feature maps of a layer, each place weighted by its own positive gradient; sharp in early layers too "
+        "(Jiang et al. 2021).",
+        takes_layer=True,
+        family="cam",
+    ),
+    "score_cam": Method(
+        "Score-CAM",
+        gradients.score_cam,
+        "Feature maps of a layer, each weighted by the probability when only what it shows is left "
+        "(Wang et al. 2020); the 32 maps that vary most.",
+        takes_layer=True,
+        family="cam",
     ),
     "gradient": Method(
         "Vanilla gradient",
-        _gradient,
+        gradients.gradient,
         "How strongly the class score reacts to each pixel (Simonyan et al. 2014).",
         cap=99.0,
+        family="gradient",
     ),
     "smoothgrad": Method(
         "SmoothGrad",
-        _smoothgrad,
+        gradients.smoothgrad,
         "The gradient averaged over noisy copies of the picture (Smilkov et al. 2017).",
         cap=99.0,
+        family="gradient",
+        seeded=True,
+    ),
+    "integrated_gradients": Method(
+        "Integrated gradients",
+        gradients.integrated_gradients,
+        "What each pixel adds to the class score on the way from a black picture (Sundararajan et al. 2017).",
+        cap=99.0,
+        family="gradient",
     ),
     "occlusion": Method(
         "Occlusion",
         _occlusion,
         "How far the class's probability falls when a patch hides each place (Zeiler & Fergus 2014); for every model.",
         needs_network=False,
+    ),
+    "lime": Method(
+        "LIME",
+        lime,
+        "A linear model of the class's probability, fitted to pictures with random tiles hidden (Ribeiro et al. 2016); "
+        "for every model.",
+        needs_network=False,
+        seeded=True,
+    ),
+    "kernel_shap": Method(
+        "Kernel SHAP",
+        kernel_shap,
+        "Shapley values of tiles: what each adds to the class's probability, over random sets of the others "
+        "(Lundberg & Lee 2017); for every model.",
+        needs_network=False,
+        seeded=True,
     ),
 }
 
@@ -300,15 +186,16 @@ def explain(
     """Explain the score of a class for each picture. Pictures and model stay as they are.
 
     Args:
-        classifier: any; gradient methods need ``.network`` (flat functional Keras model) and ``.preprocess``.
+        classifier: any; gradient methods need ``.network`` (flat functional Keras model) and ``.preprocess``, or an
+            ensemble of such: then the members' maps are averaged. Methods that hide parts ask the ensemble itself.
         images: uint8 (N, H, W) or (N, H, W, 3).
         class_index: one class for all pictures, or int (N,).
         method: name in ``METHODS``.
-        layer: for CAMs; default :func:`default_layer`.
-        **options: ``samples``, ``noise``, ``seed`` of smoothgrad; ``patch``, ``stride``, ``fill`` of occlusion.
+        layer: for CAMs; default :func:`default_layer`, of an ensemble each member's own.
+        **options: see ``METHODS[method].options``.
 
     Raises:
-        ConfigError: unknown method, layer or class.
+        ConfigError: unknown method, layer, class or option.
         ModelError: the method needs gradients and the classifier has none, or the pictures have another shape.
     """
     if method not in METHODS:
@@ -322,11 +209,50 @@ def explain(
     if classes.min() < 0 or classes.max() >= len(classifier.class_names):
         raise ConfigError(f"class_index must lie in 0..{len(classifier.class_names) - 1}. Received {class_index}.")
     chosen = METHODS[method]
+    if set(options) - set(chosen.options):
+        raise ConfigError(
+            f"{chosen.title} has no option {', '.join(sorted(set(options) - set(chosen.options)))}.",
+            f"It takes {', '.join(chosen.options) or 'none'}.",
+        )
+    ensemble = _ensemble(classifier) if chosen.needs_network else None
+    if ensemble is not None:
+        return _explain_members(ensemble, images, classes, method, layer, options)
     if chosen.needs_network:
-        _network(classifier, chosen.title)
+        network_of(classifier, chosen.title)
     raw, grid, used = chosen.function(classifier, images, classes, layer, **options)
-    values = _scaled(_resized(raw, images.shape[1:3]), chosen.cap)
+    shown = np.where(np.abs(raw) < DUST, 0, raw) if chosen.family == "perturbation" else raw
+    values = _scaled(_resized(shown, images.shape[1:3]), chosen.cap)
     return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy())
+
+
+def _ensemble(classifier: Classifier) -> Ensemble | None:
+    """The ensemble that this classifier is, or answers for."""
+    inner = getattr(classifier, "classifier", classifier)
+    return inner if isinstance(inner, Ensemble) else None
+
+
+def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: str | None, options) -> SaliencyMap:
+    """Each member's map, 0..1, averaged as the members are weighted; the grid is the coarsest of theirs.
+
+    Raises:
+        ModelError: a member has no gradient.
+    """
+    maps, grids, layers = [], [], []
+    counting = np.flatnonzero(ensemble.weights)
+    for place in counting:
+        name = ensemble.names[place]
+        try:
+            found = explain(
+                ensemble.members[place], images, ensemble.member_classes(place, classes), method, layer, **options
+            )
+        except (ModelError, ConfigError) as error:
+            raise type(error)(f"{name} of the ensemble: {error.problem}", error.remedy) from error
+        maps.append(found.values)
+        grids.append(found.grid)
+        layers.append(found.layer)
+    raw = np.tensordot(ensemble.weights[counting].astype(np.float32), np.stack(maps), axes=1)
+    used = ", ".join(dict.fromkeys(layer for layer in layers if layer)) or None
+    return SaliencyMap(_scaled(raw, 100.0), raw, min(grids), used, method, classes.copy())
 
 
 def map_frame(found: SaliencyMap) -> pd.DataFrame:
