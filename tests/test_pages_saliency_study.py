@@ -1,0 +1,103 @@
+"""The study on the Saliency page: what it shows is what the library says of the stored maps, without TensorFlow."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain.mask_study import studies_folder
+from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
+
+STUDY = {"scope": "Whole test set"}
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """The committed studies by occlusion, of which there are several; run -> study."""
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(PROJECT / "artifacts"))
+    records, problems = saliency_study.list_records()
+    assert not problems
+    names = {record["run"]: record["name"] for record in records if record["method"] == "occlusion"}
+    return {run: saliency_study.read_study(studies_folder() / name) for run, name in names.items()}
+
+
+def plain(app):
+    return text_of(app).replace("\\", "")
+
+
+def query(stored, view, *runs):
+    return STUDY | {"study-method": "occlusion", "study-show": view, "studied": list(runs or [next(iter(stored))])}
+
+
+def test_every_committed_study_can_be_read_and_has_no_gap(stored):
+    for record in saliency_study.list_records()[0]:
+        study = saliency_study.read_study(studies_folder() / record["name"])
+        assert sum(study.y_true == index for index in range(7)).all()
+        assert (study.coarse.max(axis=(1, 2)) == 255).mean() > 0.95, "maps are hardly ever empty"
+
+
+def test_mean_maps_stand_per_class(stored):
+    app = open_page("saliency", query(stored, "Mean maps"))
+    assert_healthy(app)
+    study = next(iter(stored.values()))
+    assert f"{study.record['n']} of {study.record['n_split']:,} pictures" in plain(app)
+    labels = [button.label for button in app.get("download_button")]
+    assert labels.count("Maps (PNG)") == 1
+
+
+def test_regions_stand_beside_facs_with_the_verdict(stored):
+    app = open_page("saliency", query(stored, "Facial regions"))
+    assert_healthy(app)
+    study = next(iter(stored.values()))
+    shares, scores = saliency_numbers.share_rows(study), saliency_numbers.score_rows(study)
+    for sentence in saliency_numbers.verdict(shares, scores):
+        assert sentence in plain(app)
+    assert "happy 6 + 12; sad 1 + 4 + 15" in plain(app)
+
+
+def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
+    app = open_page("saliency", query(stored, "Agreement with FACS") | {"study-which": saliency_numbers.RIGHT})
+    assert_healthy(app)
+    assert "what a map reaches that is the same everywhere" in plain(app)
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_disagreement_shows_the_least_alike_first(stored):
+    first, second = list(stored)[:2]
+    chosen = STUDY | {"study-method": "occlusion", "study-show": "Disagreement", "study-a": first, "study-b": second}
+    app = open_page("saliency", chosen)
+    assert_healthy(app)
+    found = saliency_numbers.disagreement(stored[first], stored[second])
+    assert f"On {len(found.pictures):,} pictures that both recognise, their maps are {found.mean:.0%} alike" in plain(
+        app
+    )
+    least = found.pictures.iloc[0]
+    shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]
+    assert shown == f"{least['sample_id']}, {least['class']}: {least['similarity']:.0%} alike"
+
+
+def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    app = open_page("saliency", STUDY)
+    assert_healthy(app)
+    assert saliency_study.COMMAND in plain(app)
+
+
+def test_the_view_never_imports_tensorflow(stored):
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(HOME)!r}, default_timeout=120)\n"
+        "app.query_params['scope'] = 'Whole test set'\n"
+        "app.query_params['study-show'] = 'Facial regions'\n"
+        "app.switch_page('pages/saliency.py').run()\n"
+        "bad = {'tensorflow', 'keras'} & set(sys.modules)\n"
+        "said = ' '.join(element.value for element in app.markdown)\n"
+        "if bad or app.exception or 'gets most of the map' not in said: sys.exit(f'{bad}, {app.exception}, {said}')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=os.environ.copy(), capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
