@@ -1,0 +1,110 @@
+"""Copies of a network that know less: weights drawn anew from the top downwards (Adebayo et al. 2018, section 3).
+
+Copies are made once per network and kept while it lives, for the networks used last. The network itself is not changed.
+"""
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_core.models.ensemble import Ensemble
+from fer_core.predictions import Classifier
+
+if TYPE_CHECKING:
+    import keras
+
+# Share of the layers with weights that are drawn anew, from the top, and the seed: a cascade of two, then other draws.
+COPIES: tuple[tuple[float, int], ...] = ((0.5, 0), (1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3))
+MAX_PARAMETERS = 60_000_000  # of all copies kept, some 12 bytes each with what explains them; one network's always may
+CHUNK = 64
+MODEL_WITHOUT_WEIGHTS = "This model has no network whose weights could be drawn anew; it would have to be fitted again."
+
+
+class RandomisedCopy:
+    """A classifier like another one, by a network with new weights."""
+
+    def __init__(self, classifier: Classifier, network: "keras.Model") -> None:
+        self.classifier, self.network = classifier, network
+        self.class_names = tuple(classifier.class_names)
+        self.input_size: tuple[int, int] = tuple(network.input_shape[1:3])
+        self.channels: int = network.input_shape[3]
+
+    def preprocess(self, images: np.ndarray) -> np.ndarray:
+        """What the network sees, as the original does."""
+        return self.classifier.preprocess(images)
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities float32 (N, K)."""
+        parts = [
+            np.asarray(self.network(self.preprocess(images[start : start + CHUNK]), training=False), np.float32)
+            for start in range(0, len(images), CHUNK)
+        ]
+        return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *parts])
+
+
+_copies: "weakref.WeakKeyDictionary[keras.Model, list[keras.Model]]" = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def can_be_randomised(classifier: Classifier) -> bool:
+    """Whether it is a network, or an ensemble of networks."""
+    if isinstance(classifier, Ensemble):
+        return all(can_be_randomised(member) for member in classifier.members)
+    return getattr(classifier, "network", None) is not None and hasattr(classifier, "preprocess")
+
+
+def randomised_copies(classifier: Classifier) -> list[Classifier]:
+    """A classifier for each of :data:`COPIES`, by the same copies of the same network at every call.
+
+    Args:
+        classifier: one that :func:`can_be_randomised`; its network is a functional Keras model.
+    """
+    if isinstance(classifier, Ensemble):
+        copies = zip(*(randomised_copies(member) for member in classifier.members), strict=True)
+        return [Ensemble(members, classifier.weights, classifier.names) for members in copies]
+    network = classifier.network
+    with _lock:
+        made = _copies.pop(network, None) or [_randomised(network, share, seed) for share, seed in COPIES]
+        _copies[network] = made  # the network used last stands last
+        while len(_copies) > 1 and kept_parameters() > MAX_PARAMETERS:
+            _copies.pop(next(iter(_copies)), None)
+    return [RandomisedCopy(classifier, copy) for copy in made]
+
+
+def kept_parameters() -> int:
+    """Parameters of all copies that are kept."""
+    return sum(network.count_params() * len(made) for network, made in list(_copies.items()))
+
+
+def forget(classifier: Classifier) -> None:
+    """Drop the copies of this classifier's network; needed after its weights have changed."""
+    with _lock:
+        _copies.pop(getattr(classifier, "network", None), None)
+
+
+def _randomised(network: "keras.Model", share: float, seed: int) -> "keras.Model":
+    import keras
+
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    layers = [layer for layer in copy.layers if layer.weights]
+    rng = np.random.default_rng(seed)
+    for layer in layers[len(layers) - round(share * len(layers)) :]:
+        layer.set_weights([_fresh(weight, rng) for weight in layer.weights])
+    return copy
+
+
+def _fresh(weight, rng: np.random.Generator) -> np.ndarray:
+    """As before training: kernels by He et al. (2015), section 2.2, so that signals keep their size; others neutral."""
+    shape = tuple(weight.shape)
+    if len(shape) >= 2:
+        depthwise = "depthwise" in weight.name
+        inputs = np.prod(shape[:2] if depthwise else shape[:-1])
+        return rng.normal(0, np.sqrt(2 / inputs), shape).astype(np.float32)
+    if weight.name in ("gamma", "moving_variance"):
+        return np.ones(shape, np.float32)
+    if weight.name in ("beta", "bias", "moving_mean"):
+        return np.zeros(shape, np.float32)
+    return np.asarray(weight, np.float32)  # no parameter that is learnt, such as a layer's constants
