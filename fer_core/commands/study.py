@@ -16,7 +16,7 @@ from fer_core.errors import ConfigError, DatasetError, FerError, RunError
 from fer_core.explain import mask_numbers, mask_study
 from fer_core.storage import sha256
 
-app = typer.Typer(help="Studies on whole splits: masks.", no_args_is_help=True)
+app = typer.Typer(help="Studies on whole splits: masks, parts, saliency.", no_args_is_help=True)
 
 
 @app.callback()
@@ -73,7 +73,7 @@ def _stored(name: str) -> dict | None:
     return next((record for record in mask_study.list_records()[0] if record["name"] == name), None)
 
 
-def _views(run: Run, tta: str | None) -> str:
+def views(run: Run, tta: str | None) -> str:
     """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
     own = (run.run.get("config") or {}).get("tta", "none")
     return {None: "flip" if own == "ten_view" else own, "run": own}.get(tta, tta)
@@ -84,7 +84,7 @@ def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | No
     from fer_core.models.registry import load_classifier
 
     split = evaluated_split(run, split_name)
-    classifier = load_classifier(run, tta=_views(run, tta))
+    classifier = load_classifier(run, tta=views(run, tta))
     tta = getattr(classifier, "tta", "none")  # models without a network have one view
     positions = None if limit is None else np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
     settings = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}

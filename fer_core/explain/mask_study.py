@@ -165,13 +165,13 @@ def predict_conditions(
     names = conditions(tuple(split.images.shape[1:3]), list(seeds))
     found, seconds = {}, 0.0
     for place, name in enumerate(names):
-        stored = _read_part(work, name, (len(positions), len(classifier.class_names)))
+        stored = read_part(work, name, (len(positions), len(classifier.class_names)))
         if stored is None:
             started = time.monotonic()
             done = partial(_report_part, report, name, place * len(positions), len(names) * len(positions))
             probs = _predict(classifier, split, name, fill, positions, done)
             stored = compact_probs(probs), time.monotonic() - started
-            _write_part(work, name, *stored)
+            write_part(work, name, *stored)
         found[name] = Predictions(sample_ids, y_true, stored[0], tuple(classifier.class_names))
         seconds += stored[1]
         report(name, (place + 1) * len(positions), len(names) * len(positions))
@@ -327,9 +327,9 @@ def list_records(root: Path | None = None) -> tuple[list[dict], list[str]]:
     return records, problems
 
 
-def stale(record: Mapping, run: Run | None) -> str:
+def stale(record: Mapping, run: Run | None, command: str = COMMAND) -> str:
     """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
-    again = f"{COMMAND} {record['run']} --split {record['split']} --fill {record['fill']}"
+    again = f"{command} {record['run']} --split {record['split']} --fill {record['fill']}"
     if run is None:
         return f"{record['name']} is left out: the run {record['run']} is not here. Remove the study."
     if run.run.get("weights_sha256") != record["weights_sha256"]:
@@ -373,7 +373,8 @@ def _report_part(report: Report, condition: str, before: int, total: int, done: 
     report(condition, before + done, total)
 
 
-def _read_part(work: Path | None, condition: str, shape: tuple[int, int]) -> tuple[np.ndarray, float] | None:
+def read_part(work: Path | None, condition: str, shape: tuple[int, int]) -> tuple[np.ndarray, float] | None:
+    """Probabilities and seconds of a finished condition of an unfinished study; None where there is none."""
     path = work / f"{condition}.npz" if work else None
     if path is None or not path.is_file():
         return None
@@ -381,7 +382,8 @@ def _read_part(work: Path | None, condition: str, shape: tuple[int, int]) -> tup
         return (part["pred_probs"], float(part["seconds"])) if part["pred_probs"].shape == shape else None
 
 
-def _write_part(work: Path | None, condition: str, probs: np.ndarray, seconds: float) -> None:
+def write_part(work: Path | None, condition: str, probs: np.ndarray, seconds: float) -> None:
+    """Keep a finished condition for :func:`read_part`; without a folder nothing is kept."""
     if work is not None:
         path = work / f"{condition}.npz"
         write_atomically(path, lambda file: np.savez(file, pred_probs=probs, seconds=seconds))

@@ -1,0 +1,106 @@
+"""Figures of a study of parts: a measure by shape and class, and one measure of several models by shape."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fer_core.charts.results import BELOW, DIVERGING, GREY, MARGIN, SEQUENTIAL
+
+ROW_HEIGHT = 34
+
+
+def part_heatmap(frame: pd.DataFrame, class_names: Sequence[str], *, signed: bool) -> go.Figure:
+    """A measure in hundredths, a row per shape and a column per class.
+
+    Args:
+        frame: columns shape, class, value, low, high, as ``explain.part_numbers.measure_rows`` gives them.
+        class_names: order of the columns.
+        signed: the measure is a change: colours are symmetric about 0, and brackets mark what is no more than chance.
+    """
+    shapes = list(dict.fromkeys(frame["shape"]))
+    cells = frame.set_index(["shape", "class"])
+    wanted = pd.MultiIndex.from_product([shapes, class_names])
+    value, low, high = (
+        100 * cells[name].reindex(wanted).to_numpy(float).reshape(len(shapes), -1) for name in ("value", "low", "high")
+    )
+    end = float(np.nanmax(np.abs(value), initial=0.0)) or 1.0
+    texts = [
+        [_cell(*numbers, signed) for numbers in zip(*rows, strict=True)] for rows in zip(value, low, high, strict=True)
+    ]
+    form = "+.1f" if signed else ".1f"
+    figure = go.Figure(
+        go.Heatmap(
+            z=value,
+            x=list(class_names),
+            y=shapes,
+            zmin=-end if signed else 0,
+            zmax=end,
+            colorscale=DIVERGING if signed else SEQUENTIAL,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            text=texts,
+            texttemplate="%{text}",
+            hoverongaps=False,
+            customdata=np.stack([low, high], axis=-1),
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:{form}}} [%{{customdata[0]:{form}}}, %{{customdata[1]:{form}}}]"
+            "<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=70 + ROW_HEIGHT * len(shapes),
+        margin=MARGIN | {"t": 8},
+        yaxis={"autorange": "reversed", "title": None},
+        xaxis={"title": None},
+    )
+    return figure
+
+
+def part_points(frame: pd.DataFrame, colours: Mapping[str, str], title: str) -> go.Figure:
+    """One measure of several models in hundredths with 95 % intervals, a row per shape and a colour per model.
+
+    Args:
+        frame: columns run, shape, value, low, high, as ``explain.part_numbers.compare_rows`` gives them.
+        colours: run -> colour.
+        title: of the measure.
+    """
+    figure = go.Figure()
+    runs, shapes = list(dict.fromkeys(frame["run"])), list(dict.fromkeys(frame["shape"]))
+    for run in runs:
+        rows = frame[frame["run"] == run]
+        value, low, high = (100 * rows[name] for name in ("value", "low", "high"))
+        figure.add_scatter(
+            x=value,
+            y=rows["shape"],
+            error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
+            | {"thickness": 1.5, "width": 4},
+            name=run,
+            mode="markers",
+            orientation="h",
+            offsetgroup=run,
+            marker={"color": colours.get(run, GREY), "size": 10},
+            customdata=np.stack([low, high], axis=-1),
+            hovertemplate=f"%{{y}}: %{{x:.1f}} [%{{customdata[0]:.1f}}, %{{customdata[1]:.1f}}]<extra>{run}</extra>",
+        )
+    legend = 24 * len(runs)
+    height = 80 + len(shapes) * max(30, 14 * len(runs)) + legend
+    figure.update_layout(
+        scattermode="group",
+        height=height,
+        margin=MARGIN | {"t": 8},
+        legend=BELOW | {"orientation": "v", "y": -64 / max(height - legend, 1)},
+        yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": shapes},
+        xaxis={"title": f"{title}, points", "zeroline": True},
+    )
+    return figure
+
+
+def _cell(value: float, low: float, high: float, signed: bool) -> str:
+    if not np.isfinite(value):
+        return ""
+    if not signed:
+        return f"{value:.0f}"
+    text = f"{value:+.0f}" if round(value) else "0"
+    return f"({text})" if low <= 0 <= high else text

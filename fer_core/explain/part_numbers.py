@@ -1,0 +1,160 @@
+"""Every number of a study of parts, computed from its predictions: model x shape x class, with intervals.
+
+Each shape stands beside random masks of each picture's own hidden area. Intervals are 95 % percentile bootstrap
+intervals over the pictures; all conditions are resampled together, so that differences are paired. They say nothing
+about training the network again.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from fer_core import metrics
+from fer_core.explain.mask_numbers import resamples
+from fer_core.explain.mask_study import WHOLE
+from fer_core.explain.part_study import PartStudy
+from fer_core.predictions import Predictions
+from fer_core.regions import OCCLUDERS
+
+ALL = "all"
+# column of the table -> what it says; the first is shown first
+MEASURES: dict[str, str] = {
+    "drop": "Recall lost",
+    "beyond": "Recall lost beyond random",
+    "flip_rate": "Flips",
+    "flip_beyond": "Flips beyond random",
+    "p_shift": "Shift of the true class",
+    "p_beyond": "Shift beyond random",
+    "ece": "Calibration error",
+    "ece_change": "Change of calibration error",
+}
+COLUMNS = [
+    "shape",
+    "class",
+    "n",
+    "area",
+    *(f"{name}{end}" for name in ("recall", *MEASURES) for end in ("", "_low", "_high")),
+]
+
+
+def table(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """All numbers of a study: a row per shape and class, and one per shape for ``all`` pictures.
+
+    Columns, each measure with ``_low`` and ``_high``: shape, class, n, area (mean hidden share); recall (under the
+    mask; accuracy for ``all``), drop (recall of the whole pictures minus that); flip_rate (share of pictures whose most
+    probable class changes); p_shift (mean change of the true class's probability); ece (of the masked pictures that
+    truly are of the class), ece_change (minus that of the whole ones). ``beyond``, ``flip_beyond``, ``p_beyond``: the
+    same minus what random masks of the same area do; NaN without any. A class without pictures has no row.
+    """
+    whole = study.predictions[WHOLE]
+    weights = resamples(len(whole), n_boot, seed)
+    groups = {ALL: np.arange(len(whole))}
+    groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
+    groups = {name: rows for name, rows in groups.items() if len(rows)}
+    eces = {name: _ece(whole, rows, weights) for name, rows in groups.items()}
+    found = []
+    for shape in study.record["shapes"]:
+        masked, values = study.masked(shape), _values(study, shape)
+        for name, rows in groups.items():
+            row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
+            row |= _means(values, rows, weights)
+            own, resampled = _ece(masked, rows, weights)
+            row |= _interval("ece", own, resampled)
+            found.append(row | _interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def verdict(found: pd.DataFrame) -> list[str]:
+    """The answer in sentences: which shape costs most, which costs most beyond its area, whom it costs most.
+
+    Args:
+        found: of :func:`table`.
+    """
+    over_all = found[found["class"] == ALL].set_index("shape")
+    first = over_all["drop"].idxmax()
+    if not over_all.loc[first, "drop_low"] > 0:
+        return ["No shape costs accuracy beyond chance: this model does not need what they hide."]
+    per_class = found[(found["shape"] == first) & (found["class"] != ALL)].set_index("class")
+    most = per_class["drop"].idxmax()
+    lines = [
+        f"The {_title(first)} shape costs most accuracy: {_points(over_all.loc[first], 'drop')}; most for {most}: "
+        f"{_points(per_class.loc[most], 'drop')}."
+    ]
+    if over_all["beyond"].isna().all():
+        return lines
+    beyond = over_all["beyond"].idxmax()
+    told = f"Compared with random masks as large in each picture, the {_title(beyond)} shape costs most"
+    if over_all.loc[beyond, "beyond_low"] > 0:
+        return [*lines, f"{told}: {_points(over_all.loc[beyond], 'beyond')}."]
+    return [*lines, f"{told}, but no more than chance: {_points(over_all.loc[beyond], 'beyond')}."]
+
+
+def measure_rows(found: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """One measure of :func:`table`: columns shape (its title), class, n, value, low, high."""
+    shown = found[["shape", "class", "n", measure, f"{measure}_low", f"{measure}_high"]]
+    shown = shown.set_axis(["shape", "class", "n", "value", "low", "high"], axis=1)
+    return shown.assign(shape=[OCCLUDERS[name].title for name in shown["shape"]])
+
+
+def compare_rows(tables: Mapping[str, pd.DataFrame], measure: str, class_name: str = ALL) -> pd.DataFrame:
+    """One measure and class of several runs: columns run, shape (its title), value, low, high."""
+    parts = []
+    for run, found in tables.items():
+        rows = measure_rows(found[found["class"] == class_name], measure)
+        parts.append(rows.assign(run=run)[["run", "shape", "value", "low", "high"]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _values(study: PartStudy, shape: str) -> dict[str, np.ndarray]:
+    """Of each picture (N,): what the means of a row are taken over."""
+    whole, masked, controls = study.predictions[WHOLE], study.masked(shape), study.controls(shape)
+    values = {"recall": _hits(masked), "drop": _hits(whole) - _hits(masked)}
+    values |= {"flip_rate": _flips(whole, masked), "p_shift": _true(masked) - _true(whole)}
+    if controls:
+        values["beyond"] = np.mean([_hits(control) for control in controls], axis=0) - _hits(masked)
+        values["flip_beyond"] = values["flip_rate"] - np.mean([_flips(whole, control) for control in controls], axis=0)
+        values["p_beyond"] = _true(masked) - np.mean([_true(control) for control in controls], axis=0)
+    return values
+
+
+def _means(values: Mapping[str, np.ndarray], rows: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    stack, own = np.stack([of_all[rows] for of_all in values.values()]), weights[rows]
+    resampled = (stack @ own) / np.maximum(own.sum(axis=0), 1)
+    row: dict[str, float] = {}
+    for name, mean, drawn in zip(values, stack.mean(axis=1).tolist(), resampled, strict=True):
+        row |= _interval(name, mean, drawn)
+    return row
+
+
+def _interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
+    low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _ece(predictions: Predictions, rows: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    some, own = predictions.take(rows), weights[rows]
+    own = np.where(own.sum(axis=0) > 0, own, 1.0)  # a resample without any picture of a rare class says nothing
+    return metrics.ece(some), metrics.ece(some, own)
+
+
+def _hits(predictions: Predictions) -> np.ndarray:
+    return (predictions.y_pred == predictions.y_true).astype(np.float64)
+
+
+def _flips(whole: Predictions, masked: Predictions) -> np.ndarray:
+    return (whole.y_pred != masked.y_pred).astype(np.float64)
+
+
+def _true(predictions: Predictions) -> np.ndarray:
+    """Probability of the true class, float64 (N,)."""
+    return predictions.pred_probs[np.arange(len(predictions)), predictions.y_true].astype(np.float64)
+
+
+def _title(shape: str) -> str:
+    return OCCLUDERS[shape].title.lower()
+
+
+def _points(row: Mapping, name: str) -> str:
+    value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.1f} points [{low:.1f}, {high:.1f}]"

@@ -1,0 +1,270 @@
+"""The study of parts on classifiers whose needs are known, its numbers worked out by hand, and its command."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fer_core import artifacts, datasets, metrics, regions
+from fer_core.charts import parts as charts
+from fer_core.datasets.split import Dataset, Split
+from fer_core.errors import ConfigError, RunError
+from fer_core.explain import mask_study, part_numbers, part_study
+from fer_core.explain.part_study import SHAPES, PartStudy
+from fer_core.models import features, registry
+from fer_core.predictions import Predictions
+from tests.test_mask_study import CLASSES, SHADES, store_run
+
+SIZE = (24, 24)
+N = 12
+
+
+def places(n=N):
+    """Landmarks: every second face is smaller and lower."""
+    points = np.repeat(regions.CANONICAL[None], n, axis=0)
+    points[1::2] = 0.5 * points[1::2] + (0.25, 0.4)
+    return points
+
+
+class EyeReader:
+    """The class is the shade, black, grey or bright, where either face has its eyes; hidden eyes read as angry."""
+
+    class_names = CLASSES
+
+    def __init__(self, fail_after=None):
+        self.pictures, self.fail_after = 0, fail_after
+        self.eyes = [regions.region_masks(own, SIZE)["eyes"] for own in places(2)]
+
+    def predict_proba(self, images):
+        if self.fail_after is not None and self.pictures >= self.fail_after:
+            raise KeyboardInterrupt
+        self.pictures += len(images)
+        mean = np.max([images[:, eyes].mean(axis=1) for eyes in self.eyes], axis=0)
+        return 0.05 + 0.85 * np.eye(3, dtype=np.float32)[np.abs(mean[:, None] - SHADES).argmin(axis=1)]
+
+
+def pictures(n=N):
+    """Black pictures whose eyes, and nothing else, have the shade of their class."""
+    y_true = np.array([1 + i % 4 // 2 for i in range(n)], dtype=np.int64)
+    images = np.zeros((n, *SIZE), np.uint8)
+    for image, label, own in zip(images, y_true, places(n), strict=True):
+        image[regions.region_masks(own, SIZE)["eyes"]] = SHADES[label]
+    return Split(np.array([f"test_{i:03d}" for i in range(n)]), images, y_true, CLASSES, "abc")
+
+
+def study_of(classifier, seeds=(0,), **changes):
+    split = pictures()
+    predictions, areas, _ = part_study.predict_conditions(classifier, split, places(), seeds=seeds)
+    record = {"name": "parts-toy-test-zero", "run": "toy", "picture_size": list(SIZE), "shapes": list(SHAPES)}
+    record |= {"control_seeds": list(seeds), "n": N}
+    return PartStudy(record | changes, predictions, areas, np.ones(N, bool))
+
+
+def test_reader_of_the_eyes_loses_everything_under_what_covers_them_and_nothing_else():
+    found = part_numbers.table(study_of(EyeReader()), n_boot=50)
+    over_all = found[found["class"] == "all"].set_index("shape")
+    assert over_all.loc["eyes", ["recall", "drop", "drop_low", "drop_high", "flip_rate"]].tolist() == [0, 1, 1, 1, 1]
+    for shape in ("nose", "mouth", "chin", "cheeks", "face_mask"):
+        assert over_all.loc[shape, ["recall", "drop", "flip_rate", "p_shift"]].tolist() == [1, 0, 0, 0], shape
+    assert over_all.loc["eyes", "p_shift"] == pytest.approx(-0.85, abs=1e-3)
+    assert over_all.loc["eyes", "ece"] == pytest.approx(0.9, abs=1e-3)  # sure and wrong
+    assert over_all.loc["chin", "ece_change"] == 0
+    per_class = found[found["shape"] == "eyes"].set_index("class")
+    assert list(per_class.index) == ["all", "happy", "sad"]  # no picture is angry
+    assert per_class["n"].to_dict() == {"all": 12, "happy": 6, "sad": 6}
+    said = part_numbers.verdict(found)
+    assert said[0].startswith("The eyes shape costs most accuracy: 100.0 points [100.0, 100.0]; most for happy: 100.0")
+
+
+def test_shapes_and_controls_have_each_pictures_own_area():
+    points = places()
+    areas = part_study.shape_areas(points, SIZE)
+    assert areas.shape == (N, len(SHAPES))
+    assert (areas[0] > 1.5 * areas[1]).all()
+    for shape in SHAPES:
+        hidden = part_study.condition_masks(f"part-{shape}", points, areas, SIZE, np.arange(N))
+        assert np.array_equal(hidden[3], regions.occluder_mask(shape, points[3], SIZE))
+        drawn = part_study.condition_masks(f"control-{shape}-7", points, areas, SIZE, np.arange(N))
+        assert drawn.sum(axis=(1, 2)).tolist() == hidden.sum(axis=(1, 2)).tolist()
+    some = part_study.condition_masks("control-nose-7", points[4:6], areas[4:6], SIZE, np.array([4, 5]))
+    whole = part_study.condition_masks("control-nose-7", points, areas, SIZE, np.arange(N))
+    assert np.array_equal(some, whole[4:6])
+    assert not part_study.condition_masks("none", points, areas, SIZE, np.arange(N)).any()
+    with pytest.raises(ConfigError, match="part-hat"):
+        part_study.condition_masks("part-hat", points, areas, SIZE, np.arange(N))
+
+
+def test_conditions_are_whole_shapes_and_a_control_per_shape_and_seed():
+    names = part_study.conditions((0, 3))
+    assert len(names) == 1 + 8 + 16
+    assert names[:2] == ["none", "part-forehead_brows"]
+    assert names[-1] == "control-face_mask-3"
+
+
+def test_numbers_by_hand():
+    """Six pictures; the eyes shape loses the second and wins the fourth, its control loses the first."""
+    y_true = np.array([0, 0, 1, 1, 2, 2])
+    says = {"none": [0, 0, 1, 2, 2, 0], "eyes": [0, 1, 1, 1, 2, 0], "control": [1, 0, 1, 2, 2, 0]}
+    ids = [f"p{i}" for i in range(6)]
+    found = {name: Predictions(ids, y_true, 0.1 + 0.7 * np.eye(3)[says[name]], CLASSES) for name in says}
+    record = {"picture_size": [4, 4], "shapes": ["eyes"], "control_seeds": [0]}
+    predictions = {"none": found["none"], "part-eyes": found["eyes"], "control-eyes-0": found["control"]}
+    areas = np.array([[4], [4], [8], [8], [4], [4]])
+    table = part_numbers.table(PartStudy(record, predictions, areas, np.ones(6, bool)), n_boot=200)
+    rows = table.set_index("class")
+    assert rows.loc["all", "area"] == pytest.approx(32 / 6 / 16)
+    assert rows["recall"].tolist() == pytest.approx([4 / 6, 1 / 2, 1, 1 / 2])
+    assert rows["drop"].tolist() == pytest.approx([0, 1 / 2, -1 / 2, 0])
+    assert rows["flip_rate"].tolist() == pytest.approx([2 / 6, 1 / 2, 1 / 2, 0])
+    assert rows["beyond"].tolist() == pytest.approx([-1 / 6, 0, -1 / 2, 0])
+    assert rows["flip_beyond"].tolist() == pytest.approx([1 / 6, 0, 1 / 2, 0])
+    assert rows["p_shift"].tolist() == pytest.approx([0, -0.35, 0.35, 0])
+    assert rows["p_beyond"].tolist() == pytest.approx([0.7 / 6, 0, 0.35, 0], abs=1e-6)
+    for name, some in {"all": slice(None), "happy": y_true == 1}.items():
+        own = found["eyes"].take(np.arange(6)[some])
+        assert rows.loc[name, "ece"] == pytest.approx(metrics.ece(own))
+    assert rows.loc["all", "drop_low"] < 0 < rows.loc["all", "drop_high"]
+    assert part_numbers.verdict(table) == [
+        "No shape costs accuracy beyond chance: this model does not need what they hide."
+    ]
+
+
+def test_without_controls_nothing_is_said_of_them():
+    found = part_numbers.table(study_of(EyeReader(), seeds=()), n_boot=20)
+    assert found[["beyond", "flip_beyond", "p_beyond", "beyond_low"]].isna().all(axis=None)
+    assert len(part_numbers.verdict(found)) == 1
+
+
+def test_interrupted_study_goes_on_and_gives_the_same(tmp_path):
+    split, expected = pictures(), EyeReader()
+    whole, _, _ = part_study.predict_conditions(expected, split, places())
+    with pytest.raises(KeyboardInterrupt):
+        part_study.predict_conditions(EyeReader(fail_after=3 * N), split, places(), work=tmp_path / "work")
+    reader = EyeReader()
+    found, _, _ = part_study.predict_conditions(reader, split, places(), work=tmp_path / "work")
+    assert reader.pictures == expected.pictures - 3 * N
+    assert all(np.array_equal(whole[name].pred_probs, found[name].pred_probs) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"fill": "grey"}, "Unknown fill"), ({"points": places(3)}, "12 pictu")]
+)
+def test_settings_that_make_no_sense_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        part_study.predict_conditions(EyeReader(), pictures(), **({"points": places()} | settings))
+
+
+# Stored
+
+
+@pytest.fixture
+def stored(tmp_path):
+    run, split = store_run(tmp_path), pictures()
+    predictions, areas, seconds = part_study.predict_conditions(EyeReader(), split, places())
+    found = np.arange(N) > 2
+    about = {"split": split, "split_name": "test", "fill": "zero", "tta": "none", "seeds": (0,), "seconds": seconds}
+    study = part_study.make_study(run, predictions, areas, found, **about)
+    return study, part_study.write_study(study, tmp_path), tmp_path
+
+
+def test_what_is_written_is_read_again(stored):
+    study, path, root = stored
+    assert path.name == "parts-tiny-net-s0-20260131-test-zero"
+    found = part_study.read_study(path)
+    assert found.record == study.record
+    assert found.record["n_found"] == 9
+    assert np.array_equal(found.areas, study.areas) and np.array_equal(found.found, study.found)
+    for name, own in study.predictions.items():
+        assert np.array_equal(found.predictions[name].pred_probs, own.pred_probs), name
+    assert [record["name"] for record in part_study.list_records(root)[0]] == [path.name]
+    assert mask_study.list_records(root) == ([], [])  # the other kind of study leaves it alone
+
+
+def test_stale_and_damaged_studies_are_said_and_left_out(stored):
+    _, path, root = stored
+    artifacts.update_run(artifacts.find_run("tiny", root), {"weights_sha256": "another"})
+    records, (problem,) = part_study.list_records(root)
+    assert records == [] and "study parts tiny-net" in problem
+    (path / "predictions.npz").write_bytes(b"no archive")
+    with pytest.raises(RunError, match="damaged"):
+        part_study.read_study(path)
+    (path / "study.json").write_text("{}")
+    assert "schema_version" in part_study.list_records(root)[1][0]
+
+
+def test_the_committed_mask_studies_stay_readable():
+    records, problems = mask_study.list_records(artifacts.root())
+    assert records and not [problem for problem in problems if "schema" in problem or "lacks" in problem]
+    study = mask_study.read_study(mask_study.studies_folder(artifacts.root()) / records[0]["name"])
+    assert set(mask_study.REGIONS) < set(study.predictions)
+
+
+# Figures
+
+
+def test_heatmap_says_value_and_whether_it_is_chance():
+    rows = [("Eyes", "all", 5, 0.2, 0.1, 0.3), ("Eyes", "happy", 3, 0.1, -0.1, 0.2), ("Chin", "all", 5, 0.0, 0.0, 0.0)]
+    frame = pd.DataFrame(rows, columns=["shape", "class", "n", "value", "low", "high"])
+    figure = charts.part_heatmap(frame, ("all", "happy"), signed=True)
+    (cells,) = figure.data
+    assert cells.x == ("all", "happy") and cells.y == ("Eyes", "Chin")
+    assert [list(row) for row in cells.text] == [["+20", "(+10)"], ["(0)", ""]]
+    assert (cells.zmin, cells.zmax) == (-20, 20)
+    rates = charts.part_heatmap(frame, ("all", "happy"), signed=False).data[0]
+    assert list(rates.text[0]) == ["20", "10"] and rates.zmin == 0
+
+
+def test_comparison_has_a_point_per_run_and_shape():
+    rows = [(run, shape, 0.1, 0.0, 0.2) for run in "ab" for shape in ("Eyes", "Chin")]
+    frame = pd.DataFrame(rows, columns=["run", "shape", "value", "low", "high"])
+    figure = charts.part_points(frame, {"a": "#0072B2"}, "Recall lost")
+    assert [trace.name for trace in figure.data] == ["a", "b"]
+    assert list(figure.data[0].y) == ["Eyes", "Chin"]
+    assert list(figure.data[0].x) == list(figure.data[0].error_x.array) == [10, 10]
+
+
+# Command
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """A stored run on a registered ``tiny`` whose faces lie at :func:`places`; gives a caller and what was loaded."""
+    from fer_core.__main__ import app
+
+    loaded = []
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": pictures()}, "abc")}.__getitem__)
+    monkeypatch.setattr(registry, "load_classifier", lambda run, tta: loaded.append(EyeReader()) or loaded[-1])
+    monkeypatch.setattr(features, "landmark_points", _found)
+    store_run(tmp_path)
+    return lambda *given: CliRunner().invoke(app, ["study", "parts", *given]), loaded
+
+
+def _found(images, cache=None, on_progress=None):
+    by_picture = {image.tobytes(): own for image, own in zip(pictures().images, places(), strict=True)}
+    return np.array([by_picture[image.tobytes()] for image in images]), np.ones(len(images), bool)
+
+
+def test_command_stores_the_study_and_says_what_it_found(command, tmp_path):
+    call, loaded = command
+    result = call()
+    assert result.exit_code == 0, result.output
+    assert "The eyes shape costs most accuracy: 100.0 points" in result.stdout
+    assert "landmarks found in 12" in result.stdout
+    (record,), _ = part_study.list_records()
+    assert record["control_seeds"] == [0] and record["n"] == N
+    assert "is stored and up to date" in call().stdout
+    assert len(loaded) == 1
+    assert call("tiny", "--again", "--controls", "0").exit_code == 0
+    assert part_study.list_records()[0][0]["control_seeds"] == []
+    assert not list((tmp_path / "data" / "work" / "studies").iterdir())
+
+
+def test_a_limited_study_is_printed_and_not_stored(command, tmp_path):
+    call, loaded = command
+    result = call("--limit", "4", "--controls", "0")
+    assert result.exit_code == 0, result.output
+    assert "n = 4" in result.stdout and "nothing is stored" in result.stdout
+    assert loaded[0].pictures == 9 * 4
+    assert not (tmp_path / "studies").exists()
