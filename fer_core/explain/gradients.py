@@ -35,7 +35,7 @@ class LayerChoice:
     grid: tuple[int, int]
 
 
-def network_of(classifier: Classifier, what: str) -> "keras.Model":
+def network_of(classifier: Classifier, what: str, remedy: str = EVERYWHERE) -> "keras.Model":
     """The network that ``what`` needs.
 
     Raises:
@@ -43,7 +43,7 @@ def network_of(classifier: Classifier, what: str) -> "keras.Model":
     """
     network = getattr(classifier, "network", None)
     if network is None or not hasattr(classifier, "preprocess"):
-        raise ModelError(f"{what} needs the layers of a neural network, and this model has none.", EVERYWHERE)
+        raise ModelError(f"{what} needs the layers of a neural network, and this model has none.", remedy)
     return network
 
 

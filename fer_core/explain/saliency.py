@@ -227,8 +227,9 @@ def explain(
 
 def _ensemble(classifier: Classifier) -> Ensemble | None:
     """The ensemble that this classifier is, or answers for."""
-    inner = getattr(classifier, "classifier", classifier)
-    return inner if isinstance(inner, Ensemble) else None
+    if getattr(classifier, "network", None) is None:
+        classifier = getattr(classifier, "classifier", classifier)  # a Predictor's
+    return classifier if isinstance(classifier, Ensemble) else None
 
 
 def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: str | None, options) -> SaliencyMap:
