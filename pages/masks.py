@@ -2,10 +2,16 @@
 
 import streamlit as st
 
-from pages.ui import mask_study, masks_batch, masks_one, state, widgets
+from pages.ui import mask_study, masks_batch, masks_one, masks_parts, state, widgets
 
-ONE_FACE, SEVERAL, STUDY = "One face", "Several pictures", "Whole test set"
-VIEWS = {ONE_FACE: masks_one.show, SEVERAL: masks_batch.show, STUDY: mask_study.show}
+STUDIES = {"Rows, as in the paper": mask_study.show, "Parts, by landmarks": masks_parts.show}
+
+
+def show_study() -> None:
+    STUDIES[state.choice("Hidden", list(STUDIES), key="hidden", widget=st.segmented_control)]()
+
+
+VIEWS = {"One face": masks_one.show, "Several pictures": masks_batch.show, "Whole test set": show_study}
 
 
 def body() -> None:

@@ -90,6 +90,12 @@ def verdict(found: pd.DataFrame) -> list[str]:
     return [*lines, f"{told}, but no more than chance: {_points(over_all.loc[beyond], 'beyond')}."]
 
 
+def area_words(found: pd.DataFrame) -> str:
+    """How much of the picture each shape hides on average: ``eyes 16 %, nose 7 %, ...``."""
+    areas = found[found["class"] == ALL].set_index("shape")["area"]
+    return ", ".join(f"{_title(shape)} {100 * area:.0f} %" for shape, area in areas.items())
+
+
 def measure_rows(found: pd.DataFrame, measure: str) -> pd.DataFrame:
     """One measure of :func:`table`: columns shape (its title), class, n, value, low, high."""
     shown = found[["shape", "class", "n", measure, f"{measure}_low", f"{measure}_high"]]

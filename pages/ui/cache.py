@@ -63,7 +63,7 @@ def run(name: str) -> Run:
 
 def runs_table(split: str = "test") -> pd.DataFrame:
     """``artifacts.runs_frame`` of every run: one row each, best accuracy first."""
-    return _runs_table(str(artifacts.root()), _runs_stamp(), split)
+    return _runs_table(str(artifacts.root()), runs_stamp(), split)
 
 
 def predictions(run_name: str, split: str = "test") -> Predictions:
@@ -119,10 +119,11 @@ def predictor(run_name: str):
 
 
 def _listing() -> tuple[list[Run], list[str]]:
-    return _runs(str(artifacts.root()), _runs_stamp())
+    return _runs(str(artifacts.root()), runs_stamp())
 
 
-def _runs_stamp() -> Stamp:
+def runs_stamp() -> Stamp:
+    """Every run directory, and its ``run.json``."""
     folder = artifacts.root() / "runs"
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     found = []
@@ -363,7 +364,7 @@ def _mask_effect(
 
 def mask_studies() -> tuple[list[dict], list[str]]:
     """Records of the studies that speak of the runs as they are, and what is wrong with the others."""
-    return _mask_studies(str(artifacts.root()), _studies_stamp() + _runs_stamp())
+    return _mask_studies(str(artifacts.root()), studies_stamp() + runs_stamp())
 
 
 def mask_numbers(study_name: str) -> MaskNumbers:
@@ -372,12 +373,12 @@ def mask_numbers(study_name: str) -> MaskNumbers:
     Raises:
         RunError: its files are damaged.
     """
-    return _mask_numbers(str(artifacts.root()), study_name, _studies_stamp())
+    return _mask_numbers(str(artifacts.root()), study_name, studies_stamp())
 
 
 def mask_table(study_name: str, measure: str) -> pd.DataFrame:
     """The paper's table of a study beside runs trained with each mask, see ``mask_numbers.table_rows``."""
-    return _mask_table(str(artifacts.root()), study_name, measure, _studies_stamp() + _runs_stamp())
+    return _mask_table(str(artifacts.root()), study_name, measure, studies_stamp() + runs_stamp())
 
 
 def reported_masks(class_names: tuple[str, ...], measure: str) -> pd.DataFrame:
@@ -386,7 +387,8 @@ def reported_masks(class_names: tuple[str, ...], measure: str) -> pd.DataFrame:
     return _reported_masks(str(path), class_names, measure, stamp(path))
 
 
-def _studies_stamp() -> Stamp:
+def studies_stamp() -> Stamp:
+    """Every file of every stored study."""
     folder = mask_study.studies_folder()
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
@@ -409,7 +411,7 @@ def _mask_numbers(base: str, study_name: str, stamp: Stamp) -> MaskNumbers:
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _mask_table(base: str, study_name: str, measure: str, stamp: Stamp) -> pd.DataFrame:
-    study = _mask_study(base, study_name, _studies_stamp())
+    study = _mask_study(base, study_name, studies_stamp())
     return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study, runs()), measure)
 
 
@@ -437,7 +439,7 @@ def paper_checks(paper: str) -> list[reported.Check]:
 
 def paper_table(paper: str, split: str) -> pd.DataFrame:
     """``reported.comparison_table`` of a paper and every run."""
-    return _paper_table(str(artifacts.root()), paper, split, _runs_stamp() + stamp(reading.folder()))
+    return _paper_table(str(artifacts.root()), paper, split, runs_stamp() + stamp(reading.folder()))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

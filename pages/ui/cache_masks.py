@@ -1,11 +1,13 @@
 """Cached reads of the Masks page, after the pattern of :mod:`pages.ui.cache`."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import faces, regions
-from fer_core.explain import occlusion, occlusion_batch
+from fer_core import artifacts, faces, regions
+from fer_core.explain import mask_study, occlusion, occlusion_batch, part_numbers, part_study
 from fer_core.explain import shapley as explain_shapley
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.explain.shapley import Shapley
@@ -135,3 +137,31 @@ def _batch_effect(
 @st.cache_data(max_entries=16, show_spinner=False)
 def _batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) -> pd.DataFrame:
     return occlusion_batch.summary_frame(effects, labels)
+
+
+# Studies of parts
+
+
+def part_studies() -> tuple[list[dict], list[str]]:
+    """Records of the studies of parts that speak of the runs as they are, and what is wrong with the others."""
+    return _part_studies(str(artifacts.root()), cache.studies_stamp() + cache.runs_stamp())
+
+
+def part_table(study_name: str) -> pd.DataFrame:
+    """Every number of a study of parts, see :func:`fer_core.explain.part_numbers.table`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = mask_study.studies_folder() / study_name
+    return _part_table(str(folder), cache.stamp(folder))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
+    return part_study.list_records(Path(base))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _part_table(folder: str, stamp: Stamp) -> pd.DataFrame:
+    return part_numbers.table(part_study.read_study(Path(folder)))

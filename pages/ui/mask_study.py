@@ -13,7 +13,6 @@ from pages.ui import cache, state, widgets
 VIEWS = ("Paper's tables", "Recall per class", "Flips")
 MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
 MOST_MODELS = 6
-PAPERS_FILL = "zero"
 GAIN = (
     " Gain: accuracy of the model trained with the mask minus that of the one trained on whole faces, on the same "
     "masked pictures."
@@ -29,26 +28,36 @@ def show() -> None:
     if not records:
         widgets.empty_state("No study of these models is stored. This command makes it (minutes per model):", COMMAND)
         return
-    with st.container(horizontal=True):
-        dataset = _pick("Dataset", "study-dataset", [record["dataset"] for record in records])
-        records = [record for record in records if record["dataset"] == dataset]
-        split = _pick("Split", "study-split", [record["split"] for record in records], "test")
-        records = [record for record in records if record["split"] == split]
-        fill = _pick("Fill", "study-fill", [record["fill"] for record in records], PAPERS_FILL)
-        records = [record for record in records if record["fill"] == fill]
-        names = {record["run"]: record["name"] for record in records}
-        runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
-    if not runs:
-        st.info("Choose a model.")
+    records = choose(records)
+    if not records:
         return
-    found = {run: cache.mask_numbers(names[run]) for run in runs}
+    names = {record["run"]: record["name"] for record in records}
+    dataset, split, fill = (records[0][field] for field in ("dataset", "split", "fill"))
+    found = {run: cache.mask_numbers(name) for run, name in names.items()}
     for run, of_run in found.items():
         first, *others = mask_numbers.verdict(of_run)
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
     _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
-    _show_conditions([record for record in records if record["run"] in runs])
+    _show_conditions(records)
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
     {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names)
+
+
+def choose(records: list[dict]) -> list[dict]:
+    """The studies to show: of one dataset, split and fill, and of one or more models; none where none is chosen."""
+    with st.container(horizontal=True):
+        for label, field, default in (
+            ("Dataset", "dataset", None),
+            ("Split", "split", "test"),
+            ("Fill", "fill", "zero"),
+        ):
+            value = _pick(label, f"study-{field}", [record[field] for record in records], default)
+            records = [record for record in records if record[field] == value]
+        of_run = {record["run"]: record for record in records}
+        runs = state.choices("Models", list(of_run), key="studied", default=list(of_run)[:MOST_MODELS])
+    if not runs:
+        st.info("Choose a model.")
+    return [of_run[run] for run in runs]
 
 
 def _pick(label: str, key: str, values: list[str], default: str | None = None) -> str:

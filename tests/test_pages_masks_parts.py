@@ -1,0 +1,75 @@
+"""The study of parts on the Masks page: what it shows is what the library says."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_core import artifacts, datasets, regions
+from fer_core.explain import part_numbers, part_study
+from fer_core.explain.part_numbers import MEASURES
+from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
+from tests.test_pages_masks_study import HalfReader
+
+PARTS = {"scope": "Whole test set", "hidden": "Parts, by landmarks"}
+
+
+@pytest.fixture
+def studied(workshop, tmp_path, monkeypatch):
+    """The workshop's runs with a study of parts of the one that ships weights; gives the study."""
+    base = tmp_path / "artifacts"
+    shutil.copytree(workshop.artifacts, base)
+    monkeypatch.setenv("FER_DATA_DIR", str(workshop.data))
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(base))
+    split = datasets.load(workshop.dataset)["test"]
+    points = np.repeat(regions.CANONICAL[None], len(split), axis=0)
+    predictions, areas, seconds = part_study.predict_conditions(HalfReader(), split, points)
+    about = {"split": split, "split_name": "test", "fill": "zero", "tta": "none", "seeds": (0,), "seconds": seconds}
+    found = np.arange(len(split)) >= 10
+    study = part_study.make_study(artifacts.find_run(workshop.run), predictions, areas, found, **about)
+    part_study.write_study(study)
+    return study
+
+
+def downloads(app):
+    return [button.label for button in app.get("download_button")]
+
+
+def test_says_what_the_library_computes(studied):
+    app = open_page("masks", PARTS)
+    assert_healthy(app)
+    assert not app.error
+    found = part_numbers.table(studied)
+    said = text_of(app).replace("\\", "")
+    for sentence in part_numbers.verdict(found):
+        assert sentence in said
+    assert "70 pictures; landmarks were found in 60" in said
+    assert part_numbers.area_words(found) in said
+    assert downloads(app).count("Data (CSV)") == 2
+    assert f"Every number of {studied.record['run']} (CSV)" in downloads(app)
+
+
+@pytest.mark.parametrize("measure", list(MEASURES))
+def test_every_measure_shows(studied, measure):
+    app = open_page("masks", PARTS | {"part-measure": MEASURES[measure], "part-class": "happy"})
+    assert_healthy(app)
+    assert not app.error
+    chosen = next(box for box in app.selectbox if box.label == "Measure")
+    assert chosen.value == measure
+    assert ("no more than chance (the 95" in text_of(app)) == (measure not in ("flip_rate", "ece"))
+
+
+def test_stale_study_is_said_and_not_shown(studied):
+    artifacts.update_run(artifacts.find_run(studied.record["run"]), {"weights_sha256": "another"})
+    app = open_page("masks", PARTS)
+    assert_healthy(app)
+    assert "other weights by now" in app.warning[0].value
+    assert "python -m fer_core study parts" in text_of(app)
+
+
+def test_no_study_says_what_to_do(workshop, monkeypatch):
+    for name, value in workshop.environment().items():
+        monkeypatch.setenv(name, value)
+    app = open_page("masks", PARTS)
+    assert_healthy(app)
+    assert "python -m fer_core study parts" in text_of(app)
