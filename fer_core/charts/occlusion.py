@@ -140,7 +140,7 @@ def worth_bars(frame: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[
         if rows["control"].notna().any():
             _elsewhere(figure, rows, names, run, colour, first=run == runs[0])
         figure.add_scatter(  # the numbers in a column of their own, where no bar ends
-            x=[beyond] * len(names),
+            x=[1.05 * beyond] * len(names),
             y=names,
             mode="text",
             text=[f"{100 * value:+.0f}" if round(100 * value) else "0" for value in rows["value"]],

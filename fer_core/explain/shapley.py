@@ -203,7 +203,7 @@ def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[st
         f"together they are worth {points(total)}."
     ]
     order = np.argsort(-np.abs(found.values[:, k]), kind="stable")[:3]
-    lines[0] += f" Most comes from {_listed([f'{named[i]} ({points(found.values[i, k])})' for i in order])}."
+    lines[0] += f" The largest shares: {_listed([f'{named[i]} ({points(found.values[i, k])})' for i in order])}."
     for one, other, value in strongest_pairs(found, class_name):
         pair = f"{titles.get(one, one)} and {titles.get(other, other).lower()}"
         if value > 0:
