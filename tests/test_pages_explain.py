@@ -93,7 +93,7 @@ def test_uploaded_photo_with_two_faces_lets_choose_one(working):
 
 @pytest.mark.parametrize("page", ["saliency", "masks"])
 def test_bad_uploads_are_errors_that_name_the_file_and_the_page_lives_on(page, working):
-    app = open_page(page, {"from": "Upload"})
+    app = open_page(page, {"from": "Upload", "check": "false"})
     bad = bad_files()
     for name in ("truncated.jpg", "text.png", "empty.jpg", "huge_header.png"):
         content, _ = bad[name]
@@ -115,7 +115,8 @@ def test_runs_without_weights_are_not_offered(page, working):
 @pytest.mark.parametrize("method", list(saliency.METHODS))
 def test_every_method_draws_a_map(method, working, classifier, first_test_picture):
     title = saliency.METHODS[method].title
-    app = open_page("saliency", {"dataset": working.dataset, "method": title, "explain": "happy"})
+    address = {"dataset": working.dataset, "method": title, "explain": "happy", "check": "false"}
+    app = open_page("saliency", address)
     assert_healthy(app)
     assert not app.error
     found = saliency.explain(classifier, first_test_picture[None], list(classifier.class_names).index("happy"), method)
@@ -125,7 +126,8 @@ def test_every_method_draws_a_map(method, working, classifier, first_test_pictur
 
 
 def test_class_and_layer_can_be_chosen(working):
-    app = open_page("saliency", {"dataset": working.dataset, "class": "surprise", "explain": "true class"})
+    address = {"dataset": working.dataset, "class": "surprise", "explain": "true class", "check": "false"}
+    app = open_page("saliency", address)
     assert_healthy(app)
     assert "explains **surprise**" in text_of(app)
     layer = widget(app.selectbox, "Layer")
@@ -137,7 +139,7 @@ def test_class_and_layer_can_be_chosen(working):
 
 
 def test_no_class_called_true_for_an_upload(working):
-    app = open_page("saliency", {"from": "Sample photo", "explain": "true class"})
+    app = open_page("saliency", {"from": "Sample photo", "explain": "true class", "check": "false"})
     assert_healthy(app)
     assert widget(app.selectbox, "Explain").options[:2] == ["predicted class", "angry"]
 
@@ -153,7 +155,7 @@ def test_saliency_offers_a_network_first_even_where_another_model_is_better(work
     better = artifacts.read_run(training.train("majority", toy, work_root=tmp_path, root=tmp_path / "artifacts"))
     metrics = better.run["metrics"] | {"val": better.metrics("val") | {"accuracy": 1.0}}
     artifacts.update_run(better, {"metrics": metrics})
-    app = open_page("saliency", {"dataset": working.dataset, "method": "gradient"})
+    app = open_page("saliency", {"dataset": working.dataset, "method": "gradient", "check": "false"})
     assert_healthy(app)
     assert widget(app.multiselect, "Models").value == [working.run]
     assert not app.error

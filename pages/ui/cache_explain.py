@@ -1,0 +1,108 @@
+"""Cached reads of the Saliency page, after the pattern of :mod:`pages.ui.cache`."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fer_core.explain import action_units, activation, faithfulness
+from fer_core.explain.faithfulness import Trust
+from fer_core.regions import PLACES, REGIONS
+from pages.ui import cache
+from pages.ui.cache import Stamp
+
+WORDS = {
+    "deletion": "Hiding pixels",
+    "insertion": "Showing pixels",
+    "randomisation": "Drawing weights anew",
+    "shifts": "Moving the picture",
+    "seeds": "Drawing other seeds",
+}
+
+
+def trust(
+    run_name: str,
+    image: np.ndarray,
+    class_index: int,
+    method: str,
+    layer: str | None,
+    report: Callable[[str, int, int], None],
+) -> Trust:
+    """Checks of the map that :func:`cache.saliency` gives, see :func:`fer_core.explain.faithfulness.trust`.
+
+    ``report`` is told what is being done, how many of the checks are done, and how many there are.
+
+    Raises:
+        ModelError: as :func:`cache.saliency`.
+    """
+    found = cache.saliency(run_name, image, class_index, method, layer)
+    parts = {}
+    for done, name in enumerate(faithfulness.PARTS):
+        report(f"{WORDS[name]} ...", done, len(faithfulness.PARTS))
+        parts[name] = _trust_part(*cache.model_key(run_name), image, class_index, method, layer, name)
+    return faithfulness.assemble(found, parts)
+
+
+def region_table(values: np.ndarray, points: np.ndarray, expression: str) -> pd.DataFrame:
+    """Where a map lies: a row per place with region, share (of the map), even (of the picture) and prototype.
+
+    Args:
+        values: float32 (H, W), 0..1.
+        points: (5, 2), landmarks as shares.
+        expression: its prototype stands beside; NaN for one without.
+    """
+    owners = action_units.region_indices(points[None], values.shape)
+    weights = action_units.prototype(expression) or {}
+    return pd.DataFrame(
+        {
+            "region": PLACES,
+            "share": action_units.shares_in(values[None], owners)[0],
+            "even": action_units.areas_in(owners)[0],
+            "prototype": [weights.get(place, 0.0 if weights and place in REGIONS else np.nan) for place in PLACES],
+        }
+    )
+
+
+def agreement(values: np.ndarray, points: np.ndarray, expression: str) -> tuple[dict, dict] | None:
+    """``action_units.SCORES`` of a map and of one that is the same everywhere; None without prototype or map."""
+    if action_units.prototype(expression) is None or not values.any():
+        return None
+    owners = action_units.region_indices(points[None], values.shape)
+    maps = (values, np.ones_like(values))
+    own, even = (action_units.scores_in(one[None], owners, [expression])[0].tolist() for one in maps)
+    return dict(zip(action_units.SCORES, own, strict=True)), dict(zip(action_units.SCORES, even, strict=True))
+
+
+def class_picture(run_name: str, class_index: int) -> tuple[np.ndarray, float]:
+    """What a class looks like to a network, see :func:`fer_core.explain.activation.maximise`.
+
+    Returns:
+        uint8 (H, W) or (H, W, 3), and the probability 0..1 that the network gives it.
+
+    Raises:
+        ModelError: the model has no network.
+    """
+    return _class_picture(*cache.model_key(run_name), class_index)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _class_picture(base: str, run_name: str, stamp: Stamp, class_index: int) -> tuple[np.ndarray, float]:
+    found = activation.maximise(cache.explained(run_name), class_index)
+    return found.image, found.probability
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _trust_part(
+    base: str,
+    run_name: str,
+    stamp: Stamp,
+    image: np.ndarray,
+    class_index: int,
+    method: str,
+    layer: str | None,
+    part: str,
+):
+    found = cache.saliency(run_name, image, class_index, method, layer)
+    again = faithfulness.once_more(found)
+    return faithfulness.PARTS[part](cache.explained(run_name), image, found, again)

@@ -1,0 +1,188 @@
+"""The maps of one face: any class, by several methods, two models side by side, each with its checks below."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from fer_core.charts import explain as charts
+from fer_core.charts.trust import outlined
+from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
+from fer_core.pictures import is_network
+from pages.ui import cache, pick, saliency_more, saliency_trust, state, widgets
+
+PREDICTED, TRUE = "predicted", "true"
+THUMBNAIL = 128
+
+
+class Look(NamedTuple):
+    """How maps are drawn."""
+
+    opacity: float
+    colormap: str
+    outlines: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model's map that is on the page.
+
+    Attributes:
+        run_name: of the model.
+        target: the class explained; ``index``: its position.
+        layer: chosen for it, or None.
+        found: the map, N = 1.
+        stem: of file names.
+        place: where what belongs to it goes, below the map.
+    """
+
+    run_name: str
+    target: str
+    index: int
+    layer: str | None
+    found: SaliencyMap
+    stem: str
+    place: st.delta_generator.DeltaGenerator
+
+
+def show() -> None:
+    """The whole view."""
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        face = pick.face()
+        if face is not None:
+            st.image(face.image, width=THUMBNAIL, caption=face.title, alt="The face, as the models get it")
+        models = pick.models(most=2, networks_first=True)
+        method = choose_method(models)
+        if face is None or not models:
+            return
+        class_names = list(dict.fromkeys(name for model in models for name in cache.run(model).run["class_names"]))
+        wanted = choose_class(class_names, face.label is not None)
+        look = choose_look()
+        checked = state.toggle(
+            "Check the map",
+            key="check",
+            default=True,
+            help="Can it be trusted? The checks ask the model some thousand times, which takes a few seconds.",
+        )
+    with right:
+        columns = st.columns(len(models), gap="medium")
+        shown = []
+        for number, (column, model) in enumerate(zip(columns, models, strict=True), start=1):
+            with column, widgets.page_errors():
+                shown.append(show_model(model, face, method, wanted, look, f"layer{number}", wide=len(models) == 1))
+        found = [one for one in shown if one is not None]
+        for one in found:
+            with one.place, widgets.page_errors():
+                show_below(one, face, method, checked)
+        models_explained = [saliency_more.Explained(one.run_name, one.target, one.index) for one in found]
+        saliency_more.show(models_explained, face, *look)
+
+
+def choose_method(models: list[str]) -> str:
+    """A method that works for at least one of the models."""
+    networks = [model for model in models if is_network(cache.run(model))]
+    offered = [name for name, one in METHODS.items() if networks or not models or not one.needs_network]
+    method = state.choice("Method", offered, key="method", format_func=lambda name: METHODS[name].title)
+    st.caption(METHODS[method].about)
+    if len(offered) < len(METHODS):
+        others = ", ".join(one.title for one in METHODS.values() if one.needs_network)
+        st.caption(f"Not offered: {others}. They need the layers of a neural network, and this model has none.")
+    return method
+
+
+def choose_class(class_names: list[str], has_truth: bool) -> str:
+    special = [PREDICTED, TRUE] if has_truth else [PREDICTED]
+    titles = {PREDICTED: "predicted class", TRUE: "true class"}
+    return state.choice(
+        "Explain", [*special, *class_names], key="explain", format_func=lambda name: titles.get(name, name)
+    )
+
+
+def choose_look() -> Look:
+    opacity = state.slider("Opacity", 0.0, 1.0, 0.5, key="opacity", step=0.05)
+    colormap = state.choice("Colours", list(charts.COLORMAPS), key="colours", widget=st.segmented_control)
+    return Look(opacity, colormap, state.toggle("Outline the parts of the face", key="outlines"))
+
+
+def choose_layer(run_name: str, method: str, key: str) -> str | None:
+    """A layer of the run's network, for methods that take one."""
+    if not METHODS[method].takes_layer:
+        return None
+    layers, default = cache.cam_layers(run_name)
+    grids = {choice.name: choice.grid for choice in layers}
+    return state.choice(
+        "Layer",
+        list(grids),
+        key=key,
+        default=default,
+        format_func=lambda name: f"{name}, {grids[name][0]} × {grids[name][1]}",
+        help="Later layers know more about expressions, but their grid is coarser.",
+    )
+
+
+def show_model(
+    run_name: str, face: pick.Face, method: str, wanted: str, look: Look, key: str, wide: bool
+) -> Shown | None:
+    """One model's map, prediction and downloads; None where there is nothing to explain."""
+    st.subheader(run_name)
+    names = list(cache.run(run_name).run["class_names"])
+    with st.spinner("Looking ..."):
+        probabilities = cache.probabilities(run_name, face.image)
+    predicted = names[int(probabilities.argmax())]
+    target = {PREDICTED: predicted, TRUE: face.label}.get(wanted, wanted)
+    if target not in names:
+        st.warning(f"This model does not know the class {target}.")
+        return None
+    map_place, words_place = st.columns([3, 2], gap="medium") if wide else (st.container(), st.container())
+    with words_place:
+        layer = choose_layer(run_name, method, key)
+    with map_place, st.spinner("Explaining ..."):
+        found = cache.saliency(run_name, face.image, names.index(target), method, layer)
+    stem = f"{face.slug}-{run_name}-{method}-{target}"
+    with map_place:
+        show_map(face, found, target, look, stem)
+    with words_place:
+        show_words(run_name, found, target, names, probabilities, key)
+    return Shown(run_name, target, names.index(target), layer, found, stem, st.container())
+
+
+def show_map(face: pick.Face, found: SaliencyMap, target: str, look: Look, stem: str) -> None:
+    picture = charts.overlay(face.image, found.values[0], look.opacity, look.colormap, charts.MIN_SIDE)
+    if look.outlines:
+        picture = outlined(picture, face.points)
+    st.image(picture, width="stretch", alt=f"{METHODS[found.method].title} of {target} over the face")
+    st.image(charts.colour_scale(look.colormap), width="stretch", caption="none → strongest", alt="Colour scale")
+    if not found.values.any():
+        where = "in this layer nothing" if found.layer else "nothing"
+        st.info(f"The map is empty: {where} speaks for {target}.")
+    with st.container(horizontal=True, gap="small"):
+        widgets.download_picture(picture, stem)
+        widgets.download_table(map_frame(found), stem, "Map (CSV)")
+
+
+def show_words(
+    run_name: str, found: SaliencyMap, target: str, names: list[str], probabilities: np.ndarray, key: str
+) -> None:
+    where = f" at {found.layer}" if found.layer else ""
+    st.markdown(
+        f"Predicted **{names[int(probabilities.argmax())]}** with {probabilities.max():.0%}. The map explains "
+        f"**{target}** ({probabilities[names.index(target)]:.0%}): {METHODS[found.method].title}{where}, "
+        f"{found.grid[0]} × {found.grid[1]} cells."
+    )
+    widgets.probability_bars(probabilities, names, key=f"bars-{key}")
+    if cache.run(run_name).run.get("config", {}).get("tta", "none") != "none":
+        st.caption(
+            "These probabilities are averaged over shifted and mirrored views; the map explains the face as it is."
+        )
+
+
+def show_below(one: Shown, face: pick.Face, method: str, checked: bool) -> None:
+    """What belongs to a map: its parts of the face, and its checks."""
+    strip, parts = st.container(), st.container()
+    with parts:
+        saliency_trust.show_regions(one.found.values[0], face.points, one.target, one.stem)
+    if checked:
+        with strip:
+            saliency_trust.show_strip(one.run_name, face.image, one.index, method, one.layer, one.stem)

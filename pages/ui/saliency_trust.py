@@ -1,0 +1,86 @@
+"""What belongs to a map: can it be trusted, and which parts of the face does it lie in?"""
+
+import numpy as np
+import streamlit as st
+
+from fer_core.charts import trust as charts
+from fer_core.explain import faithfulness
+from fer_core.explain.action_units import EMFACS, words
+from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, Verdict
+from pages.ui import cache_explain, widgets
+
+LOOKS = {
+    PASSED: (":material/check:", "green"),
+    FAILED: (":material/close:", "red"),
+    NOT_APPLICABLE: (":material/remove:", "gray"),
+}
+ABOUT = {
+    "Deletion": "Does the probability fall when the strongest pixels are hidden first?",
+    "Insertion": "Does the probability rise when the strongest pixels are shown first?",
+    "Randomisation": "Does the map change when the network forgets what it has learnt?",
+    "Stability": "Does the map stay when the picture moves by a pixel, or another seed is drawn?",
+    "Grid": "Is the map fine enough?",
+}
+
+
+def show_strip(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None, stem: str) -> None:
+    """A badge per check, what failed in words, and the curves on demand."""
+    place = st.empty()
+    with place:
+        report = widgets.progress_bar()
+    checked = cache_explain.trust(run_name, image, class_index, method, layer, report)
+    place.empty()
+    found = faithfulness.verdicts(checked)
+    with st.container(horizontal=True, gap="small"):
+        for verdict in found:
+            icon, colour = LOOKS[verdict.outcome]
+            st.badge(_label(verdict), icon=icon, color=colour, help=f"{ABOUT[verdict.name]} {verdict.sentence}")
+    failed = [verdict for verdict in found if verdict.outcome == FAILED]
+    if failed:
+        names = ", ".join(verdict.name.lower() for verdict in failed)
+        reasons = " ".join(dict.fromkeys(verdict.sentence for verdict in failed))
+        count = f"{len(failed)} of {len(found)} checks"
+        st.warning(f"**This map fails {count}: {names}.** {reasons}", icon=":material/warning:")
+    with st.expander("Curves and numbers of the checks"):
+        curves = faithfulness.curve_frame(checked)
+        widgets.show_figure(charts.pixel_curves(curves), f"{stem}-curves", curves)
+        st.dataframe(
+            faithfulness.verdict_frame(found),
+            hide_index=True,
+            column_config={"check": "Check", "outcome": "Outcome", "value": "Value", "words": "In words"},
+        )
+        widgets.download_table(faithfulness.verdict_frame(found), f"{stem}-checks", "Checks (CSV)")
+        randomised = faithfulness.randomisation_frame(checked)
+        if len(randomised):
+            st.caption("Similarity to the map of the network with its upper layers drawn anew; 100 % are all of them.")
+            titles = {"spearman": "Rank correlation", "pearson": "Linear correlation"}
+            numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
+            share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
+            st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
+
+
+def _label(verdict: Verdict) -> str:
+    """What stands on the badge; a failure is told in words too, not by its colour alone."""
+    if verdict.outcome == PASSED:
+        return f"{verdict.name} {verdict.value}"
+    return f"{verdict.name} {verdict.outcome}" + (f": {verdict.value}" if verdict.value else "")
+
+
+def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: str) -> None:
+    """The map's share in each part of the face, beside where the expression's action units show."""
+    if not values.any():
+        return
+    table = cache_explain.region_table(values, points, expression)
+    with st.expander("Parts of the face, beside the action units", expanded=True):
+        scores = cache_explain.agreement(values, points, expression)
+        if scores is None:
+            st.caption(f"{expression} has no action units to compare with.")
+        else:
+            own, even = scores
+            st.markdown(
+                f"**{own['relevance_mass']:.0%}** of the map lies where {expression} shows (action units "
+                f"{words(expression)}); of an even map {even['relevance_mass']:.0%} would. Cosine with the prototype "
+                f"{own['cosine']:.2f}, even map {even['cosine']:.2f}."
+            )
+        widgets.show_figure(charts.region_bars(table), f"{stem}-regions", table)
+        st.caption(f"Prototypes: {EMFACS}. A model may be right for other reasons than people are.")

@@ -1,0 +1,174 @@
+"""The Saliency page for one face: checks, parts of the face, all methods, class pictures, models without a network."""
+
+import functools
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core import artifacts, datasets, regions
+from fer_core.charts import trust as charts
+from fer_core.explain import action_units, faithfulness, saliency
+from fer_core.models import features
+from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def classifier(workshop):
+    from fer_core.inference import Predictor
+    from fer_core.models.registry import load_classifier
+
+    return Predictor(load_classifier(artifacts.find_run(workshop.run, workshop.artifacts), tta="none"))
+
+
+@pytest.fixture
+def working(workshop, monkeypatch):
+    for name, value in workshop.environment().items():
+        monkeypatch.setenv(name, value)
+    return workshop
+
+
+@pytest.fixture
+def first_test_picture(working):
+    return np.asarray(datasets.load(working.dataset)["test"].images[0])
+
+
+@pytest.fixture
+def with_hog(working, tmp_path, monkeypatch):
+    """A second run that has no network."""
+    from fer_core.training import run as training
+
+    shutil.copytree(working.artifacts, tmp_path / "artifacts")
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    toy = datasets.load(working.dataset)
+    return training.train("hog_logistic", toy, work_root=tmp_path, root=tmp_path / "artifacts").name
+
+
+def widget(kind, label):
+    return next(found for found in kind if found.label == label)
+
+
+def captions(app):
+    return [picture.caption for element in app.get("image") for picture in element.proto.imgs]
+
+
+def test_strip_says_what_the_library_says(working, classifier, first_test_picture):
+    app = open_page("saliency", {"dataset": working.dataset, "method": "Grad-CAM", "explain": "happy"})
+    assert_healthy(app)
+    assert not app.error
+    happy = list(classifier.class_names).index("happy")
+    found = saliency.explain(classifier, first_test_picture[None], happy, "grad_cam")
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    said = text_of(app)
+    for verdict in verdicts:
+        failed = verdict.outcome == faithfulness.FAILED
+        assert f"{verdict.name} {'failed: ' if failed else ''}{verdict.value}" in said
+        assert any(verdict.sentence in warning.value for warning in app.warning) == failed
+    shown = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
+    pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
+
+
+def test_map_that_fails_says_so_in_words(working, monkeypatch):
+    monkeypatch.setattr(faithfulness, "MIN_GRID", 99)
+    app = open_page("saliency", {"dataset": working.dataset, "method": "Grad-CAM", "explain": "happy"})
+    assert_healthy(app)
+    assert "Grid failed: 5 × 5" in text_of(app)
+    assert any("This map fails" in said.value and "too coarse to tell eyes" in said.value for said in app.warning)
+
+
+def test_checks_can_be_left_out_by_the_address(working):
+    app = open_page("saliency", {"dataset": working.dataset, "check": "false"})
+    assert_healthy(app)
+    assert "Deletion" not in text_of(app)
+    assert not [frame for frame in app.dataframe if "outcome" in frame.value]
+
+
+def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_test_picture):
+    address = {"dataset": working.dataset, "explain": "happy", "check": "false", "outlines": "true"}
+    app = open_page("saliency", address)
+    assert_healthy(app)
+    happy = list(classifier.class_names).index("happy")
+    values = saliency.explain(classifier, first_test_picture[None], happy, "grad_cam").values
+    points, _ = features.landmark_points(first_test_picture[None])
+    owners = action_units.region_indices(points.astype(np.float64), values.shape[1:])
+    score = dict(zip(action_units.SCORES, action_units.scores_in(values, owners, ["happy"])[0], strict=True))
+    assert f"**{score['relevance_mass']:.0%}** of the map lies where happy shows (action units 6 + 12)" in text_of(app)
+    app = open_page("saliency", {"dataset": working.dataset, "explain": "neutral", "check": "false"})
+    assert_healthy(app)
+    assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)
+
+
+def test_all_methods_side_by_side(working):
+    app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"})
+    assert_healthy(app)
+    assert not app.error
+    shown = " ".join(captions(app))
+    for method in saliency.METHODS.values():
+        assert method.title in shown
+
+
+def test_model_without_network_is_offered_what_works_and_told_why(with_hog, working):
+    app = open_page("saliency", {"dataset": working.dataset, "models": with_hog})
+    assert_healthy(app)
+    assert not app.error
+    assert widget(app.multiselect, "Models").value == [with_hog]
+    offered = [method.title for method in saliency.METHODS.values() if not method.needs_network]
+    assert widget(app.selectbox, "Method").options == offered
+    said = text_of(app)
+    assert "Not offered: Grad-CAM" in said
+    assert "need the layers of a neural network" in said
+    assert "Randomisation not applicable" in said
+    assert "Class pictures" not in [expander.label for expander in app.expander]
+
+
+def test_two_models_have_a_strip_each(with_hog, working):
+    address = {"dataset": working.dataset, "models": f"{working.run},{with_hog}", "method": "Occlusion"}
+    app = open_page("saliency", address)
+    widget(app.multiselect, "Models").set_value([working.run, with_hog])
+    app.run()
+    assert_healthy(app)
+    assert not app.error
+    assert len([frame for frame in app.dataframe if "outcome" in frame.value]) == 2
+
+
+def test_class_pictures_are_drawn_when_asked_for(working, monkeypatch):
+    from fer_core.explain import activation
+
+    monkeypatch.setattr(activation, "maximise", functools.partial(activation.maximise, steps=2))
+    app = open_page("saliency", {"dataset": working.dataset, "check": "false"})
+    before = len(captions(app))
+    next(button for button in app.button if button.label.startswith("Draw them")).click()
+    app.run()
+    assert_healthy(app)
+    drawn = captions(app)[before:]
+    assert [caption.split(",")[0] for caption in drawn] == list(datasets.load(working.dataset).class_names)
+
+
+# Figures
+
+
+def test_outlines_are_drawn_on_a_copy():
+    picture = np.full((96, 96, 3), 128, np.uint8)
+    drawn = charts.outlined(picture, regions.CANONICAL)
+    assert (picture == 128).all()
+    changed = (drawn != picture).any(axis=2)
+    assert 0.05 < changed.mean() < 0.6
+    corner = np.rint(regions.outlines(regions.CANONICAL)["mouth"][0][0] * 96).astype(int)
+    assert changed[corner[1], corner[0]]
+
+
+def test_curves_and_bars_show_every_number():
+    share = np.linspace(0, 1, 3)
+    columns = {"share": share, "map": [1, 0.5, 0], "random": [1, 0.8, 0], "low": [1, 0.7, 0], "high": [1, 0.9, 0]}
+    frame = pd.concat([pd.DataFrame({"curve": name, **columns}) for name in ("deletion", "insertion")])
+    figure = charts.pixel_curves(frame)
+    assert [trace.name for trace in figure.data] == 2 * [None, "range of random maps", "random maps, mean", "this map"]
+    assert list(figure.data[3].y) == [1, 0.5, 0]
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 3
+    table = pd.DataFrame({"region": regions.PLACES, "share": 1 / 9, "even": 0.1, "prototype": 8 * [0.125] + [np.nan]})
+    bars = charts.region_bars(table)
+    assert [trace.name for trace in bars.data] == ["this map", "FACS prototype", "an even map"]
+    assert list(bars.data[0].y)[-1] == "Elsewhere"
+    without = charts.region_bars(table.assign(prototype=np.nan))
+    assert [trace.name for trace in without.data] == ["this map", "an even map"]
