@@ -9,12 +9,12 @@ from fer_core import artifacts
 from fer_core.explain import mask_study, saliency_numbers, saliency_study
 from fer_core.explain.saliency_numbers import Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
-from pages.ui.cache import Stamp, _runs_stamp, stamp
+from pages.ui.cache import Stamp, runs_stamp, stamp
 
 
 def records() -> tuple[list[dict], list[str]]:
     """Records of the studies that speak of the runs as they are, and what is wrong with the others."""
-    return _records(str(artifacts.root()), _studies_stamp() + _runs_stamp())
+    return _records(str(artifacts.root()), _studies_stamp() + runs_stamp())
 
 
 def study(name: str) -> SaliencyStudy:
