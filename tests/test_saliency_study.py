@@ -95,6 +95,15 @@ def test_only_rightly_recognised_pictures_count_where_asked(study):
     assert counted.groupby("class")["n"].first().to_dict() == {"happy": 8, "surprise": 8, "neutral": 10}
 
 
+def test_maps_without_evidence_are_counted_and_left_out(study):
+    shares = study.shares.copy()
+    shares[:3] = float("nan")  # the first picture of each class
+    gaps = dataclasses.replace(study, shares=shares)
+    assert numbers.empty_maps(gaps) == pytest.approx(dict.fromkeys(NAMES, 3 / N))
+    assert set(numbers.empty_maps(study).values()) == {0.0}
+    assert set(numbers.share_rows(gaps)["n"]) == {N // 3 - 1}
+
+
 def test_means_add_up_and_follow_what_is_right(study):
     totals = study.means[0].sum(axis=(1, 2))
     assert totals[0] == pytest.approx(1.0, abs=0.02)

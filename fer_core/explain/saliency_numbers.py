@@ -122,6 +122,16 @@ def verdict(shares: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
     return told
 
 
+def empty_maps(study: SaliencyStudy) -> dict[str, float]:
+    """Class -> share of its maps without any evidence, 0..1; classes without pictures are left out.
+
+    A CAM is empty where everything in its layer speaks against the class. Shares and means leave such maps out.
+    """
+    empty = ~np.isfinite(study.shares[:, 0])
+    counts = {name: study.y_true == index for index, name in enumerate(study.class_names)}
+    return {name: float(empty[of_class].mean()) for name, of_class in counts.items() if of_class.any()}
+
+
 def disagreement(a: SaliencyStudy, b: SaliencyStudy, *, n_boot: int = 1000, seed: int = 0) -> Disagreement:
     """Pictures that both models recognise, by how alike their maps are.
 

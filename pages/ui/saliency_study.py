@@ -19,6 +19,7 @@ MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
 MAP_WIDTH = 120
 MOST_MODELS = 6
 PAGE_SIZE = 8
+MANY_EMPTY = 0.05  # share of a class's maps
 FINE_GRID = 12  # the flattest parts are a twelfth of the frame high
 
 
@@ -183,3 +184,13 @@ def _show_conditions(records: list[dict]) -> None:
         for record in records
     ]
     st.caption(widgets.plain("; ".join(parts)) + ". Where none were found, the usual place of a face is taken.")
+    for record in records:
+        empty = saliency_numbers.empty_maps(cache_study.study(record["name"]))
+        many = {name: share for name, share in empty.items() if share >= MANY_EMPTY}
+        if many:
+            told = ", ".join(f"{name} {share:.0%}" for name, share in many.items())
+            st.warning(
+                f"{widgets.plain(record['run'])}: maps without any evidence, left out here: {told}. Everything in that "
+                "layer speaks against the class; another method or layer may tell more.",
+                icon=":material/warning:",
+            )
