@@ -9,6 +9,7 @@ import pytest
 
 from fer_core.explain import saliency_numbers, saliency_study
 from fer_core.explain.mask_study import studies_folder
+from fer_core.explain.saliency import METHODS
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 STUDY = {"scope": "Whole test set"}
@@ -29,7 +30,7 @@ def plain(app):
 
 
 def query(stored, view, *runs):
-    return STUDY | {"study-method": "occlusion", "study-show": view, "studied": list(runs or [next(iter(stored))])}
+    return STUDY | {"study-method": "Occlusion", "study-show": view, "studied": list(runs or [next(iter(stored))])}
 
 
 def test_every_committed_study_has_each_class_and_says_which_maps_are_empty(stored):
@@ -39,7 +40,8 @@ def test_every_committed_study_has_each_class_and_says_which_maps_are_empty(stor
         drawn = study.coarse.any(axis=(1, 2))
         assert (drawn == np.isfinite(study.shares[:, 0])).mean() > 0.99, "a map may lie beside the aligned face"
         many = [name for name, share in saliency_numbers.empty_maps(study).items() if share >= 0.05]
-        app = open_page("saliency", query({record["run"]: study}, "Mean maps") | {"study-method": record["method"]})
+        method = {"study-method": METHODS[record["method"]].title}
+        app = open_page("saliency", query({record["run"]: study}, "Mean maps") | method)
         assert_healthy(app)
         warned = " ".join(element.value for element in app.warning)
         assert all(name in warned for name in many) and bool(many) == ("without any evidence" in warned)
@@ -73,7 +75,7 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
 
 def test_disagreement_shows_the_least_alike_first(stored):
     first, second = list(stored)[:2]
-    chosen = STUDY | {"study-method": "occlusion", "study-show": "Disagreement", "study-a": first, "study-b": second}
+    chosen = STUDY | {"study-method": "Occlusion", "study-show": "Disagreement", "study-a": first, "study-b": second}
     app = open_page("saliency", chosen)
     assert_healthy(app)
     found = saliency_numbers.disagreement(stored[first], stored[second])

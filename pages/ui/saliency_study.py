@@ -9,6 +9,7 @@ from fer_core.charts.explain import COLORMAPS, colour_scale
 from fer_core.charts.results import run_colours
 from fer_core.explain import saliency_numbers
 from fer_core.explain.action_units import EMFACS, MANUAL, PROTOTYPES, SCORES, words
+from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import COMMAND
 from fer_core.results import positions
@@ -16,9 +17,10 @@ from pages.ui import cache, cache_study, state, widgets
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
-MAP_WIDTH = 120
+MAP_WIDTH = 104  # seven fit beside the sidebar
 MOST_MODELS = 6
 PAGE_SIZE = 8
+METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 MANY_EMPTY = 0.05  # share of a class's maps
 FINE_GRID = 12  # the flattest parts are a twelfth of the frame high
 
@@ -35,7 +37,7 @@ def show() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         records = _narrow(records, "Dataset", "study-dataset", "dataset")
         records = _narrow(records, "Split", "study-split", "split", "test")
-        records = _narrow(records, "Method", "study-method", "method", "grad_cam")
+        records = _narrow(records, "Method", "study-method", "method", "grad_cam", METHOD_TITLES)
         names = {record["run"]: record["name"] for record in records}
         view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
     if view == "Disagreement":
@@ -54,10 +56,13 @@ def show() -> None:
     _show_conditions([record for record in records if record["run"] in runs])
 
 
-def _narrow(records: list[dict], label: str, key: str, field: str, default: str | None = None) -> list[dict]:
+def _narrow(
+    records: list[dict], label: str, key: str, field: str, default: str | None = None, titles: dict | None = None
+) -> list[dict]:
     """The records of one value of ``field``; a picker where there are several."""
     options = list(dict.fromkeys(record[field] for record in records))
-    chosen = options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, width=150)
+    shown = {"format_func": lambda value: (titles or {}).get(value, value), "width": 160}
+    chosen = options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, **shown)
     return [record for record in records if record[field] == chosen]
 
 

@@ -1,6 +1,7 @@
 """Eight people at once on Saliency and Masks: everybody gets the answer that one alone would get."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -11,16 +12,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SESSIONS = 8
 ROUNDS = 3
+METHODS = ("Grad-CAM", "Vanilla gradient", "SmoothGrad", "Occlusion")
 ROOM_MB = 250  # a round's own pictures, maps and sessions; a network leaked per session would take more
 
 
 def addresses(round_number):
     """Eight views, each of another picture, and other ones in each round."""
-    pictures = range(SESSIONS * round_number + 1, SESSIONS * (round_number + 1) + 1)
-    half = SESSIONS // 2
-    methods = ("grad_cam", "gradient", "smoothgrad", "occlusion")
-    first = [f"saliency?picture={n}&method={method}" for n, method in zip(list(pictures)[:half], methods, strict=True)]
-    return [*first, *(f"masks?picture={n}&hide=eyes&hide=mouth" for n in list(pictures)[half:])]
+    start, half = SESSIONS * round_number + 1, SESSIONS // 2
+    maps = [f"saliency?picture={start + at}&method={quote(method)}" for at, method in enumerate(METHODS)]
+    return [*maps, *(f"masks?picture={start + half + at}&hide=Eyes,Mouth" for at in range(half))]
 
 
 def text_of(tab):
