@@ -99,6 +99,7 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)
 
 
+@pytest.mark.slow
 def test_all_methods_side_by_side(working):
     app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"})
     assert_healthy(app)
@@ -122,6 +123,7 @@ def test_model_without_network_is_offered_what_works_and_told_why(with_hog, work
     assert "Class pictures" not in [expander.label for expander in app.expander]
 
 
+@pytest.mark.slow
 def test_two_models_have_a_strip_each(with_hog, working):
     address = {"dataset": working.dataset, "models": f"{working.run},{with_hog}", "method": "Occlusion"}
     app = open_page("saliency", address)

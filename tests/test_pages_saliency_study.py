@@ -94,6 +94,7 @@ def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):
     assert saliency_study.COMMAND in plain(app)
 
 
+@pytest.mark.slow
 def test_the_view_never_imports_tensorflow(stored):
     code = (
         "import sys\n"
