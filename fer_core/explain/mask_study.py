@@ -310,26 +310,43 @@ def list_records(root: Path | None = None) -> tuple[list[dict], list[str]]:
 
     A study is left out where its run is gone, has other weights by now, or is of other pictures.
     """
+    return list_studies("masks-*", read_record, stale, root)
+
+
+def list_studies(
+    pattern: str, read: Callable[[Path], dict], reason: Callable[[dict, Run | None], str], root: Path | None = None
+) -> tuple[list[dict], list[str]]:
+    """:func:`list_records` for any kind of study.
+
+    Args:
+        pattern: of the names of its directories.
+        read: its ``read_record``.
+        reason: its ``stale``.
+    """
     folder = studies_folder(root)
     runs = {run.name: run for run in artifacts.list_runs(root)[0]}
     records, problems = [], []
-    for path in sorted(folder.glob("masks-*")) if folder.is_dir() else []:
+    for path in sorted(folder.glob(pattern)) if folder.is_dir() else []:
         try:
-            record = read_record(path)
+            record = read(path)
         except RunError as error:
             problems.append(str(error))
             continue
-        reason = stale(record, runs.get(record["run"]))
-        if reason:
-            problems.append(reason)
+        problem = reason(record, runs.get(record["run"]))
+        if problem:
+            problems.append(problem)
         else:
             records.append(record)
     return records, problems
 
 
-def stale(record: Mapping, run: Run | None, command: str = COMMAND) -> str:
+def stale(record: Mapping, run: Run | None) -> str:
     """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
-    again = f"{command} {record['run']} --split {record['split']} --fill {record['fill']}"
+    return stale_reason(record, run, f"{COMMAND} {record['run']} --split {record['split']} --fill {record['fill']}")
+
+
+def stale_reason(record: Mapping, run: Run | None, again: str) -> str:
+    """:func:`stale` for any kind of study; ``again`` is the command that makes it anew."""
     if run is None:
         return f"{record['name']} is left out: the run {record['run']} is not here. Remove the study."
     if run.run.get("weights_sha256") != record["weights_sha256"]:

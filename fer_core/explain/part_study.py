@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_core import artifacts, masks, regions
+from fer_core import masks, regions
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, RunError
@@ -325,17 +325,10 @@ def read_study(path: Path) -> PartStudy:
 
 def list_records(root: Path | None = None) -> tuple[list[dict], list[str]]:
     """Records of all studies that still speak of the runs as they are, by name; and what is wrong with the others."""
-    folder, runs = studies_folder(root), {run.name: run for run in artifacts.list_runs(root)[0]}
-    records, problems = [], []
-    for path in sorted(folder.glob("parts-*")) if folder.is_dir() else []:
-        try:
-            record = read_record(path)
-        except RunError as error:
-            problems.append(str(error))
-            continue
-        reason = mask_study.stale(record, runs.get(record["run"]), COMMAND)
-        if reason:
-            problems.append(reason)
-        else:
-            records.append(record)
-    return records, problems
+    return mask_study.list_studies("parts-*", read_record, stale, root)
+
+
+def stale(record: Mapping, run: Run | None) -> str:
+    """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
+    again = f"{COMMAND} {record['run']} --split {record['split']} --fill {record['fill']}"
+    return mask_study.stale_reason(record, run, again)

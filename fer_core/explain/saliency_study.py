@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_core import artifacts, regions
+from fer_core import regions
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.errors import RunError
 from fer_core.explain import action_units
-from fer_core.explain.mask_study import studies_folder
+from fer_core.explain.mask_study import list_studies, stale_reason, studies_folder
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier
 from fer_core.storage import environment, read_json, sha256, to_json, write_atomically, write_directory
@@ -265,34 +265,13 @@ def read_study(path: Path) -> SaliencyStudy:
 
 def list_records(root: Path | None = None) -> tuple[list[dict], list[str]]:
     """Records of all studies that still speak of the runs as they are, by name; and what is wrong with the others."""
-    folder = studies_folder(root)
-    runs = {run.name: run for run in artifacts.list_runs(root)[0]}
-    records, problems = [], []
-    for path in sorted(folder.glob("saliency-*")) if folder.is_dir() else []:
-        try:
-            record = read_record(path)
-        except RunError as error:
-            problems.append(str(error))
-            continue
-        reason = stale(record, runs.get(record["run"]))
-        if reason:
-            problems.append(reason)
-        else:
-            records.append(record)
-    return records, problems
+    return list_studies("saliency-*", read_record, stale, root)
 
 
 def stale(record: Mapping, run: Run | None) -> str:
     """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
     again = f"{COMMAND} {record['run']} --split {record['split']} --method {record['method']}"
-    if run is None:
-        return f"{record['name']} is left out: the run {record['run']} is not here. Remove the study."
-    if run.run.get("weights_sha256") != record["weights_sha256"]:
-        return f"{record['name']} is left out: the run has other weights by now. Do it again: {again}"
-    fingerprint = run.run.get("dataset_fingerprint")
-    if fingerprint and fingerprint != record["dataset_fingerprint"]:
-        return f"{record['name']} is left out: it is of other pictures than the run. Do it again: {again}"
-    return ""
+    return stale_reason(record, run, again)
 
 
 def _study(record: dict, arrays: Mapping[str, np.ndarray]) -> SaliencyStudy:
