@@ -357,5 +357,6 @@ def test_a_network_is_stopped_and_goes_on_where_it_was(folder):
     job = wait_until(jobs.resume(job), "finished")
     after = jobs.history(job)
     assert after["epoch"].tolist() == [1, 2, 3, 4, 5]
-    np.testing.assert_allclose(after["seconds"][: len(before)], before["seconds"], atol=1e-5)
+    certain = len(before) - 1  # stopped between its row and its weights, the last epoch is done again
+    np.testing.assert_allclose(after["seconds"][:certain], before["seconds"][:certain], atol=1e-5)
     assert jobs.progress(job)["share"] == 1.0
