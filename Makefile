@@ -7,6 +7,8 @@ FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
   $$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 BIN := .venv/bin
+# A worker holds TensorFlow, about 1.5 GB; modules stay whole, for what they train once.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: app test ci lint screenshots clean
 
@@ -14,12 +16,13 @@ app: .venv/app
 	$(BIN)/streamlit run Home.py
 
 test: .venv/tests
-	$(BIN)/python -m pytest -m "not slow and not e2e"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not e2e"
 
 ci: .venv/tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not e2e"
+	$(BIN)/python -m pytest -m e2e
 
 lint: .venv/tests
 	$(BIN)/ruff check .
