@@ -7,6 +7,7 @@ import typer
 
 from fer_core.commands import data, runs, study, sweep
 from fer_core.commands.evaluate import evaluate
+from fer_core.commands.masks import masks
 from fer_core.commands.parts import parts
 from fer_core.commands.predict import predict
 from fer_core.commands.reproduce import reproduce
@@ -30,6 +31,7 @@ app.command()(predict)
 app.command()(search)
 app.add_typer(runs.app, name="runs")
 app.add_typer(sweep.app, name="sweep")
+study.app.command()(masks)
 study.app.command()(parts)
 study.app.command()(saliency)
 app.add_typer(study.app, name="study")

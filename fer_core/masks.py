@@ -154,6 +154,12 @@ FILLS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 }
 
 
+def check_fill(fill: str) -> None:
+    """Raise ConfigError where ``fill`` is no key of :data:`FILLS`."""
+    if fill not in FILLS:
+        raise ConfigError(f"Unknown fill {fill!r}.", f"Expected one of {', '.join(FILLS)}.")
+
+
 def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: int = 0) -> np.ndarray:
     """Hide the masked pixels. The inputs stay as they are.
 
@@ -170,8 +176,7 @@ def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: in
     Raises:
         ConfigError: unknown fill, or shapes that do not fit.
     """
-    if fill not in FILLS:
-        raise ConfigError(f"Unknown fill {fill!r}.", f"Expected one of {', '.join(FILLS)}.")
+    check_fill(fill)
     images, masks = np.asarray(images), np.asarray(masks, dtype=bool)
     size = masks.shape[-2:]
     colour = images.ndim == 4 or (images.ndim == 3 and images.shape[-1] == 3 and images.shape[:2] == size)

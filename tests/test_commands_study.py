@@ -5,11 +5,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets
-from fer_core.commands import study as study_command
+from fer_core.__main__ import app
 from fer_core.datasets.split import Dataset
 from fer_core.errors import ConfigError, DatasetError, RunError
 from fer_core.explain import mask_study
+from fer_core.explain.studies import studies_folder
 from fer_core.models import registry
+from fer_core.storage import sha256
 from tests.test_mask_study import MouthReader, pictures, store_run
 
 DATASET = Dataset("tiny", {"test": pictures()}, "abc")
@@ -34,7 +36,7 @@ def readers(tmp_path, monkeypatch):
 
 
 def call(*arguments):
-    return CliRunner().invoke(study_command.app, ["masks", *arguments])
+    return CliRunner().invoke(app, ["study", "masks", *arguments])
 
 
 def test_stores_the_study_of_every_run_and_says_what_it_found(readers, tmp_path):
@@ -42,7 +44,7 @@ def test_stores_the_study_of_every_run_and_says_what_it_found(readers, tmp_path)
     assert result.exit_code == 0, result.output
     assert "The mouth mask costs most accuracy: 100.0 points [100.0, 100.0]" in result.stdout
     assert "tiny-net-s0-20260131 on tiny test, n = 40, fill zero, views none" in result.stdout
-    (record,), problems = mask_study.list_records()
+    (record,), problems = mask_study.KIND.list_records()
     assert not problems
     assert record["name"] == "masks-tiny-net-s0-20260131-test-zero"
     assert (record["tta"], record["control_seeds"], record["dataset_fingerprint"]) == ("none", [0, 1], "abc")
@@ -66,23 +68,23 @@ def test_nothing_is_done_twice_unless_asked(readers):
     assert "is stored and up to date (views none, 0 random masks)" in call("--controls", "2").stdout
     assert len(readers) == 1
     assert call("tiny", "--again", "--controls", "1", "--tta", "flip").exit_code == 0
-    assert mask_study.list_records()[0][0]["tta"] == "flip"
+    assert mask_study.KIND.list_records()[0][0]["tta"] == "flip"
 
 
 def test_other_weights_make_it_anew(readers):
     call("--controls", "0")
     run = artifacts.find_run("tiny")
     np.savez(run.weights_path, other=np.ones(1))
-    artifacts.update_run(run, {"weights_sha256": mask_study.sha256(run.weights_path)})
-    assert mask_study.list_records()[0] == []
+    artifacts.update_run(run, {"weights_sha256": sha256(run.weights_path)})
+    assert mask_study.KIND.list_records()[0] == []
     assert call("--controls", "0").exit_code == 0
-    assert len(mask_study.list_records()[0]) == 1
+    assert len(mask_study.KIND.list_records()[0]) == 1
 
 
 def test_interrupted_study_goes_on(readers, monkeypatch):
     monkeypatch.setattr(registry, "load_classifier", lambda run, tta: MouthReader(fail_after=80))
     assert call("--controls", "1").exit_code != 0
-    assert mask_study.list_records() == ([], [])
+    assert mask_study.KIND.list_records() == ([], [])
     reader = MouthReader()
     monkeypatch.setattr(registry, "load_classifier", lambda run, tta: reader)
     assert call("--controls", "1").exit_code == 0
@@ -103,7 +105,7 @@ def test_a_limited_study_is_printed_and_not_stored(readers, tmp_path):
 def test_run_trained_with_a_mask_is_not_studied(readers, tmp_path):
     store_run(tmp_path, config={"mask": "eyes"}, model="masked")
     call("--controls", "0")
-    assert [record["model"] for record in mask_study.list_records()[0]] == ["net"]
+    assert [record["model"] for record in mask_study.KIND.list_records()[0]] == ["net"]
     error = call("tiny-masked").exception
     assert isinstance(error, ConfigError)
     assert "trained with the eyes mask" in error.problem
@@ -114,7 +116,7 @@ def test_other_pictures_under_the_name_of_the_dataset_are_refused(readers):
     error = call("tiny").exception
     assert isinstance(error, DatasetError)
     assert "abc, not def" in error.problem
-    assert mask_study.list_records()[0] == []
+    assert mask_study.KIND.list_records()[0] == []
 
 
 def test_one_run_that_fails_does_not_stop_the_others(readers, tmp_path):
@@ -122,7 +124,7 @@ def test_one_run_that_fails_does_not_stop_the_others(readers, tmp_path):
     result = call("--controls", "0")
     assert result.exit_code == 1
     assert "tiny-aa-s0-20260131 is left out: The registered tiny holds other pictures" in result.stderr
-    assert [record["model"] for record in mask_study.list_records()[0]] == ["net"]
+    assert [record["model"] for record in mask_study.KIND.list_records()[0]] == ["net"]
 
 
 def test_run_of_some_classes_is_studied_on_these(readers, tmp_path, monkeypatch):
@@ -137,7 +139,7 @@ def test_run_of_some_classes_is_studied_on_these(readers, tmp_path, monkeypatch)
     monkeypatch.setattr(registry, "load_classifier", lambda run, tta: Two())
     artifacts.update_run(artifacts.find_run("tiny"), {"config": {"classes": ["happy", "sad"]}})
     assert call("--controls", "0").exit_code == 0
-    study = mask_study.read_study(mask_study.studies_folder() / mask_study.list_records()[0][0]["name"])
+    study = mask_study.read_study(studies_folder() / mask_study.KIND.list_records()[0][0]["name"])
     assert study.record["n"] == 20
     assert study.class_names == ("happy", "sad")
     assert study.predictions["none"].y_true.tolist() == [0, 1] * 10

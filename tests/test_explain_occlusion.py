@@ -8,7 +8,7 @@ from fer_core import masks, regions
 from fer_core.charts import occlusion as charts
 from fer_core.errors import ConfigError
 from fer_core.explain import occlusion, occlusion_batch
-from fer_core.explain.mask_study import control_seed
+from fer_core.explain.conditions import control_seed
 
 REGION = (slice(24, 40), slice(8, 24))
 

@@ -14,8 +14,10 @@ from fer_core import artifacts, comparison, masks, metrics
 from fer_core.charts import masks as charts
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, RunError
-from fer_core.explain import mask_numbers, mask_study
-from fer_core.explain.mask_study import REGIONS, WHOLE, MaskStudy
+from fer_core.explain import conditions, mask_numbers, mask_study
+from fer_core.explain.conditions import WHOLE
+from fer_core.explain.mask_study import REGIONS, MaskStudy
+from fer_core.explain.studies import studies_folder
 from fer_core.predictions import Predictions
 from tests.conftest import PROJECT
 
@@ -105,10 +107,9 @@ def store_run(root, predicted=None, **record):
 def store_study(run, root, classifier=None, seeds=(0,)):
     split = pictures()
     predictions, seconds = mask_study.predict_conditions(classifier or MouthReader(), split, seeds=seeds)
-    record = mask_study.make_record(
+    study = mask_study.make_study(
         run, predictions, split=split, split_name="test", fill="zero", tta="none", seeds=seeds, seconds=seconds
     )
-    study = MaskStudy(record, predictions)
     return study, mask_study.write_study(study, root)
 
 
@@ -146,7 +147,7 @@ def test_control_of_the_mouth_reader_counts_the_pictures_still_readable():
     study = study_of(MouthReader(), split, seeds=(0, 1, 2))
     right = np.zeros((3, 60))
     for seed in range(3):
-        drawn = masks.random_masks(16 * 8, (16, 16), [mask_study.control_seed(seed, i) for i in range(60)])
+        drawn = masks.random_masks(16 * 8, (16, 16), [conditions.control_seed(seed, i) for i in range(60)])
         hidden = drawn[:, 8:].mean(axis=(1, 2))  # share of the bottom half that is black
         shade = SHADES[split.y_true] * (1 - hidden)
         right[seed] = np.abs(shade[:, None] - SHADES).argmin(axis=1) == split.y_true
@@ -269,13 +270,13 @@ def test_controls_depend_on_seed_and_place_in_the_split_alone():
     one = mask_study.condition_masks("control-64-0", (16, 16), np.array([3, 7]))
     assert np.array_equal(one[1:], mask_study.condition_masks("control-64-0", (16, 16), np.array([7])))
     assert not np.array_equal(one, mask_study.condition_masks("control-64-1", (16, 16), np.array([3, 7])))
-    assert mask_study.conditions((16, 16), range(2)) == [
+    assert mask_study.condition_names((16, 16), range(2)) == [
         "none", "forehead", "eyes", "mouth", "control-64-0", "control-64-1", "control-128-0", "control-128-1",
     ]  # fmt: skip
 
 
 def test_a_part_of_the_split_gets_the_answers_it_gets_in_the_whole(monkeypatch):
-    monkeypatch.setattr(mask_study, "CHUNK", 7)
+    monkeypatch.setattr(conditions, "CHUNK", 7)
     split, where = pictures(), np.array([2, 3, 20, 39])
     whole, _ = mask_study.predict_conditions(MouthReader(), split, seeds=(0,))
     part, _ = mask_study.predict_conditions(MouthReader(), split, seeds=(0,), positions=where)
@@ -299,12 +300,12 @@ def test_half_precision_never_changes_the_predicted_class():
     rng = np.random.default_rng(0)
     probs = np.full((2000, 3), 1 / 3, np.float32) + rng.normal(0, 1e-4, (2000, 3)).astype(np.float32)
     probs /= probs.sum(axis=1, keepdims=True)
-    small = mask_study.compact_probs(probs)
+    small = conditions.compact_probs(probs)
     assert small.dtype == np.float16
     assert (probs.astype(np.float16).argmax(axis=1) != probs.argmax(axis=1)).sum() > 50  # plain rounding would
     assert np.array_equal(small.argmax(axis=1), probs.argmax(axis=1))
     assert np.abs(small.astype(float) - probs).max() < 1e-3
-    assert np.array_equal(mask_study.compact_probs(small.astype(np.float32)), small)
+    assert np.array_equal(conditions.compact_probs(small.astype(np.float32)), small)
 
 
 # Stored studies
@@ -315,11 +316,11 @@ def test_stored_study_comes_back_with_the_same_numbers(run, tmp_path):
     assert path == tmp_path / "studies" / f"masks-{run.name}-test-zero"
     assert sorted(file.name for file in path.iterdir()) == ["predictions.npz", "study.json"]
     back = mask_study.read_study(path)
-    assert back.record == mask_study.read_record(path)
-    assert set(back.record) == set(mask_study.FIELDS)
+    assert back.record == mask_study.KIND.read_record(path)
+    assert set(back.record) == set(mask_study.KIND.fields)
     assert list(back.predictions) == back.record["conditions"] == list(study.predictions)
     pd.testing.assert_frame_equal(mask_numbers.numbers(back).accuracy, mask_numbers.numbers(study).accuracy)
-    assert mask_study.list_records(tmp_path) == ([back.record], [])
+    assert mask_study.KIND.list_records(tmp_path) == ([back.record], [])
 
 
 def test_interrupted_study_leaves_no_artifact_and_goes_on(run, tmp_path):
@@ -384,26 +385,26 @@ def test_killed_study_leaves_no_artifact(tmp_path):
     done = len(list((tmp_path / "work").glob("[!.]*.npz")))
     result = subprocess.run([*command, "0"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
     assert int(result.stdout) == (6 - done) * 40
-    assert len(mask_study.list_records(tmp_path)[0]) == 1
+    assert len(mask_study.KIND.list_records(tmp_path)[0]) == 1
 
 
 def test_stale_studies_are_said_and_not_listed(run, tmp_path):
     store_study(run, tmp_path)
     artifacts.update_run(run, {"weights_sha256": "another"})
-    records, problems = mask_study.list_records(tmp_path)
+    records, problems = mask_study.KIND.list_records(tmp_path)
     assert records == []
     assert "other weights by now" in problems[0]
     assert f"python -m fer_core study masks {run.name} --split test --fill zero" in problems[0]
     artifacts.update_run(run, {"weights_sha256": run.run["weights_sha256"], "dataset_fingerprint": "def"})
-    assert "other pictures" in mask_study.list_records(tmp_path)[1][0]
+    assert "other pictures" in mask_study.KIND.list_records(tmp_path)[1][0]
     (run.path / "run.json").unlink()
-    assert f"{run.name} is not here" in mask_study.list_records(tmp_path)[1][0]
+    assert f"{run.name} is not here" in mask_study.KIND.list_records(tmp_path)[1][0]
 
 
 def test_damaged_studies_are_named_and_the_others_stay(run, tmp_path):
     _, path = store_study(run, tmp_path)
     (path.parent / "masks-broken-test-zero").mkdir()
-    records, problems = mask_study.list_records(tmp_path)
+    records, problems = mask_study.KIND.list_records(tmp_path)
     assert len(records) == 1
     assert "masks-broken-test-zero" in problems[0]
     content = (path / "predictions.npz").read_bytes()
@@ -485,10 +486,10 @@ def test_reported_values_in_the_columns_of_the_table(tmp_path):
 
 
 def test_committed_studies_are_of_the_committed_runs():
-    records, problems = mask_study.list_records(PROJECT / "artifacts")
+    records, problems = mask_study.KIND.list_records(PROJECT / "artifacts")
     assert not problems
     for record in records:
-        study = mask_study.read_study(mask_study.studies_folder(PROJECT / "artifacts") / record["name"])
+        study = mask_study.read_study(studies_folder(PROJECT / "artifacts") / record["name"])
         run = artifacts.find_run(record["run"], PROJECT / "artifacts")
         stored = run.predictions(record["split"])
         whole, stored = comparison.align(study.predictions[WHOLE], stored)

@@ -39,7 +39,7 @@ def studied(workshop, tmp_path, monkeypatch):
     predictions, seconds = mask_study.predict_conditions(HalfReader(), split, seeds=(0, 1))
     about = {"split": split, "split_name": "test", "fill": "zero", "tta": "none", "seeds": (0, 1), "seconds": seconds}
     run = artifacts.find_run(workshop.run)
-    study = mask_study.MaskStudy(mask_study.make_record(run, predictions, **about), predictions)
+    study = mask_study.make_study(run, predictions, **about)
     mask_study.write_study(study)
     return study
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fer_core.explain import saliency_numbers, saliency_study
-from fer_core.explain.mask_study import studies_folder
 from fer_core.explain.saliency import METHODS
+from fer_core.explain.studies import studies_folder
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 STUDY = {"scope": "Whole test set"}
@@ -19,7 +19,7 @@ STUDY = {"scope": "Whole test set"}
 def stored(monkeypatch):
     """The committed studies by occlusion, of which there are several; run -> study."""
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(PROJECT / "artifacts"))
-    records, problems = saliency_study.list_records()
+    records, problems = saliency_study.KIND.list_records()
     assert not problems
     names = {record["run"]: record["name"] for record in records if record["method"] == "occlusion"}
     return {run: saliency_study.read_study(studies_folder() / name) for run, name in names.items()}
@@ -34,7 +34,7 @@ def query(stored, view, *runs):
 
 
 def test_every_committed_study_has_each_class_and_says_which_maps_are_empty(stored):
-    for record in saliency_study.list_records()[0]:
+    for record in saliency_study.KIND.list_records()[0]:
         study = saliency_study.read_study(studies_folder() / record["name"])
         assert set(study.y_true) == set(range(7))
         drawn = study.coarse.any(axis=(1, 2))
@@ -91,7 +91,7 @@ def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
     app = open_page("saliency", STUDY)
     assert_healthy(app)
-    assert saliency_study.COMMAND in plain(app)
+    assert saliency_study.KIND.command in plain(app)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, RunError
 from fer_core.explain import mask_study, part_numbers, part_study
 from fer_core.explain.part_study import SHAPES, PartStudy
+from fer_core.explain.studies import studies_folder
 from fer_core.models import features, registry
 from fer_core.predictions import Predictions
 from tests.test_mask_study import CLASSES, SHADES, store_run
@@ -95,7 +96,7 @@ def test_shapes_and_controls_have_each_pictures_own_area():
 
 
 def test_conditions_are_whole_shapes_and_a_control_per_shape_and_seed():
-    names = part_study.conditions((0, 3))
+    names = part_study.condition_names((0, 3))
     assert len(names) == 1 + 8 + 16
     assert names[:2] == ["none", "part-forehead_brows"]
     assert names[-1] == "control-face_mask-3"
@@ -176,26 +177,26 @@ def test_what_is_written_is_read_again(stored):
     assert np.array_equal(found.areas, study.areas) and np.array_equal(found.found, study.found)
     for name, own in study.predictions.items():
         assert np.array_equal(found.predictions[name].pred_probs, own.pred_probs), name
-    assert [record["name"] for record in part_study.list_records(root)[0]] == [path.name]
-    assert mask_study.list_records(root) == ([], [])  # the other kind of study leaves it alone
+    assert [record["name"] for record in part_study.KIND.list_records(root)[0]] == [path.name]
+    assert mask_study.KIND.list_records(root) == ([], [])  # the other kind of study leaves it alone
 
 
 def test_stale_and_damaged_studies_are_said_and_left_out(stored):
     _, path, root = stored
     artifacts.update_run(artifacts.find_run("tiny", root), {"weights_sha256": "another"})
-    records, (problem,) = part_study.list_records(root)
+    records, (problem,) = part_study.KIND.list_records(root)
     assert records == [] and "study parts tiny-net" in problem
     (path / "predictions.npz").write_bytes(b"no archive")
     with pytest.raises(RunError, match="damaged"):
         part_study.read_study(path)
     (path / "study.json").write_text("{}")
-    assert "schema_version" in part_study.list_records(root)[1][0]
+    assert "schema_version" in part_study.KIND.list_records(root)[1][0]
 
 
 def test_the_committed_mask_studies_stay_readable():
-    records, problems = mask_study.list_records(artifacts.root())
+    records, problems = mask_study.KIND.list_records(artifacts.root())
     assert records and not [problem for problem in problems if "schema" in problem or "lacks" in problem]
-    study = mask_study.read_study(mask_study.studies_folder(artifacts.root()) / records[0]["name"])
+    study = mask_study.read_study(studies_folder(artifacts.root()) / records[0]["name"])
     assert set(mask_study.REGIONS) < set(study.predictions)
 
 
@@ -252,12 +253,12 @@ def test_command_stores_the_study_and_says_what_it_found(command, tmp_path):
     assert result.exit_code == 0, result.output
     assert "The eyes shape costs most accuracy: 100.0 points" in result.stdout
     assert "landmarks found in 12" in result.stdout
-    (record,), _ = part_study.list_records()
+    (record,), _ = part_study.KIND.list_records()
     assert record["control_seeds"] == [0] and record["n"] == N
     assert "is stored and up to date" in call().stdout
     assert len(loaded) == 1
     assert call("tiny", "--again", "--controls", "0").exit_code == 0
-    assert part_study.list_records()[0][0]["control_seeds"] == []
+    assert part_study.KIND.list_records()[0][0]["control_seeds"] == []
     assert not list((tmp_path / "data" / "work" / "studies").iterdir())
 
 

@@ -11,7 +11,7 @@ from fer_core.__main__ import app
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
 from fer_core.explain import saliency_numbers as numbers
-from fer_core.explain import saliency_study as studies
+from fer_core.explain import saliency_study, studies
 from fer_core.models import features, registry
 from tests.test_mask_study import store_run
 
@@ -50,7 +50,7 @@ def points(n=N):
 
 def explained(reader, tmp_path=None, positions=None, **settings):
     positions = np.arange(N) if positions is None else positions
-    return studies.explain_split(
+    return saliency_study.explain_split(
         reader, pictures(), points(len(positions)), "occlusion", positions=positions, work=tmp_path, **settings
     )
 
@@ -59,7 +59,7 @@ def made(tmp_path, reader=None, run=None):
     arrays, about = explained(reader or Reader())
     run = run or store_run(tmp_path)
     about |= {"options": {}, "n_found": 12}
-    return studies.make_study(run, arrays, about, pictures(), "test", "occlusion")
+    return saliency_study.make_study(run, arrays, about, pictures(), "test", "occlusion")
 
 
 @pytest.fixture
@@ -115,16 +115,16 @@ def test_means_add_up_and_follow_what_is_right(study):
 
 
 def test_stored_and_read_again_it_is_the_same(study, tmp_path):
-    path = studies.write_study(study, tmp_path)
-    again = studies.read_study(path)
+    path = saliency_study.write_study(study, tmp_path)
+    again = saliency_study.read_study(path)
     assert again.record == study.record
-    for name in studies.ARRAYS[1:]:
+    for name in saliency_study.ARRAYS[1:]:
         stored, own = getattr(again, name), getattr(study, name)
         if name == "means":
             np.testing.assert_allclose(stored, own, rtol=1e-3)
         else:
             np.testing.assert_array_equal(stored, own)
-    (record,), problems = studies.list_records(tmp_path)
+    (record,), problems = saliency_study.KIND.list_records(tmp_path)
     assert (record["name"], problems) == (study.name, [])
 
 
@@ -139,20 +139,20 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path):
 
 
 def test_a_study_of_other_weights_or_no_run_is_left_out_with_a_remedy(study, tmp_path):
-    studies.write_study(study, tmp_path)
+    saliency_study.write_study(study, tmp_path)
     run = artifacts.find_run(study.record["run"], tmp_path)
-    assert studies.stale(study.record, run) == ""
-    assert "other weights" in studies.stale(study.record | {"weights_sha256": "0"}, run)
-    assert "Remove the study" in studies.stale(study.record, None)
+    assert saliency_study.KIND.stale(study.record, run) == ""
+    assert "other weights" in saliency_study.KIND.stale(study.record | {"weights_sha256": "0"}, run)
+    assert "Remove the study" in saliency_study.KIND.stale(study.record, None)
 
 
 def test_a_damaged_file_is_named(study, tmp_path):
-    path = studies.write_study(study, tmp_path)
+    path = saliency_study.write_study(study, tmp_path)
     (path / "maps.npz").write_bytes((path / "maps.npz").read_bytes()[:200])
     with pytest.raises(RunError, match=r"maps\.npz is damaged"):
-        studies.read_study(path)
+        saliency_study.read_study(path)
     (path / "maps.npz").unlink()
-    _, (problem,) = studies.list_records(tmp_path)
+    _, (problem,) = saliency_study.KIND.list_records(tmp_path)
     assert "maps.npz is missing" in problem
 
 
@@ -200,7 +200,7 @@ def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch
     assert result.exit_code == 0, result.output
     assert "mouth gets most of the map" in result.stdout
     assert loaded[0][1] == "none"
-    (record,), problems = studies.list_records(tmp_path)
+    (record,), problems = saliency_study.KIND.list_records(tmp_path)
     assert (record["n"], record["n_found"], problems) == (N, N, [])
     assert "up to date" in CliRunner().invoke(app, arguments).stdout
     assert len(loaded) == 1

@@ -1,113 +1,105 @@
-"""``python -m fer_core study``: what stored runs do on whole splits when something about the pictures changes."""
+"""``python -m fer_core study``: what stored runs do on whole splits. What its commands share."""
 
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import numpy as np
-import pandas as pd
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from fer_core import artifacts, datasets
 from fer_core.artifacts import Run
-from fer_core.commands.tables import number, percent, print_table, with_interval
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, DatasetError, FerError, RunError
-from fer_core.explain import mask_numbers, mask_study
+from fer_core.explain import studies
+from fer_core.explain.conditions import Report
+from fer_core.explain.mask_study import trained_mask
+from fer_core.explain.studies import Kind
 from fer_core.storage import sha256
 
 app = typer.Typer(help="Studies on whole splits: masks, parts, saliency.", no_args_is_help=True)
+RunNames = Annotated[list[str] | None, typer.Argument(help="Runs with weights; all of them by default.")]
+SplitName = Annotated[str, typer.Option(help="train, val or test.")]
+Fill = Annotated[str, typer.Option(help="What hidden pixels show: zero, mean, blur or noise.")]
+Views = Annotated[
+    str | None,
+    typer.Option(help="Views averaged: none, flip, ten_view or run; the run's own by default, flip for ten_view."),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Only so many pictures, spread over the split; nothing is stored.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Also where a study of these weights is stored.")]
+
+
+class Task(NamedTuple):
+    """One study to make.
+
+    Attributes:
+        label: who is left out where it fails.
+        name: of the study.
+        make: makes the study and stores it.
+    """
+
+    label: str
+    name: str
+    make: Callable[[], None]
 
 
 @app.callback()
-def studies() -> None:
+def whole_splits() -> None:
     """Studies on whole splits."""
 
 
-@app.command()
-def masks(
-    names: Annotated[list[str] | None, typer.Argument(help="Runs with weights; all of them by default.")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    fill: Annotated[str, typer.Option(help="What hidden pixels show: zero, mean, blur or noise.")] = "zero",
-    controls: Annotated[int, typer.Option(min=0, help="Random masks per picture and area.")] = 5,
-    tta: Annotated[
-        str | None,
-        typer.Option(help="Views averaged: none, flip, ten_view or run; the run's own by default, flip for ten_view."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many pictures, spread over the split; nothing is stored.")
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also where a study of these weights is stored.")] = False,
-) -> None:
-    """Accuracy, recall and flips under forehead, eyes and mouth masks, beside random masks of the same area.
+def chosen_runs(names: list[str] | None) -> list[Run]:
+    """The runs called ``names``; by default all with weights, but for those trained with a mask.
 
-    The same command after a kill goes on with the condition that was interrupted.
+    Raises:
+        RunError: there is none.
     """
-    runs = [artifacts.find_run(name) for name in names] if names else _eligible(artifacts.list_runs()[0])
+    if names:
+        return [artifacts.find_run(name) for name in names]
+    runs = [run for run in artifacts.list_runs()[0] if run.weights_path is not None and trained_mask(run) is None]
     if not runs:
         raise RunError("No run has weights here.", "Train one: python -m fer_core train compact")
-    failed = []
-    for run in runs:
-        stored = _stored(mask_study.study_name(run.name, split, fill)) if limit is None and not again else None
+    return runs
+
+
+def make_all(
+    kind: Kind, tasks: Sequence[Task], *, again: bool, about: Callable[[dict], str] = lambda record: ""
+) -> None:
+    """Make one study after the other; one that fails does not stop the others.
+
+    Args:
+        again: also make those that are stored and up to date.
+        about: the record of a stored study -> what is said of it.
+
+    Raises:
+        FerError: of the only task.
+        typer.Exit: some of several failed.
+    """
+    failed = False
+    for task in tasks:
+        stored = None if again else next((one for one in kind.list_records()[0] if one["name"] == task.name), None)
         if stored:
-            made = f"views {stored['tta']}, {len(stored['control_seeds'])} random masks"
-            typer.echo(f"{stored['name']} is stored and up to date ({made}); --again does it again.")
+            typer.echo(f"{task.name} is stored and up to date{about(stored)}; --again does it again.")
             continue
         try:
-            _study(run, split, fill, list(range(controls)), tta, limit)
+            task.make()
         except FerError as error:
-            if len(runs) == 1:
+            if len(tasks) == 1:
                 raise
-            failed.append(run.name)
-            typer.echo(f"{run.name} is left out: {error}", err=True)
+            failed = True
+            typer.echo(f"{task.label} is left out: {error}", err=True)
     if failed:
         raise typer.Exit(1)
-
-
-def _eligible(runs: list[Run]) -> list[Run]:
-    """Runs with weights; those trained with a mask have their masked predictions already."""
-    return [run for run in runs if run.weights_path is not None and mask_study.trained_mask(run) is None]
-
-
-def _stored(name: str) -> dict | None:
-    return next((record for record in mask_study.list_records()[0] if record["name"] == name), None)
 
 
 def views(run: Run, tta: str | None) -> str:
     """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
     own = (run.run.get("config") or {}).get("tta", "none")
     return {None: "flip" if own == "ten_view" else own, "run": own}.get(tta, tta)
-
-
-def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | None, limit: int | None) -> None:
-    from fer_core.inference import Predictor
-    from fer_core.models.registry import load_classifier
-
-    split = evaluated_split(run, split_name)
-    classifier = load_classifier(run, tta=views(run, tta))
-    tta = getattr(classifier, "tta", "none")  # models without a network have one view
-    positions = None if limit is None else np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
-    settings = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}
-    settings |= {"split": split_name, "fill": fill, "tta": tta}
-    work = None if limit else mask_study.work_folder(datasets.data_dir() / "work" / "studies", settings)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(run.name, total=None)
-
-        def report(what: str, done: int, total: int) -> None:
-            progress.update(task, description=f"{run.name}: {what}", completed=done, total=total)
-
-        predictions, seconds = mask_study.predict_conditions(
-            Predictor(classifier), split, fill=fill, seeds=seeds, positions=positions, work=work, report=report
-        )
-    about = {"split": split, "split_name": split_name, "fill": fill, "tta": tta, "seeds": seeds, "seconds": seconds}
-    study = mask_study.MaskStudy(mask_study.make_record(run, predictions, **about), predictions)
-    _print(study)
-    if work is None:
-        typer.echo("A part of the split: nothing is stored.")
-        return
-    typer.echo(f"Stored in {mask_study.write_study(study)}")
-    mask_study.clear_work(work)
 
 
 def evaluated_split(run: Run, name: str) -> Split:
@@ -117,7 +109,7 @@ def evaluated_split(run: Run, name: str) -> Split:
         ConfigError: the run was trained with a mask.
         DatasetError: the dataset is not registered, or other pictures are registered under its name.
     """
-    region = mask_study.trained_mask(run)
+    region = trained_mask(run)
     if region:
         raise ConfigError(
             f"{run.name} was trained with the {region} mask: its stored predictions are of masked pictures already.",
@@ -136,23 +128,42 @@ def evaluated_split(run: Run, name: str) -> Split:
     return as_evaluated(dataset, name, run.run.get("config") or {})
 
 
-def _print(study: mask_study.MaskStudy) -> None:
-    found = mask_numbers.numbers(study)
-    about = f"{study.run} on {study.record['dataset']} {study.record['split']}, n = {study.record['n']}"
-    table = Table(title=f"{about}, fill {study.record['fill']}, views {study.record['tta']}", title_justify="left")
-    for column in ("mask", "accuracy [95 %]", "drop", "McNemar p", "random mask", "drop beyond random", "flips"):
-        table.add_column(column, justify="left" if column == "mask" else "right")
-    for row in found.accuracy.to_dict("records"):
-        cells = [_interval(row, name) for name in ("accuracy", "drop")]
-        cells.append("-" if pd.isna(row["mcnemar_p"]) else f"{row['mcnemar_p']:.2g}")
-        cells += [_interval(row, name) for name in ("control", "beyond", "flip_rate")]
-        table.add_row(row["mask"], *cells)
-    print_table(table)
-    for line in mask_numbers.verdict(found):
-        typer.echo(line)
+def work_of(run: Run, split: Split, settings: Mapping) -> Path:
+    """The folder for the parts of an unfinished study of ``run``; ``settings`` are what its answers also depend on."""
+    about = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}
+    return studies.work_folder(datasets.data_dir() / "work" / "studies", {**about, **settings})
 
 
-def _interval(row: dict, name: str) -> str:
-    if pd.isna(row[name]):
-        return number(None)
-    return with_interval(row[name], (row[f"{name}_low"], row[f"{name}_high"]), percent)
+def landmarks_of(split: Split, positions: np.ndarray, report: Report) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks (M, 5, 2) of the pictures at ``positions``, and whether they were found: bool (M,)."""
+    from fer_core.models.features import landmark_points
+
+    cache = datasets.data_dir() / "features" / "landmarks.npz"
+    images = np.asarray(split.images[positions])
+    return landmark_points(images, cache, lambda done, total: report("finding landmarks", done, total))
+
+
+@contextmanager
+def progress_of(run: Run) -> Iterator[Report]:
+    """A bar of what is done for ``run``."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task(run.name, total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            progress.update(task, description=f"{run.name}: {what}", completed=done, total=total)
+
+        yield report
+
+
+def keep(write: Callable[[], Path], work: Path | None) -> None:
+    """Store a finished study with ``write`` and drop the parts in ``work``; without that, of a part of the split, not.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    if work is None:
+        typer.echo("A part of the split: nothing is stored.")
+        return
+    typer.echo(f"Stored in {write()}")
+    studies.clear_work(work)

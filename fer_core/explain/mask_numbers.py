@@ -19,7 +19,8 @@ from fer_core import comparison, metrics
 from fer_core.artifacts import Run
 from fer_core.artifacts import root as artifacts_root
 from fer_core.errors import RunError
-from fer_core.explain.mask_study import REGIONS, WHOLE, MaskStudy, trained_mask
+from fer_core.explain.conditions import WHOLE
+from fer_core.explain.mask_study import REGIONS, MaskStudy, trained_mask
 from fer_core.models.specs import MODELS
 from fer_core.predictions import Predictions
 from fer_core.storage import to_json

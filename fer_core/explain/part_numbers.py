@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fer_core import metrics
+from fer_core.explain.conditions import WHOLE
 from fer_core.explain.mask_numbers import resamples
-from fer_core.explain.mask_study import WHOLE
 from fer_core.explain.part_study import PartStudy
 from fer_core.predictions import Predictions
 from fer_core.regions import OCCLUDERS

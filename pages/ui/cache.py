@@ -19,6 +19,7 @@ from fer_core.explain import saliency as explain_saliency
 from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
+from fer_core.explain.studies import studies_folder
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import sweeps
@@ -389,19 +390,19 @@ def reported_masks(class_names: tuple[str, ...], measure: str) -> pd.DataFrame:
 
 def studies_stamp() -> Stamp:
     """Every file of every stored study."""
-    folder = mask_study.studies_folder()
+    folder = studies_folder()
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _mask_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
-    return mask_study.list_records(Path(base))
+    return mask_study.KIND.list_records(Path(base))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _mask_study(base: str, study_name: str, stamp: Stamp) -> mask_study.MaskStudy:
-    return mask_study.read_study(mask_study.studies_folder(Path(base)) / study_name)
+    return mask_study.read_study(studies_folder(Path(base)) / study_name)
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, faces, regions
-from fer_core.explain import mask_study, occlusion, occlusion_batch, part_numbers, part_study
+from fer_core.explain import occlusion, occlusion_batch, part_numbers, part_study
 from fer_core.explain import shapley as explain_shapley
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.explain.shapley import Shapley
+from fer_core.explain.studies import studies_folder
 from fer_core.faces import FaceCrop
 from fer_core.models import features
 from pages.ui import cache
@@ -153,13 +154,13 @@ def part_table(study_name: str) -> pd.DataFrame:
     Raises:
         RunError: its files are damaged.
     """
-    folder = mask_study.studies_folder() / study_name
+    folder = studies_folder() / study_name
     return _part_table(str(folder), cache.stamp(folder))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
-    return part_study.list_records(Path(base))
+    return part_study.KIND.list_records(Path(base))
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts
-from fer_core.explain import mask_study, saliency_numbers, saliency_study
+from fer_core.explain import saliency_numbers, saliency_study
 from fer_core.explain.saliency_numbers import Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
+from fer_core.explain.studies import studies_folder
 from pages.ui.cache import Stamp, runs_stamp, stamp
 
 
@@ -46,23 +47,23 @@ def disagreement(name_a: str, name_b: str) -> Disagreement:
 
 
 def _stamp(name: str) -> Stamp:
-    return stamp(mask_study.studies_folder() / name)
+    return stamp(studies_folder() / name)
 
 
 def _studies_stamp() -> Stamp:
-    folder = mask_study.studies_folder()
+    folder = studies_folder()
     paths = sorted(folder.glob("saliency-*")) if folder.is_dir() else []
     return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
-    return saliency_study.list_records(Path(base))
+    return saliency_study.KIND.list_records(Path(base))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)  # read only: nobody changes the arrays
 def _study(base: str, name: str, stamp: Stamp) -> SaliencyStudy:
-    return saliency_study.read_study(mask_study.studies_folder(Path(base)) / name)
+    return saliency_study.read_study(studies_folder(Path(base)) / name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

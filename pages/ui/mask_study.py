@@ -7,7 +7,7 @@ from fer_core.charts import masks as charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import mask_numbers
 from fer_core.explain.mask_numbers import MaskNumbers
-from fer_core.explain.mask_study import COMMAND
+from fer_core.explain.mask_study import KIND
 from pages.ui import cache, state, widgets
 
 VIEWS = ("Paper's tables", "Recall per class", "Flips")
@@ -26,7 +26,9 @@ def show() -> None:
     for problem in problems:
         st.warning(widgets.plain(problem), icon=":material/warning:")
     if not records:
-        widgets.empty_state("No study of these models is stored. This command makes it (minutes per model):", COMMAND)
+        widgets.empty_state(
+            "No study of these models is stored. This command makes it (minutes per model):", KIND.command
+        )
         return
     records = choose(records)
     if not records:

@@ -9,7 +9,7 @@ from fer_core.charts import parts as charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import part_numbers
 from fer_core.explain.part_numbers import ALL, MEASURES
-from fer_core.explain.part_study import COMMAND
+from fer_core.explain.part_study import KIND
 from pages.ui import cache, cache_masks, mask_study, state, widgets
 
 UNSIGNED = ("flip_rate", "ece")
@@ -31,7 +31,7 @@ def show() -> None:
     for problem in problems:
         st.warning(widgets.plain(problem), icon=":material/warning:")
     if not records:
-        widgets.empty_state("No study of parts is stored. This command makes it (minutes per model):", COMMAND)
+        widgets.empty_state("No study of parts is stored. This command makes it (minutes per model):", KIND.command)
         return
     records = mask_study.choose(records)
     if not records:

@@ -11,7 +11,7 @@ from fer_core.explain import saliency_numbers
 from fer_core.explain.action_units import EMFACS, MANUAL, PROTOTYPES, SCORES, words
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
-from fer_core.explain.saliency_study import COMMAND
+from fer_core.explain.saliency_study import KIND
 from fer_core.results import positions
 from pages.ui import cache, cache_study, state, widgets
 
@@ -32,7 +32,7 @@ def show() -> None:
         st.warning(widgets.plain(problem), icon=":material/warning:")
     if not records:
         widgets.empty_state("No saliency study of these models is stored. This command makes it (minutes per model):",
-                            COMMAND)  # fmt: skip
+                            KIND.command)  # fmt: skip
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         records = _narrow(records, "Dataset", "study-dataset", "dataset")
@@ -128,7 +128,7 @@ def _show_agreement(names: dict[str, str], which: str) -> None:
 
 def _show_disagreement(names: dict[str, str]) -> None:
     if len(names) < 2:
-        widgets.empty_state("Two studied models are needed. This command studies more:", COMMAND)
+        widgets.empty_state("Two studied models are needed. This command studies more:", KIND.command)
         return
     with st.container(horizontal=True):
         first = state.choice("Model", list(names), key="study-a")
