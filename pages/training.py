@@ -9,7 +9,7 @@ from fer_core.charts import training as charts
 from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
 from fer_core.training import config as configs
-from fer_core.training import sweeps
+from fer_core.training import sweep_export
 from fer_core.training.config import TrainConfig
 from pages.ui import cache, state, widgets
 
@@ -246,7 +246,7 @@ def show_sweeps() -> None:
     name = state.choice("Sweep", names, key="sweep")
     with widgets.page_errors():
         frame, record = cache.sweep(name)
-        number, model, settings = sweeps.best_settings(frame, record)
+        number, model, settings = sweep_export.best_settings(frame, record)
         best = frame[frame["trial"] == number].iloc[0]
         counts = ", ".join(f"{count} {kind}" for kind, count in record["states"].items())
         st.markdown(

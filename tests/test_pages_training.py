@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from fer_core import artifacts, datasets, jobs
 from fer_core.charts import training as charts
 from fer_core.predictions import Predictions
-from fer_core.training import sweeps
+from fer_core.training import sweep_export
 
 PROJECT = Path(__file__).resolve().parent.parent
 HISTORY = pd.DataFrame(
@@ -198,7 +198,7 @@ def test_the_page_does_without_tensorflow(folder):
 
 
 def export_sweep():
-    """Three finished trials as ``sweeps.export`` writes them; the second is the best."""
+    """Three finished trials as ``sweep_export.export`` writes them; the second is the best."""
     frame = pd.DataFrame(
         {
             "trial": [0, 1, 2, 3],
@@ -246,7 +246,7 @@ def test_a_sweep_is_shown_with_its_best_trial(folder):
 
 def test_the_best_trials_settings_are_its_own_and_the_sweeps(folder):
     frame, record = export_sweep()
-    number, model, settings = sweeps.best_settings(frame, record)
+    number, model, settings = sweep_export.best_settings(frame, record)
     assert (number, model) == (1, "compact")
     assert settings == {"epochs": 2, "learning_rate": 0.01}, "batch size 128 is the recipe's; sizes follow the epochs"
     assert [type(value) for value in settings.values()] == [int, float]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from fer_core import artifacts, datasets
 from fer_core.errors import ConfigError, ModelError, RunError
 from fer_core.models.specs import spec
-from fer_core.training import sweeps
+from fer_core.training import sweep_export, sweep_trials, sweeps
 from fer_core.training.sweeps import Parameter, Sweep
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -25,10 +25,10 @@ RATES = {"learning_rate": Parameter(low=1e-4, high=1e-1, log=True)}
 WORKER = """
 import sys, time
 from optuna.trial import TrialState
-from fer_core.training import sweeps
+from fer_core.training import sweep_trials, sweeps
 sweep = sweeps.read(sys.argv[1])
-study = sweeps._study(sweep)
-while (claimed := sweeps._claim(study, sweep)) is not None:
+study = sweep_trials._study(sweep)
+while (claimed := sweep_trials._claim(study, sweep)) is not None:
     trial, lock = claimed
     print(trial.number, flush=True)
     time.sleep(float(sys.argv[2]))
@@ -150,7 +150,7 @@ def test_processes_that_share_a_sweep_lose_no_trial_and_train_none_twice(folder,
     assert [process.returncode for process in workers] == [0, 0]
     assert sorted(claimed) == list(range(12)), "each once, the abandoned one among them"
     assert lost in claimed
-    frame = sweeps.trials_frame("s")
+    frame = sweep_trials.trials_frame("s")
     assert frame["state"].tolist() == ["complete"] * 12
     drawn = frame[next(iter(space))]
     assert drawn.nunique() == 12, "processes do not draw the same"
@@ -166,28 +166,28 @@ def test_what_is_drawn_depends_on_the_seed_alone(folder):
         sweeps.open_sweep(sweep(name=name, seed=seed, sampler="random"))
         process = worker(name, 0)
         process.communicate(timeout=100)
-    a, b, c = (sweeps.trials_frame(name)["learning_rate"].tolist() for name in "abc")
+    a, b, c = (sweep_trials.trials_frame(name)["learning_rate"].tolist() for name in "abc")
     assert a == b and not set(a) & set(c)
 
 
 def test_export_holds_the_finished_trials_and_their_conditions(folder):
     sweeps.open_sweep(sweep(sampler="random"))
     with pytest.raises(RunError, match="No trial of s is complete"):
-        sweeps.export("s")
+        sweep_export.export("s")
     worker("s", 0).communicate(timeout=100)
-    table, _ = sweeps.export("s")
+    table, _ = sweep_export.export("s")
     assert table == artifacts.root() / "sweeps" / "s.csv"
-    assert sweeps.exported() == ["s"]
-    frame, record = sweeps.read_export("s")
+    assert sweep_export.exported() == ["s"]
+    frame, record = sweep_export.read_export("s")
     assert frame["val_accuracy"].tolist() == [0.0, 0.01, 0.02, 0.03]
-    pd.testing.assert_series_equal(frame["learning_rate"], sweeps.trials_frame("s")["learning_rate"])
+    pd.testing.assert_series_equal(frame["learning_rate"], sweep_trials.trials_frame("s")["learning_rate"])
     assert record["best_trial"] == 3
     assert record["states"] == {"complete": 4}
     assert record["space"]["learning_rate"]["log"] is True
     assert {"machine", "versions", "git_commit", "date", "fingerprint"} <= set(record)
     table.write_text("trial,state\n", encoding="utf-8")
     with pytest.raises(RunError, match=r"s\.csv lacks discrepancy"):
-        sweeps.read_export("s")
+        sweep_export.read_export("s")
 
 
 @pytest.mark.slow
@@ -206,12 +206,12 @@ def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
         watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value}))
         return dict.fromkeys(sweeps.RESULTS, value)
 
-    monkeypatch.setattr(sweeps, "_fit", fit)
+    monkeypatch.setattr(sweep_trials, "_fit", fit)
     sweeps.open_sweep(sweep(trials=5, sampler="random", prune=True))
     ended = []
-    assert sweeps.work("s", None, on_end=ended.append) == 5
+    assert sweep_trials.work("s", None, on_end=ended.append) == 5
     assert [trial.state for trial in ended] == ["complete"] * 4 + ["pruned"]
-    frame = sweeps.trials_frame("s")
+    frame = sweep_trials.trials_frame("s")
     assert frame["epochs"].tolist()[-1] == 1 and pd.isna(frame["val_accuracy"].tolist()[-1])
     assert not [path for path in (sweeps.sweeps_dir() / "s" / "trials").iterdir() if path.is_dir()]
 
@@ -249,7 +249,7 @@ def test_two_processes_train_a_grid_and_one_is_killed(folder):
     processes[0].communicate()
     assert processes[1].returncode == 0, said
     subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)  # takes over what is left, if anything
-    frame = sweeps.trials_frame("grid")
+    frame = sweep_trials.trials_frame("grid")
     assert frame["state"].tolist() == ["complete"] * 4
     pairs = collections.Counter(zip(frame["learning_rate"], frame["batch_size"], strict=True))
     assert pairs == {(rate, size): 1 for rate in (0.001, 0.01) for size in (28, 56)}

@@ -14,7 +14,7 @@ def sweep_lines(frame: pd.DataFrame, space: Mapping[str, Mapping], measure: str 
     """Parallel coordinates: a line per complete trial through what it drew and reached, coloured by ``measure``.
 
     Args:
-        frame: a row per trial, see ``fer_core.training.sweeps.trials_frame``.
+        frame: a row per trial, see ``fer_core.training.sweep_trials.trials_frame``.
         space: parameter -> ``choices``, or ``log`` for a logarithmic axis.
     """
     complete = _complete(frame, measure)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from fer_core import datasets
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.commands.train import parse_settings
-from fer_core.training import sweeps
+from fer_core.training import sweep_export, sweep_trials, sweeps
 
 
 class _RunByDefault(TyperGroup):
@@ -69,8 +69,8 @@ def run(
     )
     sweeps.open_sweep(sweep)
     with _bars(sweep.name) as (on_start, on_progress, on_end):
-        finished = sweeps.work(sweep.name, data, on_start, on_progress, on_end)
-    states = sweeps.trials_frame(sweep.name)["state"].value_counts()
+        finished = sweep_trials.work(sweep.name, data, on_start, on_progress, on_end)
+    states = sweep_trials.trials_frame(sweep.name)["state"].value_counts()
     typer.echo(f"{finished} trials finished here. All: {', '.join(f'{n} {state}' for state, n in states.items())}.")
     typer.echo(f"For the Training page: python -m fer_core sweep export {sweep.name}")
 
@@ -83,7 +83,7 @@ def list_sweeps(name: Annotated[str | None, typer.Argument(help="Show the trials
         return
     found = sorted(path.parent.name for path in sweeps.sweeps_dir().glob("*/sweep.json"))
     for sweep in map(sweeps.read, found):
-        done = sweeps.trials_frame(sweep.name)["state"].isin(["complete", "pruned", "fail"]).sum()
+        done = sweep_trials.trials_frame(sweep.name)["state"].isin(["complete", "pruned", "fail"]).sum()
         typer.echo(
             f"{sweep.name}: {sweep.model} on {sweep.dataset}, {', '.join(sweep.space)}, {done} of {sweep.trials}"
         )
@@ -94,12 +94,12 @@ def list_sweeps(name: Annotated[str | None, typer.Argument(help="Show the trials
 @app.command()
 def export(name: Annotated[str, typer.Argument(help="Name of the sweep.")]) -> None:
     """Write a sweep's trials and conditions to the artifacts, where the Training page finds them."""
-    for path in sweeps.export(name):
+    for path in sweep_export.export(name):
         typer.echo(f"Written: {path}")
 
 
 def _trials_table(name: str) -> Table:
-    frame = sweeps.trials_frame(name).sort_values("val_accuracy", ascending=False)
+    frame = sweep_trials.trials_frame(name).sort_values("val_accuracy", ascending=False)
     space = sweeps.read(name).space
     table = Table(title=name, title_justify="left")
     for column in ("trial", "state", *space, "train", "val", "discrepancy", "seconds"):
@@ -129,7 +129,7 @@ def _bars(name: str):
                 done = (state.epoch - 1) * state.steps + state.step
                 progress.update(task, completed=done, total=state.epochs * state.steps)
 
-        def end(trial: sweeps.Trial) -> None:
+        def end(trial: sweep_trials.Trial) -> None:
             result = trial.result
             said = result.get("error") or ""
             if trial.state == "complete":

@@ -22,7 +22,7 @@ from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.explain.studies import studies_folder
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
-from fer_core.training import sweeps
+from fer_core.training import sweep_export
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -463,11 +463,11 @@ def _paper_table(base: str, paper: str, split: str, stamp: Stamp) -> pd.DataFram
 
 def sweep_names() -> list[str]:
     """Exported sweeps."""
-    return sweeps.exported()
+    return sweep_export.exported()
 
 
 def sweep(name: str) -> tuple[pd.DataFrame, dict]:
-    """Trials and conditions of an exported sweep, see :func:`fer_core.training.sweeps.read_export`.
+    """Trials and conditions of an exported sweep, see :func:`fer_core.training.sweep_export.read_export`.
 
     Raises:
         RunError: a file is missing or damaged.
@@ -478,4 +478,4 @@ def sweep(name: str) -> tuple[pd.DataFrame, dict]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _sweep(folder: str, name: str, stamp: Stamp) -> tuple[pd.DataFrame, dict]:
-    return sweeps.read_export(name)
+    return sweep_export.read_export(name)

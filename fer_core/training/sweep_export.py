@@ -1,0 +1,91 @@
+"""Finished sweeps among the artifacts: ``sweeps/<name>.csv``, a row per trial, and its conditions as ``.json``."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from fer_core import artifacts
+from fer_core.errors import RunError
+from fer_core.models.specs import spec
+from fer_core.storage import environment, read_json, to_json, write_text
+from fer_core.training.config import TrainConfig
+from fer_core.training.sweep_trials import trials_frame
+from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, read
+
+
+def export(name: str) -> tuple[Path, Path]:
+    """Write the finished trials of a sweep as ``sweeps/<name>.csv`` of the artifacts, and its conditions as ``.json``.
+
+    Raises:
+        RunError: there is no such sweep, or no trial of it is complete.
+    """
+    sweep, frame = read(name), trials_frame(name)
+    complete = frame[frame["state"] == "complete"]
+    if complete.empty:
+        raise RunError(f"No trial of {name} is complete yet.", "Let the sweep run first.")
+    kept = frame[frame["state"].isin(["complete", "pruned", "fail"])]
+    best = complete.loc[complete["val_accuracy"].astype(float).idxmax()]
+    record = dataclasses.asdict(sweep) | {"date": date.today().isoformat(), "best_trial": int(best["trial"])}
+    record |= {"states": kept["state"].value_counts().to_dict(), "split": "val"} | environment()
+    folder = artifacts.root() / "sweeps"
+    folder.mkdir(parents=True, exist_ok=True)
+    table, conditions = folder / f"{name}.csv", folder / f"{name}.json"
+    write_text(table, kept.round(dict.fromkeys(RESULTS, 6)).to_csv(index=False))
+    write_text(conditions, to_json(record))
+    return table, conditions
+
+
+def exported() -> list[str]:
+    """Names of the exported sweeps."""
+    folder = artifacts.root() / "sweeps"
+    return sorted(path.stem for path in folder.glob("*.json") if path.with_suffix(".csv").is_file())
+
+
+def read_export(name: str) -> tuple[pd.DataFrame, dict]:
+    """Trials and conditions of an exported sweep.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    path = artifacts.root() / "sweeps" / f"{name}.csv"
+    record = read_json(path.with_suffix(".json"))
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.", f"Write it again: sweep export {name}.") from error
+    needed = {"trial", "state", *record.get("space", {}), *RESULTS}
+    if not needed <= set(frame.columns):
+        missing = ", ".join(sorted(needed - set(frame.columns)))
+        raise RunError(f"{path} lacks {missing}.", f"Write it again: sweep export {name}.")
+    return frame, record
+
+
+def best_settings(frame: pd.DataFrame, record: Mapping) -> tuple[int, str, dict]:
+    """Number of the best trial of an exported sweep, its model, and its settings where they differ from the recipe.
+
+    Raises:
+        RunError: the table does not hold the trial that the conditions call the best.
+    """
+    chosen = frame[frame["trial"] == record.get("best_trial")]
+    if chosen.empty:
+        raise RunError(f"The table of {record.get('name')} lacks its best trial.", "Export the sweep again.")
+    row = chosen.iloc[0]
+    params = {name: getattr(row[name], "item", lambda value=row[name]: value)() for name in record["space"]}
+    params = {name: int(value) if _whole(record["space"][name]) else value for name, value in params.items()}
+    model = params.get(MODEL, record["model"])
+    sweep = Sweep(record["name"], model, record["dataset"], record["fingerprint"], {}, 1, settings=record["settings"])
+    recipe = spec(model)["recipe"]
+    made, own = config_of(sweep, params).to_dict(), TrainConfig.from_dict(recipe).to_dict()
+    settings = {name: value for name, value in made.items() if value != own[name]}
+    without_sizes = {name: value for name, value in settings.items() if name != "sizes"}
+    implied = TrainConfig.from_dict(recipe | without_sizes).to_dict() == made  # they follow the number of epochs
+    return int(row["trial"]), model, without_sizes if implied else settings
+
+
+def _whole(parameter: Mapping) -> bool:
+    """Whether a stored parameter takes whole numbers only; a column with gaps comes back from CSV as floats."""
+    choices = parameter.get("choices")
+    return bool(parameter.get("integer") or (choices and all(type(choice) is int for choice in choices)))
