@@ -12,7 +12,7 @@ from fer_core.explain import mask_study
 from fer_core.explain.studies import studies_folder
 from fer_core.models import registry
 from fer_core.storage import sha256
-from tests.test_mask_study import MouthReader, pictures, store_run
+from tests.mask_readers import MouthReader, pictures, store_run
 
 DATASET = Dataset("tiny", {"test": pictures()}, "abc")
 

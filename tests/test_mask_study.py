@@ -1,4 +1,4 @@
-"""The mask study on classifiers whose answers are known, and its numbers worked out by hand."""
+"""The mask study: what it hides, and that it is stored whole, found out of date, and goes on after a kill."""
 
 import os
 import signal
@@ -10,248 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core import artifacts, comparison, masks, metrics
-from fer_core.charts import masks as charts
-from fer_core.datasets.split import Split
+from fer_core import artifacts, comparison, masks
 from fer_core.errors import ConfigError, RunError
 from fer_core.explain import conditions, mask_numbers, mask_study
 from fer_core.explain.conditions import WHOLE
-from fer_core.explain.mask_study import REGIONS, MaskStudy
 from fer_core.explain.studies import studies_folder
-from fer_core.predictions import Predictions
 from tests.conftest import PROJECT
-
-CLASSES = ("angry", "happy", "sad")
-SHADES = np.array([0, 100, 200])
-
-
-class MouthReader:
-    """The class is the shade, black, grey or bright, of the bottom half: what is hidden there reads as angry."""
-
-    class_names = CLASSES
-
-    def __init__(self, fail_after=None):
-        self.pictures, self.fail_after = 0, fail_after
-
-    def predict_proba(self, images):
-        if self.fail_after is not None and self.pictures >= self.fail_after:
-            raise KeyboardInterrupt
-        self.pictures += len(images)
-        mean = images[:, images.shape[1] // 2 :].mean(axis=(1, 2))
-        return 0.05 + 0.85 * np.eye(3, dtype=np.float32)[np.abs(mean[:, None] - SHADES).argmin(axis=1)]
-
-
-class Blind:
-    """Always says happy."""
-
-    class_names = CLASSES
-
-    def predict_proba(self, images):
-        return np.tile(np.array([0.2, 0.5, 0.3], np.float32), (len(images), 1))
-
-
-def pictures(n=40, labels=(1, 2), side=16):
-    """Pictures of one shade each, that of their class."""
-    y_true = np.array([labels[i % len(labels)] for i in range(n)], dtype=np.int64)
-    images = np.repeat(SHADES[y_true], side * side).reshape(n, side, side).astype(np.uint8)
-    return Split(np.array([f"test_{i:03d}" for i in range(n)]), images, y_true, CLASSES, "abc")
-
-
-def study_of(classifier, split, seeds=(0, 1), **changes):
-    predictions, _ = mask_study.predict_conditions(classifier, split, seeds=seeds)
-    height, width = split.images.shape[1:3]
-    record = {"name": "masks-toy-test-zero", "run": "toy", "split": "test", "picture_size": [height, width]}
-    record |= {"areas": mask_study.region_areas((height, width)), "control_seeds": list(seeds), "n": len(split)}
-    return MaskStudy(record | changes, predictions)
-
-
-def from_classes(y_true, **by_condition):
-    """A study from predicted classes, without controls."""
-    ids = [f"p{i}" for i in range(len(y_true))]
-    predictions = {
-        name: Predictions(ids, np.array(y_true), 0.1 + 0.7 * np.eye(3)[predicted], CLASSES)
-        for name, predicted in by_condition.items()
-    }
-    record = {"name": "s", "run": "toy", "split": "test", "picture_size": [4, 4], "control_seeds": []}
-    return MaskStudy(record | {"areas": mask_study.region_areas((4, 4)), "n": len(y_true)}, predictions)
-
-
-BY_HAND = from_classes(
-    [0, 0, 1, 1, 2, 2],
-    none=[0, 0, 1, 2, 2, 0],  # 4 right
-    forehead=[0, 0, 1, 2, 2, 0],  # nothing changes
-    eyes=[0, 1, 1, 1, 2, 0],  # loses the second, wins the fourth
-    mouth=[1, 1, 1, 0, 1, 1],  # keeps the third only
-)
+from tests.mask_readers import Blind, MouthReader, pictures, store_run, store_study
 
 
 @pytest.fixture
 def run(tmp_path):
     """A stored run on :func:`pictures` that ships weights."""
     return store_run(tmp_path)
-
-
-def store_run(root, predicted=None, **record):
-    split = pictures()
-    weights = root / "w.npz"
-    np.savez(weights, nothing=np.zeros(1))
-    probs = MouthReader().predict_proba(split.images) if predicted is None else 0.1 + 0.7 * np.eye(3)[predicted]
-    given = {"dataset": "tiny", "model": "net", "dataset_fingerprint": "abc", "date": "2026-01-31"} | record
-    path = artifacts.write_run(
-        given, predictions={"test": Predictions(split.sample_ids, split.y_true, probs, CLASSES)}, weights=weights,
-        root=root,
-    )  # fmt: skip
-    return artifacts.read_run(path)
-
-
-def store_study(run, root, classifier=None, seeds=(0,)):
-    split = pictures()
-    predictions, seconds = mask_study.predict_conditions(classifier or MouthReader(), split, seeds=seeds)
-    study = mask_study.make_study(
-        run, predictions, split=split, split_name="test", fill="zero", tta="none", seeds=seeds, seconds=seconds
-    )
-    return study, mask_study.write_study(study, root)
-
-
-# What the classifiers see
-
-
-def test_reader_of_the_mouth_loses_everything_under_the_mouth_mask_and_nothing_else():
-    study = study_of(MouthReader(), pictures())
-    found = mask_numbers.numbers(study)
-    rows = found.accuracy.set_index("mask")
-    assert rows["accuracy"].to_dict() == {"none": 1.0, "forehead": 1.0, "eyes": 1.0, "mouth": 0.0}
-    assert rows.loc["mouth", ["drop", "drop_low", "drop_high", "flip_rate"]].tolist() == [1, 1, 1, 1]
-    assert (
-        rows.loc[["forehead", "eyes"], ["drop", "drop_low", "drop_high", "flip_rate"]].to_numpy().tolist()
-        == [[0] * 4] * 2
-    )
-    assert rows.loc["mouth", "only_whole"] == 40
-    expected = comparison.mcnemar(study.predictions["none"], study.predictions["mouth"])
-    assert rows.loc["mouth", "mcnemar_p"] == expected.p_value < 1e-8
-    changes = found.recall.set_index(["mask", "class"])["change"]
-    assert changes["mouth"].to_dict() == {"angry": 0.0, "happy": -1.0, "sad": -1.0}
-    assert not changes["forehead"].any()
-    flips = found.flips[["mask", "before", "after", "count", "share", "to_wrong"]].to_numpy().tolist()
-    assert flips == [["mouth", "happy", "angry", 20, 1.0, 20], ["mouth", "sad", "angry", 20, 1.0, 20]]
-    assert found.by_drop.first == "mouth" and found.by_drop.decided
-    said = mask_numbers.verdict(found)
-    assert said[0].startswith(
-        "The mouth mask costs most accuracy: 100.0 points [100.0, 100.0], 100.0 [100.0, 100.0] more"
-    )
-    assert said[1].endswith("found the same.")
-
-
-def test_control_of_the_mouth_reader_counts_the_pictures_still_readable():
-    split = pictures(60)
-    study = study_of(MouthReader(), split, seeds=(0, 1, 2))
-    right = np.zeros((3, 60))
-    for seed in range(3):
-        drawn = masks.random_masks(16 * 8, (16, 16), [conditions.control_seed(seed, i) for i in range(60)])
-        hidden = drawn[:, 8:].mean(axis=(1, 2))  # share of the bottom half that is black
-        shade = SHADES[split.y_true] * (1 - hidden)
-        right[seed] = np.abs(shade[:, None] - SHADES).argmin(axis=1) == split.y_true
-    row = mask_numbers.numbers(study).accuracy.set_index("mask").loc["mouth"]
-    assert 0 < right.mean() < 1
-    assert row["control"] == pytest.approx(right.mean())
-    assert row["beyond"] == pytest.approx(right.mean())  # minus the accuracy under the mask, which is 0
-
-
-def test_blind_classifier_loses_nothing():
-    found = mask_numbers.numbers(study_of(Blind(), pictures()))
-    rows = found.accuracy.set_index("mask").loc[list(REGIONS)]
-    assert not rows[["drop", "drop_low", "drop_high", "flip_rate", "beyond", "control_flip_rate"]].to_numpy().any()
-    assert (rows["mcnemar_p"] == 1).all()
-    assert not found.recall["change"].any()
-    assert found.flips.empty
-    assert mask_numbers.verdict(found) == [
-        "No mask costs accuracy beyond chance: this model does not need what they hide."
-    ]
-
-
-# Numbers by hand
-
-
-def test_flips_recalls_and_drops_by_hand():
-    found = mask_numbers.numbers(BY_HAND)
-    rows = found.accuracy.set_index("mask")
-    assert rows["accuracy"].to_dict() == pytest.approx(
-        {"none": 4 / 6, "forehead": 4 / 6, "eyes": 4 / 6, "mouth": 1 / 6}
-    )
-    assert rows["flip_rate"].iloc[1:].tolist() == pytest.approx([0, 2 / 6, 5 / 6])
-    assert rows.loc["eyes", ["only_whole", "only_masked"]].tolist() == [1, 1]
-    assert rows.loc["mouth", "mcnemar_p"] == pytest.approx(0.25)  # exact: 3 against 0, 2 / 2**3
-    assert rows["control"].isna().all() and found.beyond_control is None
-    changes = found.recall.set_index(["mask", "class"])["change"]
-    assert changes["eyes"].to_dict() == pytest.approx({"angry": -0.5, "happy": 0.5, "sad": 0.0})
-    assert changes["mouth"].to_dict() == pytest.approx({"angry": -1.0, "happy": 0.0, "sad": -0.5})
-    assert mask_numbers.flip_matrix(BY_HAND, "mouth").tolist() == [[0, 3, 0], [0, 1, 0], [1, 1, 0]]
-    eyes = found.flips[found.flips["mask"] == "eyes"].set_index(["before", "after"])
-    assert eyes.loc[("angry", "happy"), ["count", "share", "to_right", "to_wrong"]].tolist() == pytest.approx(
-        [1, 1 / 3, 0, 1]
-    )
-    assert eyes.loc[("sad", "happy"), ["count", "share", "to_right", "to_wrong"]].tolist() == pytest.approx(
-        [1, 1 / 2, 1, 0]
-    )
-
-
-def test_intervals_are_those_of_the_library():
-    study = study_of(MouthReader(), pictures(), seeds=(0,))
-    found = mask_numbers.numbers(study)
-    control, masked, whole = (study.predictions[name] for name in ("control-128-0", "mouth", "none"))
-    rows = found.accuracy.set_index("mask")
-    expected = comparison.paired_bootstrap(control, masked)
-    assert rows.loc["mouth", ["beyond", "beyond_low", "beyond_high"]].tolist() == pytest.approx(
-        [expected.difference, expected.low, expected.high]
-    )
-    assert found.beyond_control.costs["mouth"].p_value == pytest.approx(expected.p_value)
-    interval = metrics.evaluate(control)["intervals"]["accuracy"]
-    assert rows.loc["mouth", ["control_low", "control_high"]].tolist() == pytest.approx(interval)
-    weights = metrics.resamples(len(whole), 1000)
-    gained = metrics.recall(control, weights) - metrics.recall(whole, weights)
-    sad = found.recall.set_index(["mask", "class"]).loc[("mouth", "sad")]
-    low, high = np.percentile(gained[:, 2], [2.5, 97.5])
-    assert sad[["control_change_low", "control_change_high"]].tolist() == pytest.approx([low, high])
-
-
-@pytest.mark.parametrize(
-    ("drops", "beyond", "holds"),
-    [
-        ({"mouth": 60, "eyes": 20}, {"mouth": 40, "eyes": 5}, "So it costs most by either count"),
-        ({"mouth": 60, "eyes": 30}, {"mouth": 0, "eyes": 25}, "costs most as it is, the eyes mask for its area"),
-        ({"mouth": 60, "eyes": 30}, {"mouth": 21, "eyes": 20}, "only one statement holds: the mouth mask"),
-        ({"mouth": 60, "eyes": 20}, {"mouth": -9, "eyes": -3}, "may be due to its size alone"),
-        ({"mouth": 41, "eyes": 40}, {"mouth": 21, "eyes": 20}, "Neither count tells"),
-    ],
-)  # fmt: skip
-def test_sentence_says_which_statement_holds(drops, beyond, holds):
-    """Of 100 pictures, all recognised whole, ``drops`` are lost to a mask and ``beyond`` fewer to random ones."""
-    y_true = np.tile([1, 2], 50)
-
-    def right(count):
-        hit = np.random.default_rng(count).permutation(100) < count
-        return Predictions(
-            [f"p{i}" for i in range(100)], y_true, 0.1 + 0.7 * np.eye(3)[np.where(hit, y_true, 0)], CLASSES
-        )
-
-    predictions = {WHOLE: right(100), "forehead": right(98)}
-    predictions |= {mask: right(100 - lost) for mask, lost in drops.items()}
-    predictions |= {f"control-{i}-0": right(100 - drops[m] + beyond[m]) for i, m in enumerate(("mouth", "eyes"))}
-    areas = {"mouth": 0, "eyes": 1, "forehead": 2}
-    record = {"run": "toy", "picture_size": [2, 2], "areas": areas, "control_seeds": [0], "n": 100}
-    study = MaskStudy(record, predictions | {"control-2-0": right(98)})
-    said = " ".join(mask_numbers.verdict(mask_numbers.numbers(study)))
-    assert holds in said
-    assert ("found the same" in said) == (drops["mouth"] - drops["eyes"] > 5)
-
-
-def test_another_costliest_mask_is_said():
-    y_true = np.tile([1, 2], 30)
-    lost = np.zeros(60, dtype=int)
-    study = from_classes(y_true, none=y_true, forehead=y_true, mouth=y_true, eyes=lost)
-    costs, paper = mask_numbers.verdict(mask_numbers.numbers(study))
-    assert costs.startswith("The eyes mask costs most accuracy: 100.0 points")
-    assert "found the mouth mask costliest, this study does not" in paper
 
 
 # Conditions
@@ -362,7 +133,7 @@ def test_killed_study_leaves_no_artifact(tmp_path):
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from tests.test_mask_study import MouthReader, mask_study, pictures, store_run, store_study\n"
+        "from tests.mask_readers import MouthReader, mask_study, pictures, store_run, store_study\n"
         "base, pause = Path(sys.argv[1]), float(sys.argv[2])\n"
         "class Slow(MouthReader):\n"
         "    def predict_proba(self, images):\n"
@@ -413,75 +184,6 @@ def test_damaged_studies_are_named_and_the_others_stay(run, tmp_path):
         mask_study.read_study(path)
 
 
-# Tables
-
-
-def test_table_sets_a_run_trained_with_the_mask_beside_the_study(run, tmp_path):
-    study, _ = store_study(run, tmp_path)
-    y_true = pictures().y_true
-    half = np.where(np.arange(40) < 20, y_true, 0)
-    other = np.where(np.arange(40) < 10, y_true, 0)
-    best = store_run(tmp_path, half, config={"mask": "mouth"}, date="2026-02-01")
-    store_run(tmp_path, other, config={"mask": "eyes"}, model="unlike", date="2026-02-02")  # another network
-    runs, _ = artifacts.list_runs(tmp_path)
-    shifted = {"config": {"mask": "mouth", "tta": "ten_view"}, "date": "2026-01-30"}
-    store_run(tmp_path, y_true, model="net", **shifted)  # comes first, but by other views than the study's
-    runs, _ = artifacts.list_runs(tmp_path)
-    trained = mask_numbers.trained_runs(study, runs)
-    assert {region: run.name for region, run in trained.items()} == {"mouth": best.name}
-    table = mask_numbers.table_rows(study, trained)
-    assert table["mask"].tolist() == ["none", "forehead", "eyes", "mouth", "mouth"]
-    with_mask = table[table["trained"] == mask_numbers.TRAINED].iloc[0]
-    assert with_mask[["overall", "happy", "sad", "angry", "gain"]].tolist() == [0.5, 0.5, 0.5, 0, 0.5]
-    assert with_mask["gain_low"] > 0.3
-    assert [with_mask["low"], with_mask["high"]] == pytest.approx(best.metrics("test")["intervals"]["accuracy"])
-    f1 = mask_numbers.table_rows(study, trained, "f1").iloc[-1]
-    assert f1["overall"] == pytest.approx(best.metrics("test")["weighted_f1"])
-    assert f1["happy"] == pytest.approx(2 / 3)
-    rows = mask_numbers.chart_rows([table], {study.run: mask_numbers.numbers(study).accuracy})
-    assert set(rows["model"]) == {study.run}  # one colour for both
-    assert rows["kind"].value_counts().to_dict() == {
-        mask_numbers.TESTED: 4,
-        mask_numbers.CONTROL: 3,
-        mask_numbers.TRAINED: 1,
-    }
-
-
-def test_same_arguments_and_input_are_the_same_network():
-    def run(**record):
-        return artifacts.Run(PROJECT, {"model": "a"} | record)
-
-    spec = {"builder": "vgg", "arguments": {"dropout": 0.3}, "channels": 1, "input_size": 44}
-    same = run(model="b", spec=spec, config={"mask": "eyes", "input_size": 0})
-    assert mask_numbers.architecture(run(spec=spec)) == mask_numbers.architecture(same)
-    assert mask_numbers.architecture(run(spec=spec)) != mask_numbers.architecture(
-        run(spec=spec, config={"input_size": 48})
-    )
-    assert mask_numbers.architecture(run(spec=spec)) != mask_numbers.architecture(run(spec=spec | {"arguments": {}}))
-
-
-def test_reported_values_in_the_columns_of_the_table(tmp_path):
-    path = tmp_path / "reported.csv"
-    path.write_text(
-        "paper,system,dataset,metric,class_name,value,where,note\n"
-        "feeling_it,VGG-16:no_mask_overfitting_control,d,accuracy,,0.5825,Table 2,\n"
-        "feeling_it,VGG-16:nose_and_mouth_mask,d,accuracy,,0.4334,Table 2,\n"
-        "feeling_it,VGG-16:nose_and_mouth_mask,d,recall,happy,0.4743,Table 2,\n"
-        "feeling_it,ResNet50:no_mask_no_overfitting_control,d,accuracy,,0.4735,Table 3,\n"
-        "feeling_it,dataset,d,count,,7,,\n"
-        "other,VGG-16:eye_mask,d,accuracy,,0.9,,\n"
-    )
-    rows = mask_numbers.reported_rows(CLASSES, path=path)
-    assert rows["mask"].tolist() == ["none", "mouth", "none"]
-    assert rows["model"].tolist() == ["VGG-16 (paper)", "VGG-16 (paper)", "ResNet50 (paper)"]
-    assert rows["overall"].tolist() == [0.5825, 0.4334, 0.4735]
-    assert rows["happy"].tolist()[1] == 0.4743 and np.isnan(rows["sad"][1])
-    assert mask_numbers.reported_rows(CLASSES, path=tmp_path / "missing.csv").empty
-    path.write_text("something else\n")
-    with pytest.raises(RunError, match="no table of reported numbers"):
-        mask_numbers.reported_rows(CLASSES, path=path)
-
-
 # Committed studies
 
 
@@ -497,33 +199,3 @@ def test_committed_studies_are_of_the_committed_runs():
         if record["tta"] == (run.run.get("config") or {}).get("tta", "none"):
             assert np.abs(whole.pred_probs - stored.pred_probs).max() < 0.02
         assert (whole.y_pred == stored.y_pred).mean() > 0.9
-
-
-# Figures
-
-
-def test_figure_of_accuracy_has_a_point_per_mask_and_kind():
-    found = mask_numbers.numbers(study_of(MouthReader(), pictures(), seeds=(0,)))
-    table = mask_numbers.table_rows(study_of(MouthReader(), pictures(), seeds=()), {})
-    frame = mask_numbers.chart_rows([table], {"toy": found.accuracy})
-    figure = charts.accuracy_per_mask(frame, {"toy": "#123456"})
-    drawn = {trace.offsetgroup: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data if trace.offsetgroup}
-    assert drawn[f"toy-{mask_numbers.TESTED}"] == {"no mask": 1.0, "forehead": 1.0, "eyes": 1.0, "mouth": 0.0}
-    control = found.accuracy.set_index("mask")["control"].dropna().to_dict()
-    assert drawn[f"toy-{mask_numbers.CONTROL}"] == control
-    assert set(charts.SYMBOLS) == {
-        mask_numbers.TESTED, mask_numbers.TRAINED, mask_numbers.PRINTED, mask_numbers.CONTROL
-    }  # fmt: skip
-
-
-def test_figure_of_recall_brackets_what_may_be_chance_and_shares_rows_of_one_area():
-    rows = [
-        {"mask": mask, "class": name, "change": change, "change_low": change - 0.1, "change_high": change + 0.1}
-        | {"control_change": control, "control_change_low": control, "control_change_high": control}
-        for mask, control in (("forehead", -0.2), ("eyes", -0.2), ("mouth", -0.5))
-        for name, change in (("angry", 0.05), ("happy", -0.3))
-    ]
-    heatmap = charts.recall_changes(pd.DataFrame(rows), ("angry", "happy")).data[0]
-    assert list(heatmap.y) == ["forehead", "eyes", "mouth", "random, as forehead, eyes", "random, as mouth"]
-    assert list(heatmap.text[0]) == ["(+5)", "-30"]
-    assert list(heatmap.text[4]) == ["-50", "-50"]

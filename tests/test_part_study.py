@@ -14,7 +14,7 @@ from fer_core.explain.part_study import SHAPES, PartStudy
 from fer_core.explain.studies import studies_folder
 from fer_core.models import features, registry
 from fer_core.predictions import Predictions
-from tests.test_mask_study import CLASSES, SHADES, store_run
+from tests.mask_readers import CLASSES, SHADES, store_run
 
 SIZE = (24, 24)
 N = 12

@@ -13,7 +13,7 @@ from fer_core.errors import RunError
 from fer_core.explain import saliency_numbers as numbers
 from fer_core.explain import saliency_study, studies
 from fer_core.models import features, registry
-from tests.test_mask_study import store_run
+from tests.mask_readers import store_run
 
 NAMES = ("happy", "surprise", "neutral")
 N = 30

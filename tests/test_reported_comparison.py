@@ -1,0 +1,226 @@
+"""The papers' numbers beside those of runs made for the test."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix, precision_score, recall_score
+
+from fer_core import artifacts, reported
+from fer_core.labels import CLASS_NAMES
+from fer_core.predictions import Predictions
+from fer_core.reported import comparison
+from tests.test_reported import PAPERS
+
+
+def answers(n_right, n=100, split="test"):
+    """Predictions of which the first ``n_right`` of ``n`` are right; the others take the next class."""
+    y_true = np.arange(n) % 7
+    y_pred = np.where(np.arange(n) < n_right, y_true, (y_true + 1) % 7)
+    probs = np.full((n, 7), 0.05)
+    probs[np.arange(n), y_pred] = 0.7
+    return Predictions([f"{split}_{i:05d}" for i in range(n)], y_true, probs, CLASS_NAMES)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Write a run and return it as read: 62 of 100 right on test, 50 of 100 on val."""
+
+    def made(paper, system, *, history=None, n_right=62, **fields):
+        record = {"model": "made", "dataset": "fer2013", "paper": paper, "system": system, "date": "2026-01-31"}
+        record |= {"initial_weights": "random", "spec": {"input_size": 64}, "train_accuracy": 0.75} | fields
+        predictions = {"val": answers(50, split="val"), "test": answers(n_right)}
+        return artifacts.read_run(
+            artifacts.write_run(record, history=history, predictions=predictions, root=tmp_path / "made")
+        )
+
+    return made
+
+
+def only(frame, **wanted):
+    for name, it in wanted.items():
+        frame = frame[frame[name] == it]
+    assert len(frame) == 1, frame
+    return frame.iloc[0]
+
+
+def test_a_run_stands_beside_its_system(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    frame = reported.comparison_table("kumar_ukken", [run, made("patil_thesis", "cnn_fer2013")], "test")
+    low, high = run.metrics("test")["intervals"]["accuracy"]
+    row = only(frame, system="VGG16_modified", metric="accuracy", reported=0.584)
+    assert row["where"] == "Figure 11, Figure 13, Figure 15, section 4.5"
+    assert row["run"] == run.name
+    assert row["measured"] == pytest.approx(0.62)
+    assert (row["low"], row["high"]) == (low, high)
+    assert row["difference"] == pytest.approx(0.036)
+    assert row["inside"] == (low <= 0.584 <= high)
+    assert row["better"] == 1
+    assert (row["n"], row["split"], row["dataset"]) == (100, "test", "fer2013")
+    assert (row["initial_weights"], row["input_size"]) == ("random", 64)
+    assert row["source"] == "run.json, metrics.test"
+    report = only(frame[frame["reported"].round(4) == 0.6163], metric="accuracy")
+    assert report["difference"] == pytest.approx(0.62 - 0.6163276678740597)
+    others = frame[frame["system"] != "VGG16_modified"]
+    assert (others["run"] == "").all()
+    assert others["open"].all()
+    counts = reported.summary(frame)
+    assert (counts["systems"], counts["measured"], counts["runs"]) == (8, 1, 1)
+
+
+def test_the_split_is_the_papers_own_unless_asked_for(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    row = only(reported.comparison_table("kumar_ukken", [run]), metric="accuracy", reported=0.584)
+    assert (row["split"], row["measured"]) == ("val", pytest.approx(0.5))
+    assert row["better"] == -1
+    clean = reported.comparison_table("kumar_ukken", [run], "test_clean")
+    row = only(clean[clean["run"] != ""], metric="accuracy", reported=0.584)
+    if "test_clean" not in run.splits:
+        assert row["open"] == "not evaluated on test_clean"
+        assert math.isnan(row["measured"])
+
+
+def test_several_runs_of_one_system_each_have_a_row(made):
+    runs = [made("feeling_it", "VGG-16:forehead_mask", seed=seed, n_right=50 + seed) for seed in (0, 1)]
+    frame = reported.comparison_table("feeling_it", runs)
+    rows = frame[(frame["system"] == "VGG-16:forehead_mask") & (frame["metric"] == "accuracy")]
+    assert rows["run"].tolist() == [run.name for run in runs]
+    assert rows["measured"].tolist() == pytest.approx([0.50, 0.51])
+    assert (rows["dataset"] == "fer2013").all()
+    assert (rows["reported_on"] == "fer2013_oheix_cleaned").all()
+
+
+def test_per_class_numbers_are_scikit_learns(made):
+    run = made("kumar_ukken", "VGG16_modified")
+    y_true, y_pred = answers(62).y_true, answers(62).y_pred
+    frame = reported.comparison_table("kumar_ukken", [run], "test")
+    rows = frame[(frame["run"] != "") & (frame["class"] == "happy")].set_index("metric")["measured"]
+    at = CLASS_NAMES.index("happy")
+    matrix = confusion_matrix(y_true, y_pred)
+    assert rows["recall"] == rows["tpr"] == pytest.approx(recall_score(y_true, y_pred, average=None)[at])
+    assert rows["precision"] == pytest.approx(precision_score(y_true, y_pred, average=None)[at])
+    false_positives = matrix[:, at].sum() - matrix[at, at]
+    assert rows["fpr"] == pytest.approx(false_positives / (100 - matrix[at].sum()))
+    headline = frame[(frame["run"] != "") & (frame["class"] == "")].set_index("metric")["measured"]
+    for kind in ("macro", "weighted"):
+        assert headline[f"{kind}_precision"] == pytest.approx(precision_score(y_true, y_pred, average=kind))
+        assert headline[f"{kind}_recall"] == pytest.approx(recall_score(y_true, y_pred, average=kind))
+
+
+def test_lower_is_better_where_it_is(made):
+    run = made("kumar_ukken", "VGG16_modified", n_right=100)
+    frame = reported.comparison_table("kumar_ukken", [run], "test")
+    rows = frame[(frame["run"] != "") & (frame["metric"] == "mean_fpr")]
+    assert (rows["measured"] == 0).all()
+    assert (rows["difference"] < 0).all()
+    assert (rows["better"] == 1).all()
+
+
+def test_ugwus_numbers_come_from_the_last_epoch(made):
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "loss": [1.5, 0.4],
+            "accuracy": [0.4, 0.9],
+            "val_loss": [1.4, 1.2],
+            "val_accuracy": [0.3, 0.6],
+        }
+    )
+    run = made("ugwu_rafdb", "cnn:depth=4", history=history)
+    frame = reported.comparison_table("ugwu_rafdb", [run])
+    rows = frame[frame["run"] != ""].set_index("metric")
+    measured = {"train_loss": 0.4, "train_accuracy": 0.9, "val_loss": 1.2, "val_accuracy": 0.6, "discrepancy": 0.3}
+    assert rows["measured"].to_dict() == pytest.approx(measured)
+    assert set(rows["source"]) == {"history.csv, last row"}
+    assert rows.loc["val_accuracy", "split"] == "val"
+    assert rows.loc["train_accuracy", "split"] == "train"
+    assert (rows["epochs"] == 2).all()
+    assert rows.loc["discrepancy", "better"] == -1  # 0.3 against 0.1705
+
+
+def test_without_a_history_ugwus_numbers_come_from_the_run(made):
+    run = made("ugwu_rafdb", "cnn:depth=4")
+    rows = reported.comparison_table("ugwu_rafdb", [run]).query("run != ''").set_index("metric")
+    assert rows.loc["train_accuracy", ["measured", "source"]].tolist() == [0.75, "run.json, train_accuracy"]
+    assert rows.loc["val_accuracy", "measured"] == pytest.approx(0.5)
+    assert rows.loc["discrepancy", "measured"] == pytest.approx(0.25)
+    assert math.isnan(rows.loc["train_loss", "measured"])
+
+
+def test_parameter_counts_are_compared_without_a_verdict(made):
+    frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "cnn_fer2013", param_count=3_931_975)])
+    row = only(frame, system="cnn_fer2013", metric="param_count")
+    assert (row["difference"], row["better"]) == (0, 0)
+
+
+def test_open_systems_say_why():
+    models = {
+        "frozen": {"paper": "p", "system": "a", "recipe": {"initial_weights": "imagenet"}},
+        "scratch": {"paper": "p", "system": "b", "recipe": {"initial_weights": "random"}},
+        "plain": {"recipe": {}},
+    }
+    command = "`python -m fer_core train"
+    assert reported.why_open("p", "a", models) == f"needs ImageNet weights: run {command} frozen`"
+    assert reported.why_open("p", "b", models) == f"not trained yet: run {command} scratch`"
+    assert reported.why_open("p", "c", models) == "not built yet"
+    assert reported.train_commands("p", models) == [
+        "python -m fer_core train scratch",
+        "python -m fer_core train frozen",
+    ]
+    assert reported.train_commands("q", models) == []
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_without_runs_everything_is_open(paper):
+    table = reported.read()
+    frame = reported.comparison_table(paper, [], table=table)
+    assert frame["measured"].isna().all()
+    assert frame["open"].all()
+    assert set(frame["system"]) == set(reported.systems(table, paper))
+
+
+def test_wilson_interval():
+    """Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263."""
+    low, high = comparison.wilson(81 / 263, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    low, high = comparison.wilson(0.0, 20)
+    assert low == pytest.approx(0.0, abs=1e-12)
+    assert round(high, 4) == 0.1611
+    assert math.isnan(comparison.wilson(0.5, 0)[0])
+
+
+def test_class_bars_put_the_reported_numbers_first(made):
+    run = made("feeling_it", "VGG-16:forehead_mask")
+    frame = reported.comparison_table("feeling_it", [run])
+    rows = reported.class_bar_rows(frame, "VGG-16:forehead_mask", "f1")
+    assert rows["run"].tolist() == ["reported"] * 7 + [run.name] * 7
+    of = rows.set_index(["run", "class"])
+    assert of.loc[("reported", "happy"), "value"] == 0.8192
+    assert math.isnan(of.loc[("reported", "happy"), "low"])
+    record = run.metrics("test")["per_class"]["happy"]
+    assert of.loc[(run.name, "happy")].tolist() == [record["f1"], *record["f1_interval"]]
+    open_system = reported.class_bar_rows(frame, "ResNet50:eye_mask", "f1")
+    assert set(open_system["run"]) == {"reported"}
+
+
+def test_shown_table_hides_what_says_nothing(made):
+    frame = reported.comparison_table("kumar_ukken", [made("kumar_ukken", "VGG16_modified")])
+    table = reported.shown(reported.of_metric(frame, "accuracy"))
+    assert table.columns[:4].tolist() == ["system", "reported", "measured", "difference"]
+    assert table["run"].str.startswith("open: ").sum() == 7
+    assert table.loc[table["system"] == "VGG16_modified", "run"].tolist() == ["fer2013-made-s0-20260131"] * 2
+    assert {"metric", "class", "low", "open"}.isdisjoint(table)
+    assert {"metric", "class"} <= set(reported.shown(frame))
+
+
+def test_example_predictions_are_the_most_confident():
+    made = answers(90)
+    probs = made.pred_probs.copy()
+    probs[97] = np.eye(7)[made.y_pred[97]]
+    made = Predictions(made.sample_ids, made.y_true, probs, CLASS_NAMES)
+    wrong = reported.example_predictions(made)
+    assert len(wrong) == 10
+    assert wrong["sample_id"].iloc[0] == "test_00097"
+    assert (wrong["true"] != wrong["predicted"]).all()
+    assert len(reported.example_predictions(made, right=True)) == 90
