@@ -36,6 +36,7 @@ LEVELS: dict[str, int] = {
     "verification": 4,
     "reported": 5,
     "latency": 2,
+    "caches": 3,
     "machine": 1,
     "reporting": 2,
     "jobs": 6,

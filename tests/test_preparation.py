@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_core import masks
+from fer_core import caches, masks
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.training.config import TrainConfig
@@ -110,6 +110,7 @@ def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypa
     assert reports == [(0, 2)]
     assert len(looked) == 2 and np.array_equal(again.images, cropped.images)
     (stored,) = (tmp_path / "face_crops" / "made-train").iterdir()
+    assert caches.kept("face_crops").files == (stored,)
     stored.write_bytes(stored.read_bytes()[:40])
     mended = face_crops.face_crops(train, "made", "train")
     assert len(looked) == 4 and np.array_equal(mended.images, cropped.images)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fer_core import caches
 from fer_core.datasets import synthetic
 from fer_core.errors import ModelError
 from fer_core.models.specs import MODELS, spec
@@ -230,6 +231,8 @@ def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monke
 
     cached = sorted((tmp_path / "work" / "features").iterdir())
     assert len(cached) == 2
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path))
+    assert list(caches.kept("backbones").files) == cached
     times = [file.stat().st_mtime_ns for file in cached]
     training.train("mobilenetv2_frozen", drawn, **settings)
     assert [file.stat().st_mtime_ns for file in cached] == times  # the second training computes none

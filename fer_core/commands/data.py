@@ -1,8 +1,9 @@
-"""``python -m fer_core data``: register datasets, list them, look into one, forget one."""
+"""``python -m fer_core data``: register datasets, list them, look into one, forget one; clear caches."""
 
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,12 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import datasets, faces
+from fer_core import caches, datasets, faces
 from fer_core.commands.tables import print_table
 from fer_core.errors import DatasetError
 from fer_core.storage import to_json
 
-app = typer.Typer(help="Datasets: add, list, inspect, remove, facts.", no_args_is_help=True)
+app = typer.Typer(help="Datasets: add, list, inspect, remove, facts, cache.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(help="Name of a dataset, as `data list` shows it.")]
 SHOWN_LEFT_OUT = 10
@@ -127,6 +128,33 @@ def facts(
         typer.echo(to_json(found), nl=False)
 
 
+@app.command("cache")
+def cache_(
+    kind: Annotated[str | None, typer.Argument(help=f"{', '.join(caches.KINDS)}; all of them by default.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete it; it is computed again when needed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """What is kept of computations on pictures: kinds, sizes and last use; or delete it.
+
+    Unfinished trainings, sweeps, studies and jobs are never touched.
+    """
+    kinds = list(caches.KINDS) if kind is None else [kind]
+    found = {name: caches.kept(name) for name in kinds}
+    table = Table(title=f"Caches in {datasets.data_dir()}", title_justify="left")
+    for column in ("kind", "what is kept", "files", "size", "last used"):
+        table.add_column(column, justify="right" if column in ("files", "size") else "left")
+    for name, of_kind in found.items():
+        used = "-" if of_kind.used is None else datetime.fromtimestamp(of_kind.used).date().isoformat()
+        table.add_row(name, caches.KINDS[name].about, f"{len(of_kind.files):,}", _megabytes(of_kind.size), used)
+    print_table(table)
+    if not clear or not any(of_kind.files for of_kind in found.values()):
+        return
+    if not yes:
+        typer.confirm(f"Delete {_megabytes(sum(of_kind.size for of_kind in found.values()))}?", abort=True)
+    freed = sum(caches.clear(name).size for name in kinds)
+    typer.echo(f"Freed {_megabytes(freed)}")
+
+
 def counts_table(counts: Mapping[str, Mapping[str, int]], title: str) -> Table:
     """Pictures per class and split, with the share of each class in its split."""
     table = Table(title=title, title_justify="left")
@@ -189,6 +217,10 @@ def _print_left_out(left_out: list[datasets.LeftOut], limit: int | None, total: 
 
 def _kind(reason: str) -> str:
     return reason.split(";")[0].split(":")[0]
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _size(shape: list[int]) -> str:
