@@ -10,8 +10,8 @@ from fer_core import artifacts, faces
 from fer_core.datasets import synthetic
 from fer_core.errors import ModelError
 from fer_core.models import features
+from fer_core.models import hog as hog_module
 from fer_core.models.features import (
-    BINS,
     CANONICAL,
     FEATURES,
     PAIRS,
@@ -23,6 +23,7 @@ from fer_core.models.features import (
     landmarks,
     pixels,
 )
+from fer_core.models.hog import BINS
 from fer_core.models.preprocess import equalize
 from fer_core.models.registry import load_classifier
 from fer_core.models.specs import MODELS
@@ -55,15 +56,21 @@ def test_pixels_go_row_by_row():
     np.testing.assert_allclose(pixels(np.array([[[0, 51], [102, 255]]], np.uint8)), [[0, 0.2, 0.4, 1]], atol=1e-7)
 
 
-def test_hog_is_that_of_scikit_image_for_each_cell(drawn):
+def test_hog_is_that_of_scikit_image_for_each_cell(drawn, monkeypatch):
     from skimage.feature import hog as reference
 
-    values = hog(drawn, cells=(6, 8))
+    monkeypatch.setattr(hog_module, "CHUNK", 3)
+    any_pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+    corners = np.full((1, 48, 48), 9, np.uint8)
+    corners[0, 20:28, 12:30] = 255  # gradients of 0, 45, 90 and 135 degrees, and none at all
+    images = np.concatenate([drawn, any_pixels, corners])
     expected = [
-        reference(drawn[1], orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2), block_norm="L2-Hys")
-        for cell in (6, 8)
+        np.concatenate(
+            [reference(image, orientations=9, pixels_per_cell=(cell,) * 2, cells_per_block=(2, 2)) for cell in (6, 8)]
+        )
+        for image in images
     ]
-    np.testing.assert_allclose(values[1], np.concatenate(expected), atol=1e-6)
+    np.testing.assert_allclose(hog(images, cells=(6, 8)), expected, atol=1e-6)
 
 
 def test_hog_sees_the_direction_of_an_edge():

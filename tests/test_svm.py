@@ -13,7 +13,7 @@ from fer_core import artifacts, datasets
 from fer_core.datasets import synthetic
 from fer_core.errors import ConfigError, ModelError
 from fer_core.labels import CLASS_NAMES
-from fer_core.models import svm
+from fer_core.models import batched_svc, svm
 from fer_core.models.estimators import EstimatorClassifier, fit_estimator, load_estimator, save_estimator
 from fer_core.models.features import hog
 from fer_core.models.specs import MODELS
@@ -50,6 +50,28 @@ def test_every_kernel_and_scaling_learns_drawn_faces(kernel, scaling, train, uns
     assert isinstance(machine, LinearSVC if kernel == "linear" else SVC)
     decided = pipeline[:-1].transform(values[1])
     assert (machine.predict(decided) == probabilities.argmax(axis=1)).mean() > 0.75
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("kernel", ["poly", "rbf"])
+def test_answers_in_batches_are_libsvms(kernel, classes, train, unseen, values, monkeypatch):
+    monkeypatch.setattr(batched_svc, "CHUNK_BYTES", 8 * 120 * 9)  # nine pictures or so at once
+    kept = train.y_true < classes
+    pipeline = svm.svm_pipeline({"kernel": kernel, "components": 30, "C": 1.0, "gamma": 0.02}, values[0].shape)
+    svm.fit_svm(pipeline, values[0][kept], train.y_true[kept])
+    faster = batched_svc.batched(pipeline)
+    assert isinstance(svm.machine_of(faster), batched_svc.BatchedSVC)
+    assert type(svm.machine_of(pipeline)) is SVC
+    np.testing.assert_allclose(faster.predict_proba(values[1]), pipeline.predict_proba(values[1]), atol=1e-9)
+    reached = pipeline[:-1].transform(values[1])
+    found, wanted = (svm.machine_of(one).decision_function(reached) for one in (faster, pipeline))
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    np.testing.assert_array_equal(*(svm.machine_of(one).predict(reached) for one in (faster, pipeline)))
+
+
+def test_a_linear_machine_needs_no_batches(train, values):
+    pipeline = svm.svm_pipeline({"kernel": "linear"}, values[0].shape)
+    assert batched_svc.batched(svm.fit_svm(pipeline, values[0], train.y_true)) is pipeline
 
 
 def test_scalings_are_what_they_are_called():

@@ -15,9 +15,9 @@ import numpy as np
 from fer_core import faces
 from fer_core.datasets.split import picture_digests
 from fer_core.errors import ModelError
+from fer_core.models.hog import blocks
 from fer_core.storage import sha256, write_atomically
 
-BINS = 9  # orientations over 180 degrees, as Dalal & Triggs 2005, section 6.3
 ENLARGED = 192  # side in pixels at which landmarks are looked for: the detector needs faces of more than 48
 STORE_EVERY = 1000  # pictures between two writes of the landmark cache
 PAIRS = tuple(combinations(range(len(faces.LANDMARKS)), 2))
@@ -48,7 +48,7 @@ def hog(images: np.ndarray, cells: Sequence[int] = (6,)) -> np.ndarray:
             raise ModelError(
                 f"HOG cells of {cell} pixels do not tile pictures of {height} x {width}.", "Choose a divisor of both."
             )
-    return np.hstack([_hog(images, cell) for cell in cells])
+    return np.hstack([blocks(images, cell) for cell in cells])
 
 
 def landmarks(images: np.ndarray, cache: Path | None = None, on_progress: Progress | None = None) -> np.ndarray:
@@ -173,17 +173,6 @@ def landmark_points(
         _write_points(cache, known)
     rows = np.array([known[digest] for digest in digests.tolist()], np.float32).reshape(-1, 11)
     return rows[:, :10].reshape(-1, 5, 2), rows[:, 10] > 0
-
-
-def _hog(images: np.ndarray, cell: int) -> np.ndarray:
-    from skimage.feature import hog as hog_of_one
-
-    across = [side // cell - 1 for side in images.shape[1:]]
-    settings = {"orientations": BINS, "pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
-    out = np.empty((len(images), across[0] * across[1] * 4 * BINS), np.float32)
-    for row, image in zip(out, images, strict=True):
-        row[:] = hog_of_one(image, block_norm="L2-Hys", **settings)
-    return out
 
 
 def _landmarks_of(image: np.ndarray) -> np.ndarray:
