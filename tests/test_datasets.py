@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fer_core import datasets
-from fer_core.datasets import cache
+from fer_core.datasets import cache, registry
 from fer_core.errors import DatasetError
 from fer_core.labels import CLASS_NAMES
 from tests import dataset_forms as forms
@@ -389,10 +389,20 @@ def test_known_pictures_get_their_known_name(every_form):
     assert datasets.add(every_form["backslashes"]).name == "mine"  # the artifacts still tell
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../a", ".a", "Ä", "drawn", "a" * 65])
+@pytest.mark.parametrize("name", ["", "a/b", "../a", ".a", "Ä", "a" * 65, *registry.RESERVED])
 def test_names_that_are_no_folder_names_are_refused(name, every_form):
     with pytest.raises(DatasetError, match="cannot be the name"):
         datasets.add(every_form["csv"], name=name)
+
+
+@pytest.mark.parametrize("name", registry.RESERVED)
+def test_a_file_named_as_a_folder_of_the_app_replaces_none(name, rows, tmp_path):
+    other = datasets.data_dir() / name / "state.npz"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"kept")
+    path = forms.write_csv(tmp_path / f"{name}.csv", [row.csv() for row in rows])
+    assert datasets.add(path).name == "dataset"
+    assert other.read_bytes() == b"kept"
 
 
 def test_remove_forgets_the_stored_form_alone(every_form):

@@ -21,6 +21,8 @@ from fer_core.storage import read_json, to_json, write_directory, write_text
 
 FORMATS = (raf_db, ck_plus, fer2013_csv, class_folders)  # those that look most closely come first
 DRAWN = "drawn"
+# Folders beside the registered datasets, and the dataset that needs no registering.
+RESERVED = (DRAWN, "work", "jobs", "sweeps", "features", "face_crops")
 KEPT_LEFT_OUT = 1000
 _PROJECT = Path(__file__).resolve().parent.parent.parent
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -300,17 +302,17 @@ def _read(path: Path) -> dict:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name == DRAWN:
+    if not _NAME.fullmatch(name) or name in RESERVED:
         raise DatasetError(
             f"{name!r} cannot be the name of a dataset.",
-            f"Use up to 64 small letters, digits, dots, dashes and underscores, and not {DRAWN!r}.",
+            f"Use up to 64 small letters, digits, dots, dashes and underscores, and none of {', '.join(RESERVED)}.",
         )
 
 
 def _slug(path: Path) -> str:
     stem = path.resolve().name if path.is_dir() else path.stem
     slug = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("._-")[:64]
-    return slug if slug and slug != DRAWN else "dataset"
+    return slug if slug and slug not in RESERVED else "dataset"
 
 
 def _sweep(base: Path) -> None:
