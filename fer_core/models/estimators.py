@@ -79,11 +79,11 @@ class EstimatorClassifier:
         if len(images):
             columns = self.estimator.classes_  # a class that training never saw keeps probability 0
             values = features(self.name, images, self.arguments, self.cache)
-            probabilities[:, columns] = self._serving.predict_proba(values)
+            probabilities[:, columns] = self.serving.predict_proba(values)
         return probabilities
 
     @cached_property
-    def _serving(self):
+    def serving(self):
         """The estimator, in a form that answers many pictures quickly."""
         if spec(self.name)["builder"] != "svm":
             return self.estimator
