@@ -11,9 +11,10 @@ from tests.e2e.visits import settle, visit
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SESSIONS = 8
-ROUNDS = 3
+ROUNDS = 5
+WARM = 3  # rounds until the networks' graphs and the caches are there
 METHODS = ("Grad-CAM", "Vanilla gradient", "SmoothGrad", "Occlusion")
-ROOM_MB = 600  # one round was seen 432 above the first, and seven settled at 250 to 300: this finds runaways only
+ROOM_MB = 200  # for what later rounds add; seven rounds took 1079, 1035, 1293, 1328, 1391, 1336 and 1320 MB
 
 
 def addresses(round_number):
@@ -55,4 +56,4 @@ def test_eight_sessions_at_once_get_their_own_answers_in_bounded_memory(chromium
             visit(alone, app, path)
             assert text_of(alone) == crowd[path], path
     assert len(set(crowd.values())) == SESSIONS * ROUNDS, "each picture has its own answer"
-    assert memory[-1] - memory[0] < ROOM_MB, memory
+    assert max(memory[WARM:]) - memory[WARM - 1] < ROOM_MB, memory
