@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fer_core.errors import ConfigError
 from fer_core.masks import REGIONS
 from fer_core.models.preprocess import EQUALIZERS
+from fer_core.models.views import VIEWS
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "linear")
@@ -13,6 +14,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 SELECTIONS = ("best", "last")
 MONITORS = ("val_accuracy", "val_loss")
 INITIAL_WEIGHTS = ("random", "imagenet")
+SIDES = (8, 4096)  # pixels
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,19 @@ class Augmentation:
     contrast: float = 0.0
     erase: float = 0.0
     shear: float = 0.0
+
+
+# A zoom of 1 would shrink pictures to nothing.
+AUGMENTATION_RANGES: dict[str, tuple[float, float]] = {
+    "crop": (0.1, 1),
+    "flip": (0, 1),
+    "rotation": (0, 180),
+    "zoom": (0, 0.9),
+    "brightness": (0, 1),
+    "contrast": (0, 1),
+    "erase": (0, 1),
+    "shear": (0, 80),
+}
 
 
 @dataclass(frozen=True)
@@ -117,6 +132,7 @@ class TrainConfig:
         _choice("monitor", self.monitor, MONITORS)
         _choice("initial_weights", self.initial_weights, INITIAL_WEIGHTS)
         _choice("equalize", self.equalize, EQUALIZERS)
+        _choice("tta", self.tta, tuple(VIEWS))
         _choice("mask", self.mask, ("", *REGIONS))
         _range("epochs", self.epochs, 1, 100_000)
         _range("batch_size", self.batch_size, 1, 100_000)
@@ -129,7 +145,14 @@ class TrainConfig:
         _range("holdout", self.holdout, 0, 0.9)
         _range("trainable_layers", self.trainable_layers, -1, 100_000)
         _range("patience", self.patience, 0, 100_000)
-        _range("augmentation.crop", self.augmentation.crop, 0.1, 1)
+        _range("seed", self.seed, 0, 2**32 - 1)
+        if self.input_size:
+            _range("input_size", self.input_size, *SIDES)
+        for name, (low, high) in AUGMENTATION_RANGES.items():
+            _range(f"augmentation.{name}", getattr(self.augmentation, name), low, high)
+        for size, epochs in self.sizes:
+            _range("a size in sizes", size, *SIDES)
+            _range("epochs in sizes", epochs, 1, self.epochs)
         if self.sizes and sum(epochs for _, epochs in self.sizes) != self.epochs:
             raise ConfigError(
                 f"The epochs of sizes {self.sizes} must add up to epochs = {self.epochs}.",
@@ -178,7 +201,7 @@ class TrainConfig:
 def rescale_sizes(sizes: list[list[int]], epochs: int) -> list[list[int]]:
     """Stretch or shrink progressive resizing to ``epochs`` passes in all, keeping the shares."""
     total = sum(count for _, count in sizes)
-    if not sizes or total == epochs:
+    if total in (0, epochs):
         return [list(pair) for pair in sizes]
     bounds, seen = [], 0
     for _, count in sizes:
