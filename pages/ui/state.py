@@ -55,9 +55,14 @@ def choices(
     widget: Callable = st.multiselect,
     **settings: Any,
 ) -> list:
-    """Any number of ``options``, in the order they were picked."""
-    options = list(options)
+    """Any number of ``options``, in the order they were picked.
+
+    Where ``settings`` has ``max_selections``, only the first so many are kept of what another page left.
+    """
+    options, most = list(options), settings.get("max_selections")
     _forget_unless(key, lambda values: isinstance(values, list) and set(values) <= set(options))
+    if most is not None and len(st.session_state.get(key, ())) > most:
+        st.session_state[key] = st.session_state[key][:most]  # the widget would refuse more
     if widget in (st.segmented_control, st.pills):
         settings = {"selection_mode": "multi"} | settings
     default = [option for option in default if option in options]

@@ -1,0 +1,43 @@
+"""Choices that go with the visitor from one page to the next, in an app of two pages."""
+
+from streamlit.testing.v1 import AppTest
+
+APP = """
+import streamlit as st
+
+first, second = st.Page("first.py"), st.Page("second.py")
+chosen = st.navigation([first, second], position="hidden")
+if st.button("Go on"):
+    st.switch_page(second)
+chosen.run()
+"""
+PAGE = """
+import streamlit as st
+from pages.ui import state
+
+found = state.choices("Models", {options}, key="models", default=["a"], max_selections={most})
+st.write(", ".join(found) + " are shown")
+"""
+
+
+def visited(tmp_path, chosen, **second):
+    """The second page, after ``chosen`` of four models on the first, which allows as many."""
+    given = {"options": list("abcd"), "most": 4}
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "first.py").write_text(PAGE.format(**given))
+    (tmp_path / "second.py").write_text(PAGE.format(**(given | second)))
+    app = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=60).run()
+    app.multiselect[0].set_value(chosen).run()
+    assert [element.value for element in app.markdown] == [f"{', '.join(chosen)} are shown"]
+    app.button[0].click().run()
+    assert not app.exception
+    return app.markdown[0].value
+
+
+def test_a_page_that_allows_fewer_keeps_the_first_of_them(tmp_path):
+    assert visited(tmp_path, ["c", "a", "d"], most=2) == "c, a are shown"
+
+
+def test_what_fits_is_kept_and_what_the_page_does_not_know_falls_back(tmp_path):
+    assert visited(tmp_path, ["c", "d"], most=2) == "c, d are shown"
+    assert visited(tmp_path, ["c", "d"], options=["a", "b", "c"]) == "a are shown"
