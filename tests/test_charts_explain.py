@@ -51,6 +51,14 @@ def test_enlarging_keeps_pixels_square_and_places():
     assert charts.enlarge(np.zeros((10, 20, 3), np.uint8), 25).shape == (30, 60, 3)
 
 
+def test_a_narrow_strip_is_not_enlarged_without_bound():
+    strip, fall = np.full((1, 384), 9, np.uint8), np.zeros((1, 384), np.float32)
+    assert charts.enlarge(strip, 384).shape == (5, 1920)
+    assert charts.overlay(strip, fall, 0.5, min_side=384).shape == (5, 1920, 3)
+    assert charts.mask_outline(strip, fall > 0).shape == (5, 1920, 3)
+    assert charts.enlarge(np.zeros((3000, 2), np.uint8), 384).shape == (3000, 2)  # longer already
+
+
 def test_shrinking_keeps_form_and_small_pictures():
     assert charts.shrink(np.zeros((3000, 4000, 3), np.uint8), 400).shape == (300, 400, 3)
     assert charts.shrink(np.zeros((9000, 2), np.uint8), 300).shape == (300, 1)

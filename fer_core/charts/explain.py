@@ -15,6 +15,7 @@ COLORMAPS: dict[str, int] = {
     "turbo": cv2.COLORMAP_TURBO,
 }
 MIN_SIDE = 384  # FER2013's 48 pixels are too few to look at
+MAX_SIDE = 2048  # of a picture that was enlarged: a narrow strip would fill the memory
 BEFORE, AFTER, CONTROL = "#8C8C8C", "#0072B2", "#E69F00"
 MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
 
@@ -32,8 +33,11 @@ def colour(values: np.ndarray, colormap: str = "inferno") -> np.ndarray:
 
 
 def enlarge(image: np.ndarray, min_side: int = MIN_SIDE, smooth: bool = False) -> np.ndarray:
-    """The picture a whole number of times larger, so that its shorter side has at least ``min_side`` pixels."""
-    factor = -(-min_side // min(image.shape[:2]))
+    """The picture a whole number of times larger, so that its shorter side has at least ``min_side`` pixels.
+
+    The longer side gets no more than ``MAX_SIDE``, so that of a long and narrow picture the shorter one may have fewer.
+    """
+    factor = min(-(-min_side // min(image.shape[:2])), MAX_SIDE // max(image.shape[:2]))
     if factor <= 1:
         return image.copy()
     size = image.shape[1] * factor, image.shape[0] * factor
