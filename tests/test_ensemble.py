@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, ModelError
-from fer_core.explain import saliency
+from fer_core.explain import faithfulness, saliency
 from fer_core.inference import Predictor
 from fer_core.models.ensemble import Ensemble
 from fer_core.models.registry import NetworkClassifier
@@ -63,16 +63,16 @@ def test_what_does_not_fit_is_refused(members, settings, said):
         Ensemble(members, **settings)
 
 
-def _reader(keras, region, names=CLASSES):
+def _reader(keras, region, names=CLASSES, conv="conv"):
     """A network whose 'happy' grows with the brightness of one region; nothing else is read."""
     layers = keras.layers
     seen = np.zeros((SIDE, SIDE, 1), np.float32)
     seen[region] = 1 / 255
     inputs = keras.Input((SIDE, SIDE, 1))
-    x = layers.Conv2D(2, 1, activation="relu", name="conv")(layers.Rescaling(seen)(inputs))
+    x = layers.Conv2D(2, 1, activation="relu", name=conv)(layers.Rescaling(seen)(inputs))
     x = layers.Dense(3, activation="softmax", name="out")(layers.GlobalAveragePooling2D()(x))
     network = keras.Model(inputs, x)
-    network.get_layer("conv").set_weights([np.ones((1, 1, 1, 2)), np.zeros(2)])
+    network.get_layer(conv).set_weights([np.ones((1, 1, 1, 2)), np.zeros(2)])
     rise = {"angry": 0.0, "happy": 8.0, "sad": -8.0}
     network.get_layer("out").set_weights([np.tile([rise[name] for name in names], (2, 1)), np.zeros(3)])
     return NetworkClassifier(network, names)
@@ -128,3 +128,14 @@ def test_the_predictor_of_an_ensemble_is_explained_like_it(readers, pictures):
     fast = Ensemble([Predictor(member) for member in readers])
     np.testing.assert_allclose(saliency.explain(Predictor(ensemble), pictures, 1, "gradient").values, expected)
     np.testing.assert_allclose(saliency.explain(fast, pictures, 1, "gradient").values, expected)
+
+
+def test_a_map_of_unlike_networks_is_checked_and_so_is_that_of_their_predictor(pictures):
+    keras = pytest.importorskip("keras")
+    ensemble = Ensemble([_reader(keras, TOP, conv="own"), _reader(keras, BOTTOM, conv="another")])
+    for classifier in (ensemble, Predictor(ensemble)):
+        found = saliency.explain(classifier, pictures[:1], 1, "grad_cam")
+        assert found.layer == "own, another"
+        trust = faithfulness.trust(classifier, pictures[0], found)
+        assert len(trust.randomisation.spearman) == len(faithfulness.COPIES)
+        assert np.isfinite(trust.shifts).all()

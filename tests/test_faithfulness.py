@@ -248,6 +248,21 @@ def test_gradients_pass_the_randomisation_check_and_an_edge_detector_fails(class
     assert all(np.array_equal(a, b) for a, b in zip(before, classifier.network.get_weights(), strict=True))
 
 
+def test_checks_explain_again_with_the_layer_and_options_of_the_map(keras, picture):
+    from fer_core.models.registry import NetworkClassifier
+
+    coarse = saliency.explain(ReadsRegion(), picture[None], 1, "occlusion", patch=0.5, fill="zero")
+    again = faithfulness.once_more(coarse)
+    assert np.array_equal(again(ReadsRegion(), picture[None]).raw, coarse.raw)
+    noisy = saliency.explain(NetworkClassifier(dense_network(keras), CLASSES), picture[None], 1, "smoothgrad", seed=7)
+    assert (noisy.given, noisy.layer) == ({"layer": None, "seed": 7}, None)
+    assert "seed" not in coarse.given
+    model = NetworkClassifier(conv_network(keras), CLASSES)
+    low = saliency.explain(model, picture[None], 1, "grad_cam", "low")
+    assert faithfulness.once_more(low)(model, picture[None]).layer == "low"
+    assert faithfulness.once_more(noisy)(model, picture[None], seed=3).given["seed"] == 3
+
+
 def test_upper_layers_are_drawn_anew_first(keras, picture):
     from fer_core.models.registry import NetworkClassifier
 

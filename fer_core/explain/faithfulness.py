@@ -159,10 +159,10 @@ def assemble(found: SaliencyMap, parts: dict) -> Trust:
 
 
 def once_more(found: SaliencyMap) -> Again:
-    """Explain other pictures, or the same by another network, as ``found`` was."""
+    """Explain other pictures, or the same by another network, as ``found`` was: same layer and options."""
 
     def again(classifier: Classifier, images: np.ndarray, **options) -> SaliencyMap:
-        return explain(classifier, images, int(found.class_index[0]), found.method, found.layer, **options)
+        return explain(classifier, images, int(found.class_index[0]), found.method, **{**found.given, **options})
 
     return again
 

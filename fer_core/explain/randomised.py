@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.models.ensemble import Ensemble
+from fer_core.models.ensemble import Ensemble, ensemble_of
 from fer_core.predictions import Classifier
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ _lock = threading.Lock()
 
 def can_be_randomised(classifier: Classifier) -> bool:
     """Whether it is a network, or an ensemble of networks."""
-    if isinstance(classifier, Ensemble):
-        return all(can_be_randomised(member) for member in classifier.members)
+    ensemble = ensemble_of(classifier)
+    if ensemble is not None:
+        return all(can_be_randomised(member) for member in ensemble.members)
     return getattr(classifier, "network", None) is not None and hasattr(classifier, "preprocess")
 
 
@@ -61,9 +62,10 @@ def randomised_copies(classifier: Classifier) -> list[Classifier]:
     Args:
         classifier: one that :func:`can_be_randomised`; its network is a functional Keras model.
     """
-    if isinstance(classifier, Ensemble):
-        copies = zip(*(randomised_copies(member) for member in classifier.members), strict=True)
-        return [Ensemble(members, classifier.weights, classifier.names) for members in copies]
+    ensemble = ensemble_of(classifier)
+    if ensemble is not None:
+        copies = zip(*(randomised_copies(member) for member in ensemble.members), strict=True)
+        return [Ensemble(members, ensemble.weights, ensemble.names) for members in copies]
     network = classifier.network
     with _lock:
         made = _copies.pop(network, None) or [_randomised(network, share, seed) for share, seed in COPIES]

@@ -5,8 +5,8 @@ parts of the picture (:mod:`fer_core.explain.occlusion`, :mod:`fer_core.explain.
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from fer_core.explain import gradients
 from fer_core.explain.gradients import LayerChoice, cam_layers, default_layer, forget, linear_clone, network_of
 from fer_core.explain.occlusion import occlusion_map
 from fer_core.explain.perturbation import kernel_shap, lime
-from fer_core.models.ensemble import Ensemble
+from fer_core.models.ensemble import Ensemble, ensemble_of
 from fer_core.predictions import Classifier
 
 DUST = 1e-6  # probabilities are float32: a smaller change is rounding, and would be shown as 1 where there is no other
@@ -50,6 +50,7 @@ class SaliencyMap:
         layer: the layer explained, or None for methods without one.
         method: name in ``METHODS``.
         class_index: int64 (N,).
+        given: layer and options that the method was given; what is not in it was left to its defaults.
     """
 
     values: np.ndarray
@@ -58,6 +59,7 @@ class SaliencyMap:
     layer: str | None
     method: str
     class_index: np.ndarray
+    given: Mapping[str, object] = field(default_factory=dict)
 
 
 def _occlusion(classifier, images, classes, layer, *, patch: float = 1 / 6, stride: float = 0.5, fill: str = "mean"):
@@ -214,7 +216,7 @@ def explain(
             f"{chosen.title} has no option {', '.join(sorted(set(options) - set(chosen.options)))}.",
             f"It takes {', '.join(chosen.options) or 'none'}.",
         )
-    ensemble = _ensemble(classifier) if chosen.needs_network else None
+    ensemble = ensemble_of(classifier) if chosen.needs_network else None
     if ensemble is not None:
         return _explain_members(ensemble, images, classes, method, layer, options)
     if chosen.needs_network:
@@ -222,14 +224,7 @@ def explain(
     raw, grid, used = chosen.function(classifier, images, classes, layer, **options)
     shown = np.where(np.abs(raw) < DUST, 0, raw) if chosen.family == "perturbation" else raw
     values = _scaled(_resized(shown, images.shape[1:3]), chosen.cap)
-    return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy())
-
-
-def _ensemble(classifier: Classifier) -> Ensemble | None:
-    """The ensemble that this classifier is, or answers for."""
-    if getattr(classifier, "network", None) is None:
-        classifier = getattr(classifier, "classifier", classifier)  # a Predictor's
-    return classifier if isinstance(classifier, Ensemble) else None
+    return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy(), {"layer": layer} | options)
 
 
 def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: str | None, options) -> SaliencyMap:
@@ -253,7 +248,8 @@ def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: st
         layers.append(found.layer)
     raw = np.tensordot(ensemble.weights[counting].astype(np.float32), np.stack(maps), axes=1)
     used = ", ".join(dict.fromkeys(layer for layer in layers if layer)) or None
-    return SaliencyMap(_scaled(raw, 100.0), raw, min(grids), used, method, classes.copy())
+    given = {"layer": layer} | options
+    return SaliencyMap(_scaled(raw, 100.0), raw, min(grids), used, method, classes.copy(), given)
 
 
 def map_frame(found: SaliencyMap) -> pd.DataFrame:

@@ -65,6 +65,13 @@ class Ensemble:
         return np.array([own.index(name) for name in self.class_names])
 
 
+def ensemble_of(classifier: Classifier) -> Ensemble | None:
+    """The ensemble that ``classifier`` is, or answers for as a ``Predictor`` does; None for other models."""
+    if getattr(classifier, "network", None) is None:
+        classifier = getattr(classifier, "classifier", classifier)
+    return classifier if isinstance(classifier, Ensemble) else None
+
+
 def _shares(weights: Sequence[float] | None, n: int) -> np.ndarray:
     given = np.ones(n) if weights is None else np.asarray(weights, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or given.min() < 0 or given.sum() == 0:
