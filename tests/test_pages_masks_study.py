@@ -1,5 +1,7 @@
 """The study on the Masks page: what it shows is what the library says, and it never needs TensorFlow."""
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from fer_core import artifacts, datasets
-from fer_core.explain import mask_numbers, mask_study
+from fer_core.explain import mask_numbers, mask_study, part_numbers
 from fer_core.labels import CLASS_NAMES
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -84,6 +86,21 @@ def test_recall_and_flips(studied):
     assert rates["flip_rate"].tolist() == pytest.approx(found.accuracy["flip_rate"].dropna().tolist())
     flips = found.flips[found.flips["mask"] == found.by_drop.first]
     assert frame_with(app, "before")["count"].tolist() == flips["count"].tolist()
+
+
+def test_every_measure_of_the_rows(studied):
+    chosen = {"study-view": "Every measure", "part-measure": "Shift of the true class", "part-class": "happy"}
+    app = open_page("masks", STUDY | chosen)
+    assert_healthy(app)
+    assert not app.error
+    assert "Mean change of the true class's probability. In hundredths" in text_of(app)
+    points, cells = (json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")[-2:])
+    expected = part_numbers.table(studied).set_index(["shape", "class"])["p_shift"]
+    assert points[0]["y"] == cells[0]["y"] == ["Forehead", "Eyes", "Mouth"]
+    shown = np.frombuffer(base64.b64decode(points[0]["x"]["bdata"]), points[0]["x"]["dtype"])
+    assert shown == pytest.approx([100 * expected[region, "happy"] for region in mask_study.REGIONS])
+    labels = [button.label for button in app.get("download_button")]
+    assert f"Every number of {studied.run} (CSV)" in labels
 
 
 def test_run_trained_with_the_mask_stands_beside(studied):

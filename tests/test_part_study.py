@@ -9,12 +9,14 @@ from fer_core import artifacts, datasets, metrics, regions
 from fer_core.charts import parts as charts
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, RunError
-from fer_core.explain import mask_study, part_numbers, part_study
+from fer_core.explain import mask_numbers, mask_study, part_numbers, part_study
 from fer_core.explain.part_study import SHAPES, PartStudy
 from fer_core.explain.studies import studies_folder
 from fer_core.models import features, registry
 from fer_core.predictions import Predictions
-from tests.mask_readers import CLASSES, SHADES, store_run
+from tests.mask_readers import CLASSES, SHADES, MouthReader, store_run
+from tests.mask_readers import pictures as mask_pictures
+from tests.mask_readers import study_of as mask_study_of
 
 SIZE = (24, 24)
 N = 12
@@ -128,6 +130,23 @@ def test_numbers_by_hand():
     assert part_numbers.verdict(table) == [
         "No shape costs accuracy beyond chance: this model does not need what they hide."
     ]
+
+
+def test_a_study_of_rows_has_the_same_numbers():
+    split = mask_pictures()  # happy and sad; what is hidden below reads as angry
+    study = mask_study_of(MouthReader(), split)
+    rows = part_numbers.table(study, n_boot=50).set_index(["shape", "class"])
+    assert rows.index.get_level_values("shape").unique().tolist() == list(mask_study.REGIONS)
+    assert rows.loc[("mouth", "all"), ["recall", "drop", "flip_rate", "area"]].tolist() == [0, 1, 1, 0.5]
+    assert rows.loc[("mouth", "sad"), "p_shift"] == pytest.approx(-0.85, abs=1e-3)
+    assert rows.loc[("mouth", "all"), "ece"] == pytest.approx(0.9, abs=1e-3)
+    assert rows.loc[("eyes", "happy"), ["drop", "flip_rate", "p_shift", "ece_change"]].tolist() == [0, 0, 0, 0]
+    numbers = mask_numbers.numbers(study, n_boot=50)
+    by_mask, over_all = numbers.accuracy.set_index("mask"), rows.xs("all", level="class")
+    for own, theirs in (("recall", "accuracy"), ("drop", "drop"), ("beyond", "beyond"), ("flip_rate", "flip_rate")):
+        for end in ("", "_low", "_high"):
+            same = by_mask.loc[list(mask_study.REGIONS), f"{theirs}{end}"]
+            assert over_all[f"{own}{end}"].tolist() == pytest.approx(same.tolist()), (own, end)
 
 
 def test_without_controls_nothing_is_said_of_them():

@@ -64,6 +64,15 @@ class MaskStudy:
     def class_names(self) -> tuple[str, ...]:
         return self.predictions[WHOLE].class_names
 
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """What is hidden, keys of ``masks.REGIONS``."""
+        return REGIONS
+
+    def masked(self, region: str) -> Predictions:
+        """Predictions with ``region`` hidden."""
+        return self.predictions[region]
+
     def area(self, region: str) -> float:
         """Hidden share of the picture, 0..1; 0 for the whole picture."""
         height, width = self.record["picture_size"]

@@ -1,5 +1,7 @@
 """Every number of a study of parts, computed from its predictions: model x shape x class, with intervals.
 
+A mask study (:mod:`fer_core.explain.mask_study`), whose shapes are the papers' rows, has the same numbers.
+
 Each shape stands beside random masks of each picture's own hidden area. Intervals are 95 % percentile bootstrap
 intervals over the pictures; all conditions are resampled together, so that differences are paired. They say nothing
 about training the network again.
@@ -13,11 +15,13 @@ import pandas as pd
 from fer_core import metrics
 from fer_core.explain.conditions import WHOLE
 from fer_core.explain.mask_numbers import resamples
+from fer_core.explain.mask_study import MaskStudy
 from fer_core.explain.part_study import PartStudy
 from fer_core.predictions import Predictions
 from fer_core.regions import OCCLUDERS
 
 ALL = "all"
+TITLES = {name: part.title for name, part in OCCLUDERS.items()}
 # column of the table -> what it says; the first is shown first
 MEASURES: dict[str, str] = {
     "drop": "Recall lost",
@@ -38,7 +42,7 @@ COLUMNS = [
 ]
 
 
-def table(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """All numbers of a study: a row per shape and class, and one per shape for ``all`` pictures.
 
     Columns, each measure with ``_low`` and ``_high``: shape, class, n, area (mean hidden share); recall (under the
@@ -54,7 +58,7 @@ def table(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFram
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     eces = {name: _ece(whole, rows, weights) for name, rows in groups.items()}
     found = []
-    for shape in study.record["shapes"]:
+    for shape in study.shapes:
         masked, values = study.masked(shape), _values(study, shape)
         for name, rows in groups.items():
             row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
@@ -96,23 +100,25 @@ def area_words(found: pd.DataFrame) -> str:
     return ", ".join(f"{_title(shape)} {100 * area:.0f} %" for shape, area in areas.items())
 
 
-def measure_rows(found: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """One measure of :func:`table`: columns shape (its title), class, n, value, low, high."""
+def measure_rows(found: pd.DataFrame, measure: str, titles: Mapping[str, str] = TITLES) -> pd.DataFrame:
+    """One measure of :func:`table`: columns shape (by ``titles``), class, n, value, low, high."""
     shown = found[["shape", "class", "n", measure, f"{measure}_low", f"{measure}_high"]]
     shown = shown.set_axis(["shape", "class", "n", "value", "low", "high"], axis=1)
-    return shown.assign(shape=[OCCLUDERS[name].title for name in shown["shape"]])
+    return shown.assign(shape=[titles[name] for name in shown["shape"]])
 
 
-def compare_rows(tables: Mapping[str, pd.DataFrame], measure: str, class_name: str = ALL) -> pd.DataFrame:
-    """One measure and class of several runs: columns run, shape (its title), value, low, high."""
+def compare_rows(
+    tables: Mapping[str, pd.DataFrame], measure: str, class_name: str = ALL, titles: Mapping[str, str] = TITLES
+) -> pd.DataFrame:
+    """One measure and class of several runs: columns run, shape (by ``titles``), value, low, high."""
     parts = []
     for run, found in tables.items():
-        rows = measure_rows(found[found["class"] == class_name], measure)
+        rows = measure_rows(found[found["class"] == class_name], measure, titles)
         parts.append(rows.assign(run=run)[["run", "shape", "value", "low", "high"]])
     return pd.concat(parts, ignore_index=True)
 
 
-def _values(study: PartStudy, shape: str) -> dict[str, np.ndarray]:
+def _values(study: PartStudy | MaskStudy, shape: str) -> dict[str, np.ndarray]:
     """Of each picture (N,): what the means of a row are taken over."""
     whole, masked, controls = study.predictions[WHOLE], study.masked(shape), study.controls(shape)
     values = {"recall": _hits(masked), "drop": _hits(whole) - _hits(masked)}
@@ -158,7 +164,7 @@ def _true(predictions: Predictions) -> np.ndarray:
 
 
 def _title(shape: str) -> str:
-    return OCCLUDERS[shape].title.lower()
+    return TITLES[shape].lower()
 
 
 def _points(row: Mapping, name: str) -> str:

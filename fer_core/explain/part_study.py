@@ -72,6 +72,11 @@ class PartStudy:
     def class_names(self) -> tuple[str, ...]:
         return self.predictions[WHOLE].class_names
 
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """What is hidden, keys of ``regions.OCCLUDERS``."""
+        return tuple(self.record["shapes"])
+
     def masked(self, shape: str) -> Predictions:
         """Predictions with ``shape`` hidden."""
         return self.predictions[f"part-{shape}"]
@@ -83,7 +88,7 @@ class PartStudy:
     def area(self, shape: str) -> float:
         """Mean hidden share of the pictures, 0..1."""
         height, width = self.record["picture_size"]
-        return float(self.areas[:, self.record["shapes"].index(shape)].mean()) / (height * width)
+        return float(self.areas[:, self.shapes.index(shape)].mean()) / (height * width)
 
 
 def condition_names(seeds: Iterable[int]) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, faces, regions
-from fer_core.explain import occlusion, occlusion_batch, part_numbers, part_study
+from fer_core.explain import mask_study, occlusion, occlusion_batch, part_numbers, part_study
 from fer_core.explain import shapley as explain_shapley
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.explain.shapley import Shapley
@@ -158,6 +158,16 @@ def part_table(study_name: str) -> pd.DataFrame:
     return _part_table(str(folder), cache.stamp(folder))
 
 
+def band_table(study_name: str) -> pd.DataFrame:
+    """The same numbers of a mask study.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = studies_folder() / study_name
+    return _band_table(str(folder), cache.stamp(folder))
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return part_study.KIND.list_records(Path(base))
@@ -166,3 +176,8 @@ def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _part_table(folder: str, stamp: Stamp) -> pd.DataFrame:
     return part_numbers.table(part_study.read_study(Path(folder)))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
+    return part_numbers.table(mask_study.read_study(Path(folder)))

@@ -7,10 +7,10 @@ from fer_core.charts import masks as charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import mask_numbers
 from fer_core.explain.mask_numbers import MaskNumbers
-from fer_core.explain.mask_study import KIND
-from pages.ui import cache, state, widgets
+from fer_core.explain.mask_study import KIND, REGIONS
+from pages.ui import cache, cache_masks, masks_measures, state, widgets
 
-VIEWS = ("Paper's tables", "Recall per class", "Flips")
+VIEWS = ("Paper's tables", "Recall per class", "Flips", "Every measure")
 MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
 MOST_MODELS = 6
 GAIN = (
@@ -42,6 +42,9 @@ def show() -> None:
     _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
     _show_conditions(records)
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
+    if view == "Every measure":
+        _show_measures(names, f"masks-{dataset}-{split}-{fill}")
+        return
     {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names)
 
 
@@ -152,6 +155,12 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     _table(shown, titles | {"share": share}, height=320)
     widgets.download_table(shown, f"masks-flips-{mask}-{run}")
     st.caption("Flips: pictures whose most probable class changes when the mask is put on, and where they go.")
+
+
+def _show_measures(names: dict[str, str], slug: str) -> None:
+    tables = {run: cache_masks.band_table(name) for run, name in names.items()}
+    masks_measures.show(tables, slug, {region: region.capitalize() for region in REGIONS})
+    masks_measures.download(tables, "masks")
 
 
 def _one_run(found: dict[str, MaskNumbers]) -> str:

@@ -1,0 +1,63 @@
+"""Recall, flips, probability and calibration with something hidden: of both kinds of study on the Masks page."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from fer_core.charts import parts as charts
+from fer_core.charts.results import run_colours
+from fer_core.explain import part_numbers
+from fer_core.explain.part_numbers import ALL, MEASURES, TITLES
+from pages.ui import cache, state, widgets
+
+UNSIGNED = ("flip_rate", "ece")
+ABOUT = {
+    "drop": "Recall of the whole pictures minus that of the masked ones; over all pictures that is accuracy.",
+    "beyond": "Recall lost beyond what random masks as large in each picture cost.",
+    "flip_rate": "Share of the pictures whose most probable class changes.",
+    "flip_beyond": "Flips beyond those by random masks as large in each picture.",
+    "p_shift": "Mean change of the true class's probability.",
+    "p_beyond": "Mean change of the true class's probability, minus that by random masks as large in each picture.",
+    "ece": "Expected calibration error (15 bins) of the masked pictures that truly are of the class.",
+    "ece_change": "Calibration error of the masked pictures minus that of the whole ones.",
+}
+
+
+def show(tables: Mapping[str, pd.DataFrame], slug: str, titles: Mapping[str, str] = TITLES) -> None:
+    """One measure of several models for a class, and of one model for every class.
+
+    Args:
+        tables: run -> ``part_numbers.table`` of its study.
+        slug: first part of file names.
+        titles: shape -> what people call it.
+    """
+    known = [name for name in MEASURES if any(table[name].notna().any() for table in tables.values())]
+    measure = state.choice("Measure", known, key="part-measure", format_func=MEASURES.get)
+    st.caption(f"{ABOUT[measure]} In hundredths, with 95 % bootstrap intervals over pictures, not over trainings.")
+    slug = f"{slug}-{measure.replace('_', '-')}"
+    _show_models(tables, measure, slug, titles)
+    _show_classes(tables, measure, slug, titles)
+
+
+def download(tables: Mapping[str, pd.DataFrame], kind: str) -> None:
+    """A button per model that saves every number of its study."""
+    for run, table in tables.items():
+        widgets.download_table(table, f"{kind}-numbers-{run}", f"Every number of {run} (CSV)")
+
+
+def _show_models(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, titles: Mapping[str, str]) -> None:
+    names = list(dict.fromkeys(name for table in tables.values() for name in table["class"]))
+    chosen = state.choice("Class", names, key="part-class", default=ALL)
+    frame = part_numbers.compare_rows(tables, measure, chosen, titles)
+    colours = run_colours([run.name for run in cache.runs()])
+    widgets.show_figure(charts.part_points(frame, colours, MEASURES[measure]), f"{slug}-{chosen}", frame)
+
+
+def _show_classes(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, titles: Mapping[str, str]) -> None:
+    run = state.choice("Model", list(tables), key="study-model") if len(tables) > 1 else next(iter(tables))
+    frame = part_numbers.measure_rows(tables[run], measure, titles)
+    figure = charts.part_heatmap(frame, list(dict.fromkeys(frame["class"])), signed=measure not in UNSIGNED)
+    widgets.show_figure(figure, f"{slug}-{run}", frame)
+    if measure not in UNSIGNED:
+        st.caption("In brackets: no more than chance (the 95 % interval holds 0).")
