@@ -20,7 +20,7 @@ class Reporter:
     def __init__(self, folder: Path, costs: Sequence[float] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._costs, self._clock = Path(folder), list(costs), clock
         self._written, self._unwritten = -WRITE_EVERY_S, None
-        self._epoch, self._first_step, self._since = 0, 0, clock()
+        self._what, self._epoch, self._first_step, self._since = "", 0, 0, clock()
 
     def begin(self) -> None:
         """The training starts: the job is no longer waiting or starting."""
@@ -28,10 +28,11 @@ class Reporter:
 
     def __call__(self, state) -> None:
         """Take ``fer_core.training.engine.Progress``."""
-        now = self._clock()
-        if state.epoch != self._epoch and not getattr(state, "what", ""):
-            self._epoch, self._first_step, self._since = state.epoch, state.step, now
-        self._unwritten = state if now - self._written < WRITE_EVERY_S else None
+        now, what = self._clock(), getattr(state, "what", "")
+        other = what != self._what  # told at once: the next state may be long in coming
+        if other or (state.epoch != self._epoch and not what):
+            self._what, self._epoch, self._first_step, self._since = what, state.epoch, state.step, now
+        self._unwritten = state if now - self._written < WRITE_EVERY_S and not other else None
         if self._unwritten is None:
             self._written = now
             write_text(self._folder / "progress.json", to_json(self._record(state, now)))
@@ -43,13 +44,13 @@ class Reporter:
             self(self._unwritten)
 
     def _record(self, state, now: float) -> dict:
-        if getattr(state, "what", ""):  # before the first epoch
-            return {"what": state.what, "epochs": state.epochs, "logs": {}} | {
-                "steps_done": state.step,
-                "steps_total": state.steps,
-            }
-        costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
         steps_seen, own = state.step - self._first_step, (now - self._since)
+        if self._what:  # before the first epoch or after the last one
+            left = own / steps_seen * (state.steps - state.step) if steps_seen > 0 else None
+            record = {"what": self._what, "epochs": state.epochs, "logs": state.logs, "time_left_s": left}
+            record |= {"epoch": state.epoch} if state.logs else {}
+            return record | {"steps_done": state.step, "steps_total": state.steps}
+        costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
         pace = own / steps_seen * state.steps / costs[state.epoch - 1] if steps_seen else None
         last = state.logs.get("epoch")
         if last and state.logs.get("seconds"):  # a whole epoch, its evaluation too

@@ -88,12 +88,11 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
     elif now == "starting" or (now == "running" and "share" not in shown):
         text = "Fitting: no epochs, so no curve" if spec(job.model)["family"] != "network" else "Starting"
         st.progress(0.0, f"{text}, {duration_text(job.elapsed_s)} so far")
-    elif "what" in shown:
-        st.progress(shown["share"], f"Before the first epoch: {shown['what']}")
     elif "share" in shown:
         left = shown.get("time_left_s")
         left = f", {duration_text(left)} left" if left is not None and now == "running" else ""
-        st.progress(shown["share"], f"Epoch {shown['epoch']} of {shown['epochs']}{left}")
+        what = shown.get("what", "").capitalize() or f"Epoch {shown['epoch']} of {shown['epochs']}"
+        st.progress(shown["share"], f"{what}{left}")
     if now == "finished":
         st.success(f"Stored as {job.run} after {duration_text(job.elapsed_s)}.", icon=":material/check:")
 

@@ -112,6 +112,24 @@ def test_progress_before_the_first_epoch_says_what_is_done(tmp_path):
     assert jobs.progress(job)["share"] == 0.25
 
 
+def test_what_is_done_besides_epochs_is_told_at_once_with_its_time_left(tmp_path):
+    now = SimpleNamespace(s=0.0)
+    reporter = Reporter(tmp_path, clock=lambda: now.s)
+    reporter(at(4, 10))
+    now.s = 0.1
+    last = {"epoch": 4, "val_accuracy": 0.5}
+    reporter(SimpleNamespace(epoch=4, epochs=4, step=0, steps=100, logs=last, what="answers"))
+    assert record(tmp_path)["what"] == "answers" and record(tmp_path)["time_left_s"] is None
+    assert record(tmp_path)["logs"] == last and record(tmp_path)["epoch"] == 4
+    now.s = 8.1
+    reporter(SimpleNamespace(epoch=4, epochs=4, step=40, steps=100, logs=last, what="answers"))
+    assert record(tmp_path)["time_left_s"] == pytest.approx(12)  # 40 in 8 s, and 60 are left
+    now.s = 8.2
+    reporter(SimpleNamespace(epoch=1, epochs=1, step=0, steps=0, logs={}, what="fitting"))
+    job = jobs.Job(tmp_path, "compact", "drawn", {}, (), "")
+    assert jobs.progress(job)["what"] == "fitting" and "share" not in jobs.progress(job)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(3.2, "3 s"), (150, "2 min"), (5400, "1 h 30 min"), (86400, "24 h 0 min")]
 )

@@ -190,6 +190,26 @@ def test_export_holds_the_finished_trials_and_their_conditions(folder):
         sweep_export.read_export("s")
 
 
+def test_a_trial_says_what_it_does_before_its_first_epoch(folder, monkeypatch):
+    """Finding faces takes an hour on FER2013."""
+    from fer_core.commands import sweep as command
+    from fer_core.training import preparation
+    from fer_core.training.checkpoint import WorkDirectory
+    from fer_core.training.task import reporter
+
+    def prepare(dataset, config, on_progress):
+        reporter("faces of train pictures", config.epochs, on_progress)(30, 120)
+        raise ConfigError("enough")
+
+    shown = []
+    monkeypatch.setattr(preparation, "prepare", prepare)
+    monkeypatch.setattr(command.Progress, "update", lambda bar, task, **fields: shown.append(fields))
+    with command._bars("s") as (on_start, on_progress, _), pytest.raises(ConfigError, match="enough"):
+        on_start(3, {"learning_rate": 0.1})
+        sweep_trials._fit(sweep(), {}, datasets.load("drawn"), WorkDirectory(folder / "work"), on_progress)
+    assert shown == [{"description": "s, trial 3: faces of train pictures", "completed": 30, "total": 120}]
+
+
 @pytest.mark.slow
 def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     """Four trials reach 0.5 in their first epoch, the fifth 0.1."""

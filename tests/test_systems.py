@@ -238,6 +238,29 @@ def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monke
     assert [file.stat().st_mtime_ns for file in cached] == times  # the second training computes none
 
 
+def test_features_of_a_frozen_backbone_have_the_precision_asked_for(drawn, tmp_path):
+    """``auto`` is float32, whatever the processor; bfloat16 gives nearly the same, kept in files of their own."""
+    import keras
+
+    from fer_core.training import frozen
+    from fer_core.training import run as training
+
+    seen = {}
+    for precision in ("auto", "float32", "mixed_bfloat16"):
+        changes = {"initial_weights": "random", "input_size": 48, "precision": precision}
+        config = training.recipe("mobilenetv2_frozen", changes)
+        keras.utils.set_random_seed(0)
+        task = frozen.head_task(
+            "mobilenetv2_frozen", drawn["train"], drawn["val"], config, tmp_path / precision, lambda progress: None
+        )
+        seen[precision] = next(iter(task.seen[0])), sorted(path.name for path in (tmp_path / precision).iterdir())
+    np.testing.assert_array_equal(seen["auto"][0], seen["float32"][0])
+    assert seen["auto"][1] == seen["float32"][1] and not set(seen["float32"][1]) & set(seen["mixed_bfloat16"][1])
+    gap = np.abs(seen["mixed_bfloat16"][0] - seen["float32"][0])
+    assert 0 < gap.max() < 0.2 * np.abs(seen["float32"][0]).max()
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_frozen_backbones_refuse_what_changes_pictures(drawn, tmp_path):
     from fer_core.errors import ConfigError
     from fer_core.training import run as training

@@ -305,6 +305,26 @@ def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
     assert artifacts.read_run(path).model == "majority"
 
 
+def test_estimators_say_what_they_do(drawn, tmp_path, monkeypatch):
+    """Features that take long are counted; what follows them is named before it begins."""
+    from fer_core.models import features
+
+    def points(images, cache=None, on_progress=None):
+        for done in (0, len(images)):
+            on_progress and on_progress(done, len(images))
+        return np.random.default_rng(0).random((len(images), 5, 2)), np.ones(len(images), bool)
+
+    monkeypatch.setattr(features, "landmark_points", points)
+    told = []
+    train("svm_landmarks_rbf", drawn, work_root=tmp_path, root=tmp_path, on_progress=told.append)
+    assert list(dict.fromkeys(state.what for state in told)) == [
+        *("fitting", "features of training pictures"),
+        *(f"answers to {name} pictures" for name in ("train", "val", "test")),
+    ]
+    counted = [(state.what, state.step, state.steps) for state in told if "answers" not in state.what]
+    assert counted == [("fitting", 0, 0), ("features of training pictures", 0, 56), ("fitting", 0, 0)]
+
+
 def test_estimators_follow_settings_of_pictures(drawn, tmp_path):
     """Of the thesis's five classes only, with the mouth hidden, in training and in evaluation."""
     from fer_core import masks

@@ -117,17 +117,22 @@ def _bars(name: str):
     """A bar for the trial at work, a line for each that has ended."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task(name, total=None)
+        task, trial_label = progress.add_task(name, total=None), name
 
         def start(trial: int, params: dict) -> None:
+            nonlocal trial_label
+            trial_label = f"{name}, trial {trial}"
             shown = ", ".join(f"{key} {_text(value)}" for key, value in params.items())
             progress.console.print(f"trial {trial}: {shown}")
-            progress.reset(task, description=f"{name}, trial {trial}", total=None)
+            progress.reset(task, description=trial_label, total=None)
 
         def step(state) -> None:
-            if not getattr(state, "what", ""):
-                done = (state.epoch - 1) * state.steps + state.step
-                progress.update(task, completed=done, total=state.epochs * state.steps)
+            if state.what:
+                label, done, total = f"{trial_label}: {state.what}", state.step, state.steps
+            else:
+                label, done = trial_label, (state.epoch - 1) * state.steps + state.step
+                total = state.epochs * state.steps
+            progress.update(task, description=label, completed=done, total=total)
 
         def end(trial: sweep_trials.Trial) -> None:
             result = trial.result

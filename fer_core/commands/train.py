@@ -106,9 +106,10 @@ def _bars(model: str):
         epoch = progress.add_task("epoch", total=None, visible=False)
 
         def report(state) -> None:
-            if getattr(state, "what", ""):
+            if state.what:
                 label = f"{model}: {state.what}"
-                progress.update(whole, description=label, completed=state.step, total=state.steps)
+                progress.update(whole, description=label, completed=state.step, total=state.steps or None)
+                progress.update(epoch, visible=False)
                 return
             val = state.logs.get("val_accuracy")
             shown = model if val is None else f"{model}: val {100 * val:.1f} %"
@@ -122,10 +123,16 @@ def _bars(model: str):
 
 @contextmanager
 def _lines(model: str):
-    """A line per epoch, for logs."""
+    """A line per epoch, and per thing that is done before or after them, for logs."""
+    said = ""
 
     def report(state) -> None:
-        if state.logs.get("epoch") == state.epoch:  # the row of this very epoch: it is over
+        nonlocal said
+        if state.what:
+            if state.what != said:
+                typer.echo(f"{model}: {state.what}")
+            said = state.what
+        elif state.logs.get("epoch") == state.epoch:  # the row of this very epoch: it is over
             parts = [f"{name} {state.logs[name]:.4f}" for name in LOGGED if name in state.logs]
             parts += [f"{state.logs['seconds']:.1f} s"] if "seconds" in state.logs else []
             typer.echo(f"{model}: epoch {state.epoch}/{state.epochs}: {', '.join(parts)}")

@@ -76,7 +76,8 @@ class TrainConfig:
         patience: stop when ``monitor`` has not improved for so many epochs, 0 for never.
         select: which epoch's weights are kept, ``best`` (by ``monitor``) or ``last``.
         monitor: ``val_accuracy`` or ``val_loss``: what ``patience`` and ``select`` go by.
-        precision: ``auto`` takes mixed_bfloat16 where the processor has units for it.
+        precision: ``auto`` takes mixed_bfloat16 where the processor has units for it, but for a head on features
+            computed once, which it leaves in float32.
         tta: views averaged for the stored predictions, see ``fer_core.models.views``.
         seed: of weights, order and augmentation.
         augmentation: see :class:`Augmentation`.

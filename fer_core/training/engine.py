@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from fer_core.training import frozen
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
 from fer_core.training.config import TrainConfig
+from fer_core.training.precision import has_bfloat16_units, policy
 from fer_core.training.task import Progress, Task
 
 EVALUATION_BATCH = 256
@@ -48,20 +48,6 @@ def learning_rate_at(step: int, total: int, warmup: int, config: TrainConfig) ->
     done = (step - warmup) / max(1, total - warmup)
     share = 0.5 * (1 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1 - done
     return config.learning_rate * share
-
-
-def has_bfloat16_units() -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32: an accelerator, or AMX or AVX512-BF16 on Linux."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if jax.default_backend() in ("gpu", "tpu"):
-            return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def train_network(
@@ -154,13 +140,9 @@ def _evaluation_side(input_size: int, size: int, config: TrainConfig) -> int:
 
 def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras.Model:
     bfloat16 = config.precision == "mixed_bfloat16" or (config.precision == "auto" and has_bfloat16_units())
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
-    try:
-        size = config.input_size or "spec" if spec(name).get("fixed_size") else None
+    size = config.input_size or "spec" if spec(name).get("fixed_size") else None
+    with policy(bfloat16):
         network = build_network(name, input_size=size, num_classes=num_classes, fused=True)
-    finally:
-        keras.config.set_dtype_policy(before)
     backbone = spec(name)["arguments"].get("backbone")
     if config.initial_weights == "imagenet" or config.trainable_layers >= 0:
         if backbone is None:

@@ -1,4 +1,7 @@
-"""Heads on frozen backbones: features are computed once per picture and kept; only the head runs in every epoch."""
+"""Heads on frozen backbones: features are computed once per picture and kept; only the head runs in every epoch.
+
+``precision`` is that of the backbone, and ``auto`` means float32 here: what is computed once need not be fast.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from fer_core.models.specs import spec
 from fer_core.storage import write_atomically
 from fer_core.training.batches import Batch, class_weights, smoothed, steps_per_epoch
 from fer_core.training.config import Augmentation, TrainConfig
+from fer_core.training.precision import policy
 from fer_core.training.task import Progress, Task, reporter
 
 CHUNK = 256
@@ -40,7 +44,8 @@ def head_task(
             "A frozen backbone sees each picture once.", "Leave augmentation, mixup and sizes out, or unfreeze layers."
         )
     size = config.input_size or entry["input_size"]
-    network = build_network(name, input_size=size, num_classes=len(train.class_names))
+    with policy(config.precision == "mixed_bfloat16"):
+        network = build_network(name, input_size=size, num_classes=len(train.class_names))
     before = [layer.name for layer in network.layers if layer.name in ("input_bn", "input_noise")]
     if before:
         raise ConfigError(
@@ -88,7 +93,7 @@ def features(
     for start in range(0, len(split), CHUNK):
         pixels = preprocess(split.images[start : start + CHUNK], (height, width), channels, equalize)
         parts.append(np.asarray(pooled.predict(pixels, batch_size=64, verbose=0), np.float32))
-        report(start, len(split))
+        report(start + len(pixels), len(split))
     found = np.concatenate(parts)
     write_atomically(path, lambda file: np.save(file, found))
     return found
@@ -96,6 +101,9 @@ def features(
 
 def _identity(pooled: keras.Model, size: int, equalize: str) -> str:
     digest = hashlib.sha256(f"{size} {equalize}".encode())
+    precision = pooled.get_layer("pool").compute_dtype
+    if precision != "float32":
+        digest.update(precision.encode())
     for value in pooled.get_weights():
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:16]

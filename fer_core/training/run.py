@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_core import artifacts
+from fer_core import artifacts, metrics
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError
+from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig
+from fer_core.training.task import Progress, reporter
 
 EVALUATED = ("val", "test")
 OF_PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # which pictures: for estimators too
@@ -67,14 +69,23 @@ def train(
             raise ConfigError(f"The {name} split of {dataset.name} is empty.", "Register a dataset with more pictures.")
     if spec(model)["family"] == "estimator":
         _refuse_for_estimators(model, config)
-        return _train_estimator(model, dataset, config, ship_weights, root)
+        return _train_estimator(model, dataset, config, ship_weights, root, on_progress)
     work = work_root / f"{dataset.name}-{model}-s{config.seed}"
     return _train_network(model, dataset, config, work, fresh, ship_weights, root, on_progress)
 
 
-def predict(classifier: Classifier, split: Split) -> Predictions:
-    """Predictions of ``classifier`` for every sample of ``split``, ids and truth taken in the same pass."""
-    probabilities = classifier.predict_proba(np.asarray(split.images))
+def predict(
+    classifier: Classifier, split: Split, report: Callable[[int, int], None] = lambda done, total: None
+) -> Predictions:
+    """Predictions of ``classifier`` for every sample of ``split``, ids and truth taken in the same pass.
+
+    ``report`` is called with pictures done and pictures in all.
+    """
+    parts = []
+    for start in range(0, len(split), CHUNK):
+        report(start, len(split))
+        parts.append(classifier.predict_proba(np.asarray(split.images[start : start + CHUNK])))
+    probabilities = np.concatenate(parts) if parts else classifier.predict_proba(np.asarray(split.images))
     return Predictions(split.sample_ids, split.y_true, probabilities, split.class_names)
 
 
@@ -97,11 +108,15 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     network.set_weights(half_precision(trained.weights))
     plain = NetworkClassifier(network, class_names, equalization=config.equalize)
     averaged = NetworkClassifier(network, class_names, config.tta, config.equalize)
+
+    def answers(classifier: Classifier, name: str) -> Predictions:
+        report = reporter(answers_to(name), config.epochs, on_progress, trained.history[-1])
+        return predict(classifier, prepared.evaluated[name], report)
+
     train_accuracy = trained.train_accuracy
     if train_accuracy is None or config.oversample:
-        seen = prepared.evaluated["train"]
-        train_accuracy = float((plain.predict_proba(seen.images).argmax(1) == seen.y_true).mean())
-    predictions = {name: predict(averaged, prepared.evaluated[name]) for name in EVALUATED}
+        train_accuracy = float(metrics.accuracy(answers(plain, "train")))
+    predictions = {name: answers(averaged, name) for name in EVALUATED}
     record = _record(model, dataset, config.seed, config.to_dict()) | {
         "class_names": list(class_names),
         "initial_weights": config.initial_weights,
@@ -135,27 +150,43 @@ def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
         )
 
 
-def _train_estimator(model, dataset, config, ship_weights, root) -> Path:
+def answers_to(name: str) -> str:
+    """What is done after the last epoch, as ``Progress.what``."""
+    return f"answers to {name} pictures"
+
+
+def _train_estimator(model, dataset, config, ship_weights, root, on_progress) -> Path:
     from fer_core import datasets
     from fer_core.models.estimators import fit_estimator, save_estimator
     from fer_core.training.preparation import prepare
 
-    prepared = prepare(dataset, config)
+    def found(done: int, total: int) -> None:
+        """Features of training pictures; what comes after them does not say how far it is."""
+        steps = (done, total, {}, "features of training pictures") if done < total else (0, 0, {}, "fitting")
+        on_progress(Progress(1, 1, *steps))
+
+    prepared = prepare(dataset, config, on_progress)
     evaluated, class_names = prepared.evaluated, prepared.fitted.class_names
     started = time.monotonic()
     ship_weights = ship_weights and spec(model).get("ship_weights", True)
-    classifier = fit_estimator(model, prepared.fitted, seed=config.seed, cache=datasets.data_dir() / "features")
+    on_progress(Progress(1, 1, 0, 0, {}, "fitting"))
+    classifier = fit_estimator(
+        model, prepared.fitted, seed=config.seed, cache=datasets.data_dir() / "features", on_progress=found
+    )
     wall_time = time.monotonic() - started
-    predicted = classifier.predict_proba(evaluated["train"].images).argmax(1)
+
+    def answers(name: str) -> Predictions:
+        return predict(classifier, evaluated[name], reporter(answers_to(name), 1, on_progress))
+
     chosen = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
     record = _record(model, dataset, config.seed, spec(model)["arguments"] | chosen) | {
         "class_names": list(class_names),
         "wall_time_s": round(wall_time, 1),
-        "train_accuracy": float((predicted == evaluated["train"].y_true).mean()),
+        "train_accuracy": float(metrics.accuracy(answers("train"))),
         "param_count": classifier.param_count,
         "retrain": _retrain_command(model, dataset.name, config),
     }
-    predictions = {name: predict(classifier, evaluated[name]) for name in EVALUATED}
+    predictions = {name: answers(name) for name in EVALUATED}
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.skops"
         save_estimator(classifier, weights)

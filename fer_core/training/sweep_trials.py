@@ -151,7 +151,7 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
 
     def watch(progress) -> None:
         on_progress(progress)
-        epoch = progress.logs.get("epoch")
+        epoch = None if progress.what else progress.logs.get("epoch")
         if epoch == progress.epoch and epoch not in reported:  # the row of this very epoch: it is over
             reported.add(epoch)
             trial.report(progress.logs["val_accuracy"], int(epoch))
@@ -177,17 +177,25 @@ def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Call
     from fer_core.models.registry import NetworkClassifier, build_network
     from fer_core.training.engine import train_network
     from fer_core.training.preparation import prepare
-    from fer_core.training.run import predict, what_is_trained
+    from fer_core.training.run import answers_to, predict, what_is_trained
+    from fer_core.training.task import reporter
 
     model, config = params.get(MODEL, sweep.model), config_of(sweep, params)
     directory.claim(what_is_trained(model, dataset, config))
-    prepared = prepare(dataset, config)
+    prepared = prepare(dataset, config, watch)
     trained = train_network(model, prepared.fitted, prepared.watched, config, directory, watch)
     class_names = prepared.fitted.class_names
     network = build_network(model, input_size=config.input_size or "spec", num_classes=len(class_names))
     network.set_weights(trained.weights)
     classifier = NetworkClassifier(network, class_names, equalization=config.equalize)
-    train, val = (predict(classifier, prepared.evaluated[name]) for name in ("train", "val"))
+    train, val = (
+        predict(
+            classifier,
+            prepared.evaluated[name],
+            reporter(answers_to(name), config.epochs, watch, trained.history[-1]),
+        )
+        for name in ("train", "val")
+    )
     accuracies = float(metrics.accuracy(train)), float(metrics.accuracy(val))
     return {
         "train_accuracy": accuracies[0],

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Progress:
     """Where a training stands: ``epoch`` (from 1) of ``epochs``, ``step`` of ``steps``, and the last history row.
 
-    ``what`` names what is done before the first epoch, else it is empty.
+    ``what`` names what is done before the first epoch or after the last one, else it is empty; ``steps`` is 0 where
+    nobody knows how much of that there is.
     """
 
     epoch: int
@@ -27,9 +28,12 @@ class Progress:
     what: str = ""
 
 
-def reporter(what: str, epochs: int, on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
-    """(done, total) of ``what``, which comes before the first of ``epochs``, told to ``on_progress``."""
-    return lambda done, total: on_progress(Progress(1, epochs, done, total, {}, what))
+def reporter(
+    what: str, epochs: int, on_progress: Callable[[Progress], None], last: dict | None = None
+) -> Callable[[int, int], None]:
+    """(done, total) of ``what`` told to ``on_progress``: before the first epoch, or after that of the row ``last``."""
+    epoch, logs = (int(last["epoch"]), last) if last else (1, {})
+    return lambda done, total: on_progress(Progress(epoch, epochs, done, total, logs, what))
 
 
 @dataclass(frozen=True)

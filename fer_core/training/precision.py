@@ -1,0 +1,32 @@
+"""Half precision where it is wanted: bfloat16 activations, float32 weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+
+@contextmanager
+def policy(bfloat16: bool) -> Iterator[None]:
+    """Networks that are built inside compute in mixed_bfloat16, or in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 faster than float32: an accelerator, or AMX or AVX512-BF16 on Linux."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() in ("gpu", "tpu"):
+            return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
