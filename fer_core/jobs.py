@@ -323,18 +323,23 @@ def wait_for_turn(folder: Path, poll_s: float = 2.0) -> None:
 
 
 def trainings_elsewhere() -> list[str]:
-    """Unfinished trainings that a process outside of all jobs works on, by the lock on their folder (Linux)."""
-    work = datasets.data_dir() / "work"
-    holders = machine.lock_holders()
+    """Unfinished trainings, trials of sweeps among them, that a process outside of all jobs works on.
+
+    Told by the lock on their folder (Linux). A trial is called ``<sweep>, trial <number>``.
+    """
+    home, holders = datasets.data_dir(), machine.lock_holders()
+    names = {lock: lock.parent.name for lock in sorted(home.glob("work/*/lock"))}
+    trials = sorted(home.glob("sweeps/*/trials/*.lock"), key=lambda lock: (lock.parts[-3], len(lock.stem), lock.stem))
+    names |= {lock: f"{lock.parts[-3]}, trial {lock.stem}" for lock in trials}
     own = {job.pid for job in live_jobs()}
     found = []
-    for lock in sorted(work.glob("*/lock")):
+    for lock, name in names.items():
         try:
             pid = holders.get(lock.stat().st_ino)
         except OSError:
             continue
         if pid is not None and pid not in own and machine.process_identity(pid):  # not one that is just ending
-            found.append(lock.parent.name)
+            found.append(name)
     return found
 
 

@@ -86,6 +86,16 @@ def test_a_run_counts_only_with_the_same_settings_on_the_same_pictures(folder):
     assert reproduce.finished_run("patil_cnn_ckplus", fingerprint, {"epochs": 2}) is None
 
 
+def test_runs_of_estimators_count_with_the_pictures_they_were_fitted_on(folder):
+    fingerprint = datasets.load("drawn").fingerprint
+    path = store("svm_hog_rbf")
+    assert reproduce.finished_run("svm_hog_rbf", fingerprint).path == path
+    assert reproduce.finished_run("svm_hog_rbf", fingerprint, {"epochs": 3}).path == path, "it knows no epochs"
+    assert reproduce.finished_run("svm_hog_rbf", fingerprint, {"dedupe": True}) is None
+    without = store("svm_hog_rbf", config=spec("svm_hog_rbf")["arguments"] | {"dedupe": True})
+    assert reproduce.finished_run("svm_hog_rbf", fingerprint, {"dedupe": True}).path == without
+
+
 def test_a_run_older_than_a_setting_still_counts(folder):
     config = TrainConfig.from_dict(spec("patil_cnn")["recipe"]).to_dict()
     config.pop("mixup")

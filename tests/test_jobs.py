@@ -193,6 +193,19 @@ def test_a_second_training_is_refused_or_waits_for_its_turn(busy):
     assert stored[0] < stored[1]
 
 
+def test_a_sweep_from_a_terminal_counts_as_a_training(folder):
+    """It uses all cores too."""
+    trials = folder / "data" / "sweeps" / "rates" / "trials"
+    trials.mkdir(parents=True)
+    (trials / "1.lock").touch()  # of a trial that has ended
+    with open(trials / "2.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert jobs.trainings_elsewhere() == ["rates, trial 2"]
+        with pytest.raises(ConfigError, match=r"no room.*rates, trial 2 is running"):
+            jobs.start("majority", "drawn")
+    assert jobs.trainings_elsewhere() == []
+
+
 def test_more_than_one_at_once_where_that_is_allowed(busy, monkeypatch):
     monkeypatch.setenv("FER_MAX_TRAININGS", "2")
     jobs.start("majority", "drawn")

@@ -71,6 +71,11 @@ def test_space_is_read(text, expected):
     assert sweeps.parse_space([text]) == {"a": expected}
 
 
+def test_whole_bounds_draw_whole_numbers_only_where_the_setting_takes_them():
+    space = sweeps.parse_space(["mixup=0..1", "augmentation.flip=0..1", "epochs=2..6", "learning_rate=1..2:log"])
+    assert [name for name, parameter in space.items() if parameter.integer] == ["epochs"]
+
+
 @pytest.mark.parametrize("text", ["a", "a=", "a=2..1", "a=0..1:log", "a=1..2:cubic", "a=x..y"])
 def test_what_is_no_space_is_refused(text):
     with pytest.raises(ConfigError):

@@ -17,7 +17,7 @@ from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
 from fer_core.training.config import TrainConfig
-from fer_core.training.run import spec_record
+from fer_core.training.run import estimator_config, spec_record
 
 ALL = "all"
 POLL_S = 0.5
@@ -107,7 +107,7 @@ def _same_config(run: Run, config: TrainConfig) -> bool:
     if network and any(network.get(key) != value for key, value in own.items()):
         return False
     if entry["family"] != "network":
-        return stored == json.loads(json.dumps(entry["arguments"]))
+        return stored == json.loads(json.dumps(estimator_config(run.model, config)))
     try:
         return TrainConfig.from_dict(stored).to_dict() == config.to_dict()
     except (ConfigError, TypeError):

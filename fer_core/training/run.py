@@ -150,6 +150,11 @@ def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
         )
 
 
+def estimator_config(model: str, config: TrainConfig) -> dict:
+    """What ``run.json`` calls the config of an estimator: its arguments, and which pictures it was fitted on."""
+    return spec(model)["arguments"] | {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
+
+
 def answers_to(name: str) -> str:
     """What is done after the last epoch, as ``Progress.what``."""
     return f"answers to {name} pictures"
@@ -178,8 +183,7 @@ def _train_estimator(model, dataset, config, ship_weights, root, on_progress) ->
     def answers(name: str) -> Predictions:
         return predict(classifier, evaluated[name], reporter(answers_to(name), 1, on_progress))
 
-    chosen = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
-    record = _record(model, dataset, config.seed, spec(model)["arguments"] | chosen) | {
+    record = _record(model, dataset, config.seed, estimator_config(model, config)) | {
         "class_names": list(class_names),
         "wall_time_s": round(wall_time, 1),
         "train_accuracy": float(metrics.accuracy(answers("train"))),

@@ -16,7 +16,7 @@ from fer_core import datasets
 from fer_core.errors import ConfigError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import Augmentation, TrainConfig
 
 SAMPLERS: tuple[str, ...] = ("grid", "tpe", "random")
 RESULTS: tuple[str, ...] = (
@@ -93,7 +93,10 @@ def parse_space(texts: Sequence[str]) -> dict[str, Parameter]:
                 f"Expected NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=A,B,C. Received {text!r}.",
                 "For example --space learning_rate=1e-4..1e-1:log --space batch_size=128,256,512",
             )
-        space[name.strip()] = _parameter(text, values.strip())
+        parameter = _parameter(text, values.strip())
+        if _type_of(name.strip()) is float:  # 0..1 means all that lies between
+            parameter = dataclasses.replace(parameter, integer=False)
+        space[name.strip()] = parameter
     if not space:
         raise ConfigError("A sweep needs a setting to vary.", "For example --space learning_rate=1e-4..1e-1:log")
     return space
@@ -175,6 +178,13 @@ def locked(path: Path) -> Iterator[None]:
     with open(path, "w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _type_of(name: str) -> object:
+    """Type of the setting ``name``, None where there is none of that name."""
+    group, dot, inner = name.partition(".")
+    holder = Augmentation if dot and group == "augmentation" else TrainConfig
+    return {field.name: field.type for field in dataclasses.fields(holder)}.get(inner or group)
 
 
 def _parameter(text: str, values: str) -> Parameter:
