@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets, jobs
-from fer_core.commands import reproduce
+from fer_core.commands import pace, reproduce
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
@@ -74,6 +74,38 @@ def test_cost_counts_pixels_in_all_passes():
     assert reproduce.cost("hog_logistic") == 0
     frozen = {"input_size": 96, "trainable_layers": 0}
     assert reproduce.cost("vgg16_frozen", frozen) == 3 * 96 * 96
+
+
+def test_time_is_expected_by_the_runs_there_are(folder):
+    """A fifth of the passes takes a fifth as long; a fit takes what it took; without a run it is as for the others."""
+    assert pace.expected_seconds([*PAIR, "svm_hog_rbf"], {}, []) == dict.fromkeys([*PAIR, "svm_hog_rbf"])
+    epochs = spec("patil_cnn")["recipe"]["epochs"]
+    store("patil_cnn", wall_time_s=9.0, date="2020-01-01")
+    store("patil_cnn", wall_time_s=200.0, epochs=epochs)
+    store("svm_hog_rbf", wall_time_s=3600.0)
+    store("patil_cnn_ckplus", wall_time_s=7.0, config={"no": "such setting"})
+    runs = artifacts.list_runs()[0]
+    found = pace.expected_seconds([*PAIR, "svm_hog_rbf", "svm_ckplus"], {"epochs": epochs // 5}, runs)
+    assert found == {
+        "patil_cnn": pytest.approx(40),
+        "patil_cnn_ckplus": pytest.approx(40),
+        "svm_hog_rbf": 3600,
+        "svm_ckplus": 3600,
+    }
+
+
+def test_time_left_counts_fits_and_follows_what_was_measured():
+    expected = {"svm": 100.0, "first": 200.0, "second": 400.0, "new": None}
+    left = pace.Pace(expected)
+    assert left.left("svm", None, 0.0, 30.0, ["first", "second"]) == pytest.approx(70 + 200 + 400)
+    assert left.left("svm", None, 0.0, 300.0, ["first"]) == pytest.approx(200), "late, not negative"
+    assert left.left("svm", None, 0.0, 0.0, ["new"]) is None, "nobody knows"
+    left.ended("svm", 50.0)  # twice as fast as expected
+    assert left.left("first", None, 0.0, 10.0, ["second"]) == pytest.approx(90 + 200)
+    # A resumed training at three quarters, 25 s before its end: 75 s for what 150 were expected for in all.
+    assert left.left("first", 25.0, 0.75, 5.0, ["second"]) == pytest.approx(25 + 400 * 75 / 150)
+    left.ended("first", 25.0, 0.25)
+    assert left.left("second", None, 0.0, 0.0, []) == pytest.approx(200)
 
 
 def test_a_run_counts_only_with_the_same_settings_on_the_same_pictures(folder):

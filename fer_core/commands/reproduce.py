@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fer_core import artifacts, datasets, jobs
 from fer_core.artifacts import Run
+from fer_core.commands.pace import Pace, cost, expected_seconds
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
@@ -71,20 +72,6 @@ def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
     return [name for name in found if not only or name in only]
 
 
-def cost(model: str, changes: dict | None = None) -> float:
-    """Pixels that one training picture shows to the network in all passes: what trainings are ordered by.
-
-    A head on frozen features sees each picture once; what is no network comes first.
-    """
-    entry = spec(model)
-    if entry["family"] != "network":
-        return 0.0
-    config = _config(model, changes or {})
-    side = config.input_size or entry["input_size"]
-    passes = 1 if config.trainable_layers == 0 else config.epochs
-    return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))
-
-
 def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
     """The newest stored run of ``model`` with these settings on these pictures."""
     config = _config(model, changes or {})
@@ -133,11 +120,10 @@ def _plan(models: list[str], done: dict[str, Run | None], dataset: str, changes:
 def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]:
     """Train one after the other. Returns why, for each that failed."""
     failures: dict[str, str] = {}
-    costs = {model: cost(model, changes) for model in models}
+    pace = Pace(expected_seconds(models, changes, artifacts.list_runs()[0]))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[left]}")) as bars:
         whole = bars.add_task("systems", total=len(models), left="")
-        started, spent = time.monotonic(), 0.0
         for number, model in enumerate(models, start=1):
             try:
                 job = _job(model, dataset, changes)
@@ -147,22 +133,24 @@ def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]
                 continue
             bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
             task = bars.add_task(model, total=1.0, left="starting")
+            first = None  # share of the epochs that was done when this began to look
             try:
                 while (job := jobs.read(job.id)).state in jobs.LIVE:
                     shown = jobs.progress(job)
                     bars.update(task, completed=shown.get("share", 0.0), left=_left(shown, job.state))
-                    passed = time.monotonic() - started
-                    own = shown.get("share", 0.0) * costs[model]
-                    rest = sum(costs[other] for other in models[number - 1 :]) - own
-                    all_left = passed / (spent + own) * rest if spent + own else None
+                    in_epochs = bool(shown) and "what" not in shown
+                    share, own_left = (shown.get(name) if in_epochs else None for name in ("share", "time_left_s"))
+                    first = share if first is None else first
+                    elapsed = job.elapsed_s if job.state == "running" else 0.0
+                    all_left = pace.left(model, own_left, share or 0.0, elapsed, models[number:])
                     bars.update(whole, completed=number - 1, left=duration(all_left, "all of them: about "))
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
                 jobs.stop(job)
                 raise
-            spent += costs[model]
             bars.remove_task(task)
             if job.state == "finished":
+                pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
                 failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
@@ -185,10 +173,8 @@ def _job(model: str, dataset: str, changes: dict) -> jobs.Job:
 def _left(shown: dict, state: str) -> str:
     if state != "running":
         return "waits for other trainings" if state == "waiting" else "starting"
-    if shown.get("what"):
-        return shown["what"]
     epochs = f"epoch {shown['epoch']}/{shown['epochs']}" if "epoch" in shown else ""
-    return f"{epochs} {duration(shown.get('time_left_s'))}"
+    return f"{shown.get('what') or epochs} {duration(shown.get('time_left_s'))}"
 
 
 def duration(seconds: float | None, before: str = "") -> str:

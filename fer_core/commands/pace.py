@@ -1,0 +1,99 @@
+"""How long trainings that follow each other take: by stored runs of the same models, and by those that have ended."""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from fer_core.artifacts import Run
+from fer_core.errors import FerError
+from fer_core.models.specs import spec
+from fer_core.training.config import TrainConfig
+
+
+def cost(model: str, changes: Mapping | None = None) -> float:
+    """Pixels that one training picture shows to the network in all passes: what trainings are ordered by.
+
+    A head on frozen features sees each picture once; what is no network comes first.
+    """
+    entry = spec(model)
+    if entry["family"] != "network":
+        return 0.0
+    config = TrainConfig.from_dict(entry["recipe"] | dict(changes or {}))
+    side = config.input_size or entry["input_size"]
+    passes = 1 if config.trainable_layers == 0 else config.epochs
+    return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))
+
+
+def expected_seconds(models: Iterable[str], changes: Mapping, runs: Iterable[Run]) -> dict[str, float | None]:
+    """Seconds that each training takes if this machine and its pictures are as those of the stored ``runs``.
+
+    The newest run of the same model tells, a network's in proportion to :func:`cost`; without one the median of all
+    networks', or of all other models'. None where no run tells.
+    """
+    rates: dict[str, float] = {}
+    for run in sorted(runs, key=lambda run: str(run.run.get("date"))):
+        rate = _rate(run)
+        if rate is not None:
+            rates[run.model] = rate
+    by_family = {
+        family: [rate for name, rate in rates.items() if spec(name)["family"] == family]
+        for family in {spec(name)["family"] for name in rates}
+    }
+    expected = {}
+    for model in models:
+        others = by_family.get(spec(model)["family"])
+        rate = rates.get(model, median(others) if others else None)
+        times = cost(model, changes) if spec(model)["family"] == "network" else 1.0
+        expected[model] = None if rate is None else rate * times
+    return expected
+
+
+class Pace:
+    """Time left of several trainings: what is expected, corrected by how long those took that have ended.
+
+    Args:
+        expected: as :func:`expected_seconds` returns it.
+    """
+
+    def __init__(self, expected: Mapping[str, float | None]) -> None:
+        self._expected = dict(expected)
+        self._spent = self._foreseen = 0.0
+
+    def ended(self, model: str, seconds: float, share: float = 1.0) -> None:
+        """``share`` of the training of ``model`` was done in ``seconds``."""
+        if self._expected.get(model):
+            self._spent += seconds
+            self._foreseen += share * self._expected[model]
+
+    def left(
+        self, model: str, own_left: float | None, share: float, elapsed: float, rest: Iterable[str]
+    ) -> float | None:
+        """Seconds until ``model``, at work for ``elapsed`` seconds, and all of ``rest`` have ended; None if unknown.
+
+        Args:
+            own_left: what the training itself expects, if it does.
+            share: of it that is done.
+        """
+        expected = self._expected.get(model)
+        spent, foreseen = self._spent, self._foreseen
+        if own_left is not None and share < 1 and expected:
+            spent, foreseen = spent + own_left, foreseen + (1 - share) * expected
+        factor = spent / foreseen if foreseen else 1.0
+        if own_left is None and expected is not None:
+            own_left = max(0.0, factor * expected - elapsed)
+        others = [self._expected.get(other) for other in rest]
+        if own_left is None or None in others:
+            return None
+        return own_left + factor * sum(others)
+
+
+def _rate(run: Run) -> float | None:
+    """Seconds that a run took, a network's per :func:`cost`; None where it does not say."""
+    seconds, config = run.run.get("wall_time_s"), run.run.get("config")
+    try:
+        if spec(run.model)["family"] != "network":
+            return seconds or None
+        settings = TrainConfig.from_dict(config or {}).to_dict()
+        done = (run.run.get("epochs") or settings["epochs"]) / settings["epochs"]  # patience may have ended it early
+        return seconds / (cost(run.model, settings) * done) if seconds else None
+    except FerError:  # a model or a setting that is no more
+        return None
