@@ -81,6 +81,15 @@ def test_parameter_counts_of_keras_own_and_of_ugwus_tables():
     assert build_network("ugwu_depth_6").get_layer("flatten").output.shape == (None, 512)
 
 
+@pytest.mark.parametrize(("name", "side"), [("patil_cnn", 15), ("ugwu_lr_0.001", 5)])
+def test_pictures_that_are_too_small_are_refused_with_the_size_that_is_not(name, side):
+    from fer_core.models.registry import build_network
+
+    own = spec(name)["input_size"]
+    with pytest.raises(ModelError, match=rf"{name} cannot take pictures of {side} x {side}.*its own is {own}"):
+        build_network(name, input_size=side)
+
+
 def test_vgg16_with_batch_norm_normalises_after_each_convolution():
     from fer_core.models.registry import build_network
 

@@ -34,7 +34,7 @@ def build_network(
         A flat functional model: float32 (N, H, W, C) in 0..255 -> probabilities float32 (N, K).
 
     Raises:
-        ModelError: no such model, or it is no network.
+        ModelError: no such model, it is no network, or it takes no pictures as small as that.
     """
     from fer_core.models.builders import BUILDERS
 
@@ -42,9 +42,18 @@ def build_network(
     if entry["family"] != "network":
         raise ModelError(f"{name} is no neural network.", "It has no layers to build; train or load it as it is.")
     size = entry["input_size"] if input_size == "spec" else input_size
-    return BUILDERS[entry["builder"]](
-        input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **entry["arguments"]
-    )
+    try:
+        return BUILDERS[entry["builder"]](
+            input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **entry["arguments"]
+        )
+    except ValueError as error:
+        if "zero or negative" not in str(error):
+            raise
+        raise ModelError(
+            f"{name} cannot take pictures of {size} x {size} pixels: its convolutions and poolings leave nothing of "
+            "them.",
+            f"Use a larger input_size; its own is {entry['input_size']}.",
+        ) from error
 
 
 class NetworkClassifier:
@@ -99,7 +108,8 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     """
     if run.weights_path is None:
         raise ModelError(
-            f"{run.name} has no weights here.", f"Train them: python -m fer_core train {run.model} {run.dataset}"
+            f"{run.name} has no weights here.",
+            f"Train them: {run.run.get('retrain') or f'python -m fer_core train {run.model} {run.dataset}'}",
         )
     class_names = tuple(run.run["class_names"])
     entry = spec(run.model)
