@@ -173,6 +173,17 @@ def test_map_frame_lists_every_pixel():
     assert len(frame) == 6
 
 
+def test_scores_see_the_strongest_pixel_where_the_picture_is_capped(classifier, pictures):
+    found = saliency.explain(classifier, pictures, 1, "gradient")
+    assert all((one == 1).sum() > 1 for one in found.values)
+    np.testing.assert_allclose(found.uncapped, found.raw / found.raw.max(axis=(1, 2), keepdims=True), rtol=1e-5)
+    signed = saliency.explain(classifier, pictures, 1, "integrated_gradients")
+    assert (signed.uncapped >= 0).all() and (signed.uncapped.max(axis=(1, 2)) == 1).all()
+    for method in ("grad_cam", "occlusion"):
+        whole = saliency.explain(classifier, pictures, 1, method)
+        assert whole.uncapped is whole.values
+
+
 def test_grid_cells_keep_their_place_when_enlarged():
     raw = np.zeros((1, 6, 6), np.float32)
     raw[0, 1, 4] = 1

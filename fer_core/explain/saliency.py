@@ -61,6 +61,14 @@ class SaliencyMap:
     class_index: np.ndarray
     given: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def uncapped(self) -> np.ndarray:
+        """``values`` with the strongest pixel alone at 1, see ``Method.cap``: what scores are computed from."""
+        known = METHODS.get(self.method)
+        if known is None or known.cap == 100.0:
+            return self.values
+        return _scaled(_resized(self.raw, self.values.shape[1:]), 100.0)
+
 
 def _occlusion(classifier, images, classes, layer, *, patch: float = 1 / 6, stride: float = 0.5, fill: str = "mean"):
     maps, grid = occlusion_map(classifier, images, classes, patch=patch, stride=stride, fill=fill)

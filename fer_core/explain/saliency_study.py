@@ -187,7 +187,7 @@ def _explained(classifier, images, y_true, points, method, layer, options) -> di
     found = explain(classifier, images, y_true, method, layer, **options)
     probs = classifier.predict_proba(images)
     owners = action_units.region_indices(points, images.shape[1:3])
-    even = np.ones(owners.shape, np.float32)
+    even, evidence = np.ones(owners.shape, np.float32), found.uncapped
     names = [classifier.class_names[index] for index in y_true]
     upright = regions.upright(found.values, points, MEAN_SIDE)
     coarse = np.stack([cv2.resize(one, (COARSE_SIDE,) * 2, interpolation=cv2.INTER_AREA) for one in upright])
@@ -195,9 +195,9 @@ def _explained(classifier, images, y_true, points, method, layer, options) -> di
     return {
         "y_pred": probs.argmax(axis=1).astype(np.int64),
         "probs": probs[np.arange(len(probs)), y_true].astype(np.float16),
-        "shares": action_units.shares_in(found.values, owners).astype(np.float16),
+        "shares": action_units.shares_in(evidence, owners).astype(np.float16),
         "areas": action_units.areas_in(owners).astype(np.float16),
-        "scores": action_units.scores_in(found.values, owners, names).astype(np.float16),
+        "scores": action_units.scores_in(evidence, owners, names).astype(np.float16),
         "even_scores": action_units.scores_in(even, owners, names).astype(np.float16),
         "coarse": np.rint(255 * np.divide(coarse, top, out=np.zeros_like(coarse), where=top > 0)).astype(np.uint8),
         "upright": upright,

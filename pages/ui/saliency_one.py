@@ -182,7 +182,7 @@ def show_below(one: Shown, face: pick.Face, method: str, checked: bool) -> None:
     """What belongs to a map: its parts of the face, and its checks."""
     strip, parts = st.container(), st.container()
     with parts:
-        saliency_trust.show_regions(one.found.values[0], face.points, one.target, one.stem)
+        saliency_trust.show_regions(one.found.uncapped[0], face.points, one.target, one.stem)
     if checked:
         with strip:
             saliency_trust.show_strip(one.run_name, face.image, one.index, method, one.layer, one.stem)
