@@ -1,12 +1,15 @@
 """The study on the Saliency page: what it shows is what the library says of the stored maps, without TensorFlow."""
 
+import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from fer_core import artifacts
 from fer_core.explain import saliency_numbers, saliency_study
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import studies_folder
@@ -53,7 +56,22 @@ def test_mean_maps_stand_per_class(stored):
     study = next(iter(stored.values()))
     assert f"{study.record['n']} of {study.record['n_split']:,} pictures" in plain(app)
     labels = [button.label for button in app.get("download_button")]
-    assert labels.count("Maps (PNG)") == 1
+    assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
+
+
+def test_a_class_without_a_map_is_said_to_have_none(stored, tmp_path, monkeypatch):
+    study = next(iter(stored.values()))
+    kept = artifacts.root() / "runs" / study.record["run"]
+    shutil.copytree(kept, tmp_path / "runs" / kept.name)
+    means = study.means.copy()
+    means[:, study.class_names.index("disgust")] = np.nan
+    saliency_study.write_study(dataclasses.replace(study, means=means), tmp_path)
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    app = open_page("saliency", query(stored, "Mean maps"))
+    assert_healthy(app)
+    captions = [picture.caption for element in app.get("image") for picture in element.proto.imgs]
+    assert [caption for caption in captions if "no map" in caption] == ["disgust: no map"]
+    assert "happy" in captions
 
 
 def test_regions_stand_beside_facs_with_the_verdict(stored):

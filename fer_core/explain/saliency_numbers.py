@@ -65,6 +65,19 @@ def share_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> 
     return frame.assign(prototype=frame["prototype"].astype(float))
 
 
+def mean_rows(study: SaliencyStudy, which: str = EVERY) -> pd.DataFrame:
+    """The mean maps as a table: class, row, column, value, from top left to bottom right; classes without one left out.
+
+    The values of a class add up to 1 but for what lies outside of the frame.
+    """
+    means = study.means[int(which == RIGHT)].astype(np.float64)
+    known = [index for index, one in enumerate(means) if np.isfinite(one).all()]
+    place, rows, columns = np.indices((len(known), *means.shape[1:])).reshape(3, -1)
+    names = np.array(study.class_names)[np.array(known, dtype=np.int64)]
+    columns_of = {"class": names[place], "row": rows, "column": columns, "value": means[known].ravel()}
+    return pd.DataFrame(columns_of)
+
+
 def score_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> pd.DataFrame:
     """Agreement with the prototypes, over all expressions that have one (``all``) and for each.
 

@@ -76,8 +76,15 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         grid = " × ".join(map(str, study.record["grid"]))
         st.markdown(f"**{widgets.plain(run)}**, {grid} cells")
         pictures = [charts.mean_map(one, top, colormap) for one in means]
-        widgets.picture_grid(pictures, study.class_names, width=MAP_WIDTH)
-        widgets.download_picture(np.hstack(pictures), f"mean-maps-{name}", "Maps (PNG)")
+        captions = [
+            label if np.isfinite(one).all() else f"{label}: no map"
+            for label, one in zip(study.class_names, means, strict=True)
+        ]
+        widgets.picture_grid(pictures, captions, width=MAP_WIDTH)
+        with st.container(horizontal=True, gap="small"):
+            slug = f"mean-maps-{name}-{which.split()[0]}"
+            widgets.download_picture(np.hstack(pictures), slug, "Maps (PNG)")
+            widgets.download_table(saliency_numbers.mean_rows(study, which), slug, "Maps (CSV)")
     st.image(colour_scale(colormap), width=2 * MAP_WIDTH, caption="none → strongest of the model", alt="Colour scale")
     st.caption(
         "The mean over the pictures of each expression, explained for that expression and laid into one frame by the "
