@@ -274,7 +274,7 @@ def test_command_stores_the_study_and_says_what_it_found(command, tmp_path):
     assert "landmarks found in 12" in result.stdout
     (record,), _ = part_study.KIND.list_records()
     assert record["control_seeds"] == [0] and record["n"] == N
-    assert "is stored and up to date" in call().stdout
+    assert "is stored and up to date (views none, 1 random masks)" in call("--controls", "3").stdout
     assert len(loaded) == 1
     assert call("tiny", "--again", "--controls", "0").exit_code == 0
     assert part_study.KIND.list_records()[0][0]["control_seeds"] == []

@@ -114,6 +114,19 @@ def test_means_add_up_and_follow_what_is_right(study):
     assert dark[2]  # neutral never wins against surprise, which ties with it
 
 
+def test_mean_maps_as_a_table_leave_out_classes_without_one(study):
+    table = numbers.mean_rows(study)
+    assert table["class"].unique().tolist() == list(NAMES)
+    surprise = table[table["class"] == "surprise"].set_index(["row", "column"])["value"]
+    assert surprise[20, 7] == pytest.approx(study.means[0, 1, 20, 7])
+    assert len(surprise) == 48 * 48
+    right = numbers.mean_rows(study, numbers.RIGHT)
+    assert right["class"].unique().tolist() == ["happy", "surprise"]  # neutral is never recognised
+    happy = right[right["class"] == "happy"]["value"].to_numpy().reshape(48, 48)
+    np.testing.assert_allclose(happy, study.means[1, 0])
+    assert not len(numbers.mean_rows(dataclasses.replace(study, means=np.full((2, 3, 48, 48), np.nan))))
+
+
 def test_stored_and_read_again_it_is_the_same(study, tmp_path):
     path = saliency_study.write_study(study, tmp_path)
     again = saliency_study.read_study(path)
@@ -202,5 +215,6 @@ def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch
     assert loaded[0][1] == "none"
     (record,), problems = saliency_study.KIND.list_records(tmp_path)
     assert (record["n"], record["n_found"], problems) == (N, N, [])
-    assert "up to date" in CliRunner().invoke(app, arguments).stdout
+    again = CliRunner().invoke(app, [*arguments, "--pictures", "3"])
+    assert f"up to date ({N} of {N} pictures); --again does it again" in again.stdout
     assert len(loaded) == 1

@@ -36,11 +36,7 @@ def masks(
         )
         for run in study.chosen_runs(names)
     ]
-    study.make_all(KIND, tasks, again=again or limit is not None, about=_made)
-
-
-def _made(record: dict) -> str:
-    return f" (views {record['tta']}, {len(record['control_seeds'])} random masks)"
+    study.make_all(KIND, tasks, again=again or limit is not None, about=study.views_and_controls)
 
 
 def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | None, limit: int | None) -> None:

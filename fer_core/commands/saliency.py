@@ -42,7 +42,12 @@ def saliency(
         for one in method or (NETWORK_METHODS if is_network(run) else OTHER_METHODS):
             name = KIND.study_name(run.name, split, one)
             tasks.append(study.Task(name, name, partial(_study, run, split, one, layer, pictures)))
-    study.make_all(KIND, tasks, again=again)
+    study.make_all(KIND, tasks, again=again, about=_made)
+
+
+def _made(record: dict) -> str:
+    where = f", layer {record['layer']}" if record["layer"] else ""
+    return f" ({record['n']:,} of {record['n_split']:,} pictures{where})"
 
 
 def _study(run: Run, split_name: str, method: str, layer: str | None, pictures: int | None) -> None:

@@ -96,6 +96,11 @@ def make_all(
         raise typer.Exit(1)
 
 
+def views_and_controls(record: Mapping) -> str:
+    """What a stored study of hidden parts was made with."""
+    return f" (views {record['tta']}, {len(record['control_seeds'])} random masks)"
+
+
 def views(run: Run, tta: str | None) -> str:
     """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
     own = (run.run.get("config") or {}).get("tta", "none")
