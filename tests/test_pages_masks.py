@@ -157,6 +157,11 @@ def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier):
     top = expected.before.max(axis=1)
     assert np.allclose(table["p_whole"], top, atol=1e-3)
     assert (table["whole"] == names[expected.before.argmax(axis=1)]).mean() > 0.9  # near ties may turn by rounding
+    alike = (table["whole"] == names[expected.before.argmax(axis=1)]).to_numpy()
+    own = np.arange(30), expected.before.argmax(axis=1)
+    assert np.allclose(table["p_masked"][alike], expected.after[own][alike], atol=2e-3)
+    assert np.allclose(table["control_shift"][alike], (expected.controls.mean(axis=1)[own] - top)[alike], atol=2e-3)
+    assert np.abs(expected.after[own] - top).max() > 0.01  # the mask does something
     assert np.allclose(table["hidden"], 0.5)
     flips = int(table["flipped"].sum())
     assert f"changes its answer on {flips} of 30 faces" in text_of(app)
