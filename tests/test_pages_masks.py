@@ -194,6 +194,23 @@ def test_one_bad_upload_is_named_and_the_rest_goes_on(working):
     assert table[["picture", "face"]].to_numpy().tolist() == [["astronaut.jpg", 1]]
 
 
+def test_a_picture_too_small_for_the_rectangle_is_named_and_the_rest_goes_on(working):
+    from fer_core.images import encode_png
+
+    address = SEVERAL | {"batch-from": "Upload", "hide": "", "rectangle": "true", "controls": "0"}
+    app = open_page("masks", address)
+    next(one for one in app.slider if one.label == "From left to right").set_value((0.25, 0.3)).run()
+    tiny, large = (encode_png(np.full((side, side), 90, np.uint8)) for side in (6, 60))
+    app.file_uploader[0].set_value([("tiny.png", tiny, "image/png"), ("large.png", large, "image/png")]).run()
+    assert_healthy(app)
+    assert not app.error
+    assert ["tiny.png is left out" in warning.value.replace("\\", "") for warning in app.warning] == [True]
+    assert frame_with(app, "p_masked")["picture"].tolist() == ["large.png"]
+    app.file_uploader[0].set_value([("tiny.png", tiny, "image/png")]).run()
+    assert_healthy(app)
+    assert not app.dataframe
+
+
 def test_nothing_hidden_in_several_says_what_to_do(working):
     app = open_page("masks", SEVERAL | {"hide": ""})
     assert_healthy(app)

@@ -11,7 +11,7 @@ from fer_core import masks
 from fer_core.charts import explain as charts
 from fer_core.charts import occlusion as occlusion_charts
 from fer_core.datasets import overview
-from fer_core.errors import FerError
+from fer_core.errors import ConfigError, FerError
 from fer_core.explain import occlusion_batch
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.images import MAX_BYTES
@@ -58,6 +58,9 @@ def show() -> None:
         with place.container():
             report = widgets.progress_bar()
         faces, hidden = _hide(faces, choice, report)
+        if not faces:
+            place.empty()
+            return
         effects = {}
         for model in models:
             with widgets.page_errors():
@@ -117,16 +120,22 @@ def _of_uploads() -> list[BatchFace]:
 def _hide(
     faces: Sequence[BatchFace], choice: masks_choice.Choice, report: Callable[[str, int, int], None]
 ) -> tuple[list[BatchFace], list[np.ndarray]]:
-    """The faces with their landmarks, where the choice needs them, and what it hides of each."""
-    known = []
+    """The faces with their landmarks, where the choice needs them, and what it hides of each.
+
+    One too small for the rectangle is named and left out.
+    """
+    known, hidden = [], []
     for done, face in enumerate(faces):
         if choice.shapes and face.points is None:
             report("Looking for landmarks", done, len(faces))
             face = BatchFace(face.image, face.about, *cache_masks.points(face.image, quiet=True))
+        try:
+            hidden.append(choice.mask(CANONICAL if face.points is None else face.points, face.image.shape[:2]))
+        except ConfigError as error:
+            st.warning(f"{widgets.plain(face.about['picture'])} is left out: {widgets.plain(error.problem)}")
+            continue
         known.append(face)
-    return known, [
-        choice.mask(CANONICAL if face.points is None else face.points, face.image.shape[:2]) for face in known
-    ]
+    return known, hidden
 
 
 def _ask(
