@@ -99,6 +99,27 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)
 
 
+def test_parts_beyond_the_picture_and_classes_without_prototype_are_told_and_not_shown_as_numbers():
+    from streamlit.testing.v1 import AppTest
+
+    def page(expression, shape):
+        import numpy as np
+
+        from fer_core.regions import CANONICAL
+        from pages.ui import saliency_trust
+
+        saliency_trust.show_regions(np.ones(shape, np.float32), CANONICAL, expression, "stem")
+
+    for expression, shape, told in (
+        ("happy", (1, 1), "No pixel of the picture lies in the parts of the face where happy shows"),
+        ("contempt", (48, 48), "contempt has no prototype here to compare with"),
+        ("neutral", (48, 48), "neutral has no action units to compare with"),
+    ):
+        app = AppTest.from_function(page, args=(expression, shape), default_timeout=60).run()
+        assert not app.exception
+        assert told in text_of(app) and "nan" not in text_of(app)
+
+
 @pytest.mark.slow
 def test_all_methods_side_by_side(working):
     app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"})

@@ -9,6 +9,7 @@ from fer_core.explain.action_units import EMFACS, words
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from pages.ui import cache_explain, widgets
 
+NEUTRAL = "neutral"
 LOOKS = {
     PASSED: (":material/check:", "green"),
     FAILED: (":material/close:", "red"),
@@ -74,7 +75,10 @@ def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: 
     with st.expander("Parts of the face, beside the action units", expanded=True):
         scores = cache_explain.agreement(values, points, expression)
         if scores is None:
-            st.caption(f"{expression} has no action units to compare with.")
+            lacks = "action units" if expression == NEUTRAL else "prototype here"
+            st.caption(f"{expression} has no {lacks} to compare with.")
+        elif np.isnan(scores[0]["cosine"]):
+            st.caption(f"No pixel of the picture lies in the parts of the face where {expression} shows.")
         else:
             own, even = scores
             st.markdown(
