@@ -73,11 +73,24 @@ def test_hold_out_keeps_the_shares_of_the_classes():
     assert other.watched.sample_ids.tolist() != prepared.watched.sample_ids.tolist()
 
 
+def test_hold_out_of_pictures_with_subjects_keeps_each_subject_on_one_side():
+    """CK+: frames of one sequence are nearly equal."""
+    train = split([0, 0, 1, 1] * 10, "train", 1)
+    ids = np.array([f"S{subject:03d}_001_{frame:08d}" for subject in range(10) for frame in range(4)])
+    named = Split(ids, train.images, train.y_true, NAMES, "f")
+    prepared = prepare(dataset(named), TrainConfig(holdout=0.2))
+    sides = [{name[:4] for name in part.sample_ids.tolist()} for part in (prepared.fitted, prepared.watched)]
+    assert not sides[0] & sides[1] and len(sides[1]) == 2
+    assert np.bincount(prepared.watched.y_true).tolist() == [4, 4]
+
+
 def test_oversampling_evens_the_classes_out_and_uses_every_picture():
     prepared = prepare(dataset(), TrainConfig(oversample=True))
     assert np.bincount(prepared.fitted.y_true, minlength=7).tolist() == [20, 20, 0, 20, 0, 0, 0]
     ids, times = np.unique(prepared.fitted.sample_ids, return_counts=True)
-    assert len(ids) == 34 and set(times[prepared.fitted.y_true[:1]].tolist()) <= {1, 2, 5}
+    label_of = dict(zip(prepared.fitted.sample_ids.tolist(), prepared.fitted.y_true.tolist(), strict=True))
+    shown = {(label_of[name], count) for name, count in zip(ids.tolist(), times.tolist(), strict=True)}
+    assert len(ids) == 34 and shown == {(0, 2), (1, 5), (3, 1)}
     assert len(prepared.evaluated["train"]) == 34
 
 

@@ -201,6 +201,39 @@ def test_weights_that_are_not_to_be_shipped_are_not(tmp_path, monkeypatch):
     assert run.weights_path is None and run.run["retrain"].endswith("train svm_hog_linear drawn")
 
 
+def test_folds_keep_subjects_together(train, values, monkeypatch):
+    """In the search, and in the calibration, whose folds do not stay with the machine."""
+    from sklearn import model_selection
+
+    who = np.array([f"S{at // 14:03d}" for at in range(140)])  # ten subjects, all of them with several classes
+    seen = []
+
+    class Watched(model_selection.StratifiedGroupKFold):
+        def split(self, X, y=None, groups=None):
+            for others, fold in super().split(X, y, groups):
+                seen.append(set(groups[others]) & set(groups[fold]))
+                yield others, fold
+
+    monkeypatch.setattr(model_selection, "StratifiedGroupKFold", Watched)
+    monkeypatch.setitem(svm.GRID, "linear", {"C": [0.01]})
+    arguments = {"kernel": "linear", "components": 20}
+    svm.search(arguments, values[0], train.y_true, subjects=who, folds=2)
+    assert seen == [set(), set()]
+    pipeline = svm.svm_pipeline(arguments, values[0].shape)
+    svm.fit_svm(pipeline, values[0], train.y_true, who)
+    assert seen == [set()] * 5 and pipeline[-1].cv == 3
+    with pytest.raises(ConfigError, match="there are 2 subjects"):
+        svm.search(arguments, values[0], train.y_true, subjects=np.array(["S001", "S002"] * 70))
+
+
+def test_subjects_are_known_only_where_every_id_names_one():
+    from fer_core.datasets.subjects import known_subjects
+
+    frames = ["S010_006_00000013", "S011_001_00000002"]
+    assert known_subjects(frames).tolist() == ["S010", "S011"]
+    assert known_subjects([*frames, "train_00001"]) is None and known_subjects([]) is None
+
+
 @pytest.mark.slow
 def test_search_judges_as_scikit_learns_cross_validation(values, train):
     from sklearn.model_selection import StratifiedKFold, cross_val_score

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fer_core import artifacts, datasets
 from fer_core.commands.tables import number, percent, print_table
+from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ConfigError
 from fer_core.models.specs import spec
 from fer_core.storage import environment, to_json, write_text
@@ -39,6 +40,7 @@ def search(
     data = datasets.load(dataset)
     train = data["train"]
     train = train.take(stratified(train.y_true, limit, seed)) if limit is not None else train
+    subjects = known_subjects(train.sample_ids)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         drawn = progress.add_task("features", total=None)
@@ -57,6 +59,7 @@ def search(
             draws=random,
             folds=folds,
             seed=seed,
+            subjects=subjects,
             on_progress=lambda done, total: progress.update(fits, completed=done, total=total),
         )
     conditions = {
@@ -69,6 +72,7 @@ def search(
         "method": "grid" if random is None else "random",
         "settings": len(frame),
         "folds": folds,
+        "folds_by": "picture" if subjects is None else "subject",
         "seed": seed,
         "arguments": entry["arguments"],
         "date": date.today().isoformat(),

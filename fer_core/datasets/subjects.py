@@ -51,6 +51,12 @@ def subject_of(sample_id: str) -> str:
     return frame.subject if frame else ""
 
 
+def known_subjects(sample_ids: Sequence[str]) -> np.ndarray | None:
+    """Who is seen in each sample, str (N,); None unless every id names a subject."""
+    found = np.array([subject_of(str(sample_id)) for sample_id in sample_ids], dtype=str)
+    return found if len(found) and (found != "").all() else None
+
+
 def assign(
     subjects: Sequence[str], labels: np.ndarray, seed: int = 0, shares: Mapping[str, float] = SHARES
 ) -> np.ndarray:

@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 
 from fer_core.datasets.split import Split
+from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ModelError
 from fer_core.models import svm
 from fer_core.models.features import Progress, extract
@@ -92,13 +93,13 @@ class EstimatorClassifier:
         return batched(self.estimator)
 
 
-def _majority(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
+def _majority(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
     from sklearn.dummy import DummyClassifier
 
     return DummyClassifier(strategy="prior").fit(values, y_true)
 
 
-def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
+def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -107,8 +108,8 @@ def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed:
     return make_pipeline(StandardScaler(), logistic).fit(values, y_true)
 
 
-def _svm(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int):
-    return svm.fit_svm(svm.svm_pipeline(arguments, values.shape, seed), values, y_true)
+def _svm(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
+    return svm.fit_svm(svm.svm_pipeline(arguments, values.shape, seed), values, y_true, subjects)
 
 
 ESTIMATORS: dict[str, Callable] = {"majority": _majority, "hog_logistic": _hog_logistic, "svm": _svm}
@@ -131,7 +132,8 @@ def fit_estimator(
         raise ModelError(f"{name} is a network.", "Train it with fer_core.training.run.train.")
     arguments = entry["arguments"]
     values = features(name, np.asarray(train.images), arguments, cache, on_progress)
-    estimator = ESTIMATORS[entry["builder"]](arguments, values, train.y_true, seed)
+    subjects = known_subjects(train.sample_ids)
+    estimator = ESTIMATORS[entry["builder"]](arguments, values, train.y_true, seed, subjects)
     return EstimatorClassifier(name, estimator, train.class_names, arguments, cache)
 
 

@@ -99,8 +99,12 @@ def machine_of(pipeline):
     return last.calibrated_classifiers_[0].estimator if hasattr(last, "calibrated_classifiers_") else last
 
 
-def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray):
+def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray, subjects: np.ndarray | None = None):
     """Fit a calibrated pipeline, then keep no more digits of its support vectors than they need.
+
+    Args:
+        subjects: who is seen in each sample, where that is known: a subject is then in one fold of the calibration
+            only, if that leaves pictures of every class to fit each fold's machine on.
 
     Raises:
         ModelError: a class has fewer pictures than the calibration has folds.
@@ -112,11 +116,24 @@ def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray):
         )
     if len(np.unique(y_true)) < 2:
         raise ModelError("All training pictures are of one class.", "Add pictures of another class.")
+    pipeline[-1].cv = _folds_by_subject(values, y_true, subjects, folds) or folds
     pipeline.fit(values, y_true)
+    pipeline[-1].cv = folds
     machine = machine_of(pipeline)
     if hasattr(machine, "support_vectors_"):
         machine.support_vectors_ = rounded(machine.support_vectors_)
     return pipeline
+
+
+def _folds_by_subject(values: np.ndarray, y_true: np.ndarray, subjects: np.ndarray | None, folds: int) -> list:
+    """Positions of (the others, the fold), fold after fold; [] where subjects are unknown or too few."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if subjects is None or len(np.unique(subjects)) < folds:
+        return []
+    found = list(StratifiedGroupKFold(folds).split(values, y_true, subjects))
+    present = len(np.unique(y_true))
+    return found if all(len(np.unique(y_true[others])) == present for others, _ in found) else []
 
 
 def rounded(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
@@ -141,6 +158,7 @@ def search(
     draws: int | None = None,
     folds: int = 3,
     seed: int = 0,
+    subjects: np.ndarray | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ):
     """Accuracy in cross-validation of many settings of one kernel, without calibration.
@@ -148,6 +166,7 @@ def search(
     Args:
         arguments: of ``svm_pipeline``; C, gamma and degree are replaced.
         values, y_true: float32 (N, D) features and int64 (N,) classes; folds are stratified and drawn by ``seed``.
+        subjects: who is seen in each sample, where that is known: a subject is then in one fold only.
         draws: settings drawn at random, C and gamma log-uniformly over the grid's range; None for the whole ``GRID``.
         on_progress: called with fits done and fits in all.
 
@@ -156,14 +175,16 @@ def search(
         folds), ``accuracy_std``, one ``fold_<k>`` each, ``fit_time_s``.
 
     Raises:
-        ConfigError: fewer than two folds, or more than a class has pictures; no draws.
+        ConfigError: fewer than two folds, or more than a class has pictures or than there are subjects; no draws.
     """
     import pandas as pd
-    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedGroupKFold, StratifiedKFold
 
     fewest = int(np.bincount(y_true)[np.unique(y_true)].min())
     if not 2 <= folds <= fewest:
         raise ConfigError(f"{folds} folds do not fit: the rarest class has {fewest} pictures.", "Use 2 or more.")
+    if subjects is not None and len(np.unique(subjects)) < folds:
+        raise ConfigError(f"{folds} folds do not fit: there are {len(np.unique(subjects))} subjects.", "Use fewer.")
     if draws is not None and draws < 1:
         raise ConfigError(f"Cannot draw {draws} settings.", "Draw 1 or more.")
     chosen = settings(arguments)
@@ -181,7 +202,7 @@ def search(
 
     common = {
         "scoring": accuracy,
-        "cv": StratifiedKFold(folds, shuffle=True, random_state=seed),
+        "cv": (StratifiedKFold if subjects is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed),
         "refit": False,
         "error_score": "raise",
     }
@@ -189,7 +210,7 @@ def search(
         searching = GridSearchCV(pipeline, space, **common)
     else:
         searching = RandomizedSearchCV(pipeline, space, n_iter=draws, random_state=seed, **common)
-    results = searching.fit(values, y_true).cv_results_
+    results = searching.fit(values, y_true, groups=subjects).cv_results_
     columns = {name.removeprefix("svm__"): results[f"param_{name}"].astype(float) for name in space}
     columns |= {"accuracy": results["mean_test_score"], "accuracy_std": results["std_test_score"]}
     columns |= {f"fold_{fold + 1}": results[f"split{fold}_test_score"] for fold in range(folds)}

@@ -11,6 +11,7 @@ import numpy as np
 
 from fer_core import masks
 from fer_core.datasets.split import Dataset, Split, picture_digests
+from fer_core.datasets.subjects import assign, known_subjects
 from fer_core.errors import ConfigError
 from fer_core.labels import canonical_name
 from fer_core.training.config import TrainConfig
@@ -41,7 +42,7 @@ def prepare(
     2. ``faces``: find, align and cut the face of each picture; the whole picture where none is found.
     3. ``dedupe``: leave out training pictures that repeat another one, or one of val or test, pixel by pixel.
     4. ``mask``: hide this region of every picture, black (Kroening et al., "Models with Masking Layers").
-    5. ``holdout``: watch this share of the training pictures, stratified, in place of val.
+    5. ``holdout``: watch this share of the training pictures, stratified, or of their subjects, in place of val.
     6. ``oversample``: repeat pictures of the rarer classes until all are as frequent as the commonest.
 
     Raises:
@@ -127,9 +128,17 @@ def masked(split: Split, region: str) -> Split:
 def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
     """Split off ``share`` of each class, at least one picture of it: (the rest, the share).
 
+    Where ids name subjects (CK+), whole subjects are split off, with about that share of each class.
+
     Raises:
         ConfigError: a class has a single picture.
     """
+    subjects = known_subjects(train.sample_ids)
+    if subjects is not None:
+        if len(np.unique(subjects)) < 2:
+            raise ConfigError("All training pictures are of one subject; holdout needs two.", "Set holdout to 0.")
+        held = assign(subjects, train.y_true, seed, {"rest": 1 - share, "held": share}) == "held"
+        return train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))
     rng = np.random.default_rng([seed, 7])
     chosen = np.zeros(len(train), bool)
     for label in np.unique(train.y_true):
