@@ -6,7 +6,11 @@ import streamlit as st
 from fer_core import jobs
 from fer_core.charts import results as result_charts
 from fer_core.charts import training as charts
+from fer_core.labels import KNOWN_NAMES
+from fer_core.masks import REGIONS
+from fer_core.models.preprocess import EQUALIZERS
 from fer_core.models.specs import MODELS, spec
+from fer_core.models.views import VIEWS as VIEWS_AVERAGED
 from fer_core.reporting import duration_text
 from fer_core.training import config as configs
 from fer_core.training import sweep_export
@@ -26,12 +30,28 @@ CHOICES = {
     "schedule": configs.SCHEDULES,
     "initial_weights": configs.INITIAL_WEIGHTS,
     "precision": configs.PRECISIONS,
+    "monitor": configs.MONITORS,
+    "select": configs.SELECTIONS,
+    "tta": tuple(VIEWS_AVERAGED),
+    "equalize": EQUALIZERS,
+    "mask": ("", *REGIONS),
 }
+PICTURES = ("oversample", "dedupe", "faces", "mask", "classes")
 MORE = (
     *("optimizer", "schedule", "warmup_epochs", "weight_decay", "label_smoothing", "mixup", "ema", "patience"),
-    *("class_weight", "oversample", "dedupe", "initial_weights", "trainable_layers", "input_size", "precision"),
+    *("monitor", "select", "holdout", "class_weight", "initial_weights", "trainable_layers", "input_size"),
+    *("precision", "tta", "equalize", *PICTURES),
 )
 MEANING = {
+    "classes": "Only pictures of these; all if none is chosen",
+    "dedupe": "Leave out training pictures that repeat another one, or one of val or test",
+    "equalize": "Equalisation of every picture, in prediction too",
+    "faces": "Find, align and cut the face of each picture first",
+    "holdout": "Share of the training pictures that decides in place of val",
+    "mask": "Region that is black in every picture",
+    "monitor": "What patience and the epoch that is kept go by",
+    "oversample": "Repeat pictures of the rarer classes",
+    "tta": "Views of a picture that the stored answers are averaged over",
     "patience": "Stop when val has not improved for so many epochs; 0 for never",
     "trainable_layers": "Layers of the backbone, from its end; 0 trains the head alone, -1 everything",
     "input_size": "Side in pixels; 0 for the system's own",
@@ -135,7 +155,10 @@ def field(name: str, value, key: str):
     """A widget for one setting, as its default is."""
     label, about = name.replace("_", " ").capitalize(), MEANING.get(name)
     if name in CHOICES:
-        return st.selectbox(label, CHOICES[name], CHOICES[name].index(value), key=key, help=about)
+        at = CHOICES[name].index(value)
+        return st.selectbox(label, CHOICES[name], at, key=key, help=about, format_func=lambda word: word or "none")
+    if name == "classes":
+        return st.multiselect(label, KNOWN_NAMES, value, key=key, help=about, placeholder="all")
     if isinstance(value, bool):
         return st.toggle(label, value, key=key, help=about)
     if isinstance(value, int):
@@ -146,19 +169,20 @@ def field(name: str, value, key: str):
 def choose_settings(model: str) -> dict:
     """All settings of the recipe, some of them changed."""
     recipe = TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
-    few = ("epochs", "batch_size", "learning_rate", "seed") if spec(model)["family"] == "network" else ("seed",)
+    network = spec(model)["family"] == "network"
+    few = ("epochs", "batch_size", "learning_rate", "seed") if network else ("seed",)
     values = {}
     with st.container(horizontal=True):
         for name in few:
             with st.container(width=150):
                 values[name] = field(name, recipe[name], f"{model}-{name}")
-    if len(few) == 1:
-        return values
     with st.expander("More settings"):
         columns = st.columns(3)
-        for place, name in enumerate(MORE):
+        for place, name in enumerate(MORE if network else PICTURES):
             with columns[place % 3]:
                 values[name] = field(name, recipe[name], f"{model}-{name}")
+        if not network:
+            return values
         st.caption("Random changes of the training pictures")
         columns, changed = st.columns(3), {}
         for place, (name, value) in enumerate(recipe["augmentation"].items()):

@@ -127,6 +127,20 @@ def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
     assert "Start" not in labels(app)
 
 
+def test_what_happens_to_pictures_before_training_can_be_chosen(folder):
+    """Equalisation, classes, masks and faces, as the papers discuss them; SVMs take what concerns pictures."""
+    app = open_page()
+    app.selectbox(key="compact-equalize").set_value("clahe")
+    app.multiselect(key="compact-classes").set_value(["happy", "sad"])
+    app.selectbox(key="compact-mask").set_value("mouth").run()
+    command = app.code[0].value
+    assert "--set equalize=clahe" in command and "--set mask=mouth" in command
+    assert """--set 'classes=["happy", "sad"]'""" in command and not app.error
+    app = open_page(paper="Patil", system="svm_hog_rbf", dataset="drawn")
+    app.toggle(key="svm_hog_rbf-oversample").set_value(True).run()
+    assert app.code[0].value == "python -m fer_core train svm_hog_rbf drawn --set oversample=true"
+
+
 @pytest.mark.slow
 def test_a_training_that_would_not_fit_is_refused_and_can_be_queued_stopped_and_resumed(busy):
     app = open_page(system="majority")
