@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_core import artifacts, datasets, regions
+from fer_core import artifacts, datasets, metrics, regions
 from fer_core.__main__ import app
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
@@ -87,6 +87,21 @@ def test_scores_beat_an_even_map_and_say_so(study):
     assert set(scores["class"]) == {"all", "happy", "surprise"}  # neutral has no prototype
     told = " ".join(numbers.verdict(numbers.share_rows(study), scores))
     assert "mouth gets most of the map" in told
+
+
+def test_intervals_are_those_of_the_bootstrap(study):
+    of_class = study.y_true == 0
+    n = int(of_class.sum())
+    weights = metrics.resamples(n, 300, seed=0) / n
+    shares, scores = (rows(study, n_boot=300) for rows in (numbers.share_rows, numbers.score_rows))
+    gained = study.scores.astype(np.float64) - study.even_scores
+    for table, values, ends in (
+        (shares, study.shares.astype(np.float64), ("low", "high")),
+        (scores, study.scores.astype(np.float64), ("low", "high")),
+        (scores, gained, ("lift_low", "lift_high")),
+    ):
+        expected = np.percentile(values[of_class].T @ weights, [2.5, 97.5], axis=1).T
+        np.testing.assert_allclose(table.loc[table["class"] == "happy", list(ends)], expected, atol=1e-12)
 
 
 def test_only_rightly_recognised_pictures_count_where_asked(study):
