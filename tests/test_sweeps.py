@@ -102,6 +102,7 @@ def test_a_trial_is_the_recipe_with_what_was_drawn():
     assert (made.epochs, made.mixup, made.learning_rate) == (3, 0.1, 0.02)
     assert made.augmentation.flip == 0
     assert made.augmentation.rotation == recipe["augmentation"]["rotation"]
+    assert sweeps.config_of(sweep(), {"arguments.width": 24}).arguments == {"width": 24}
     other = sweeps.config_of(sweep(), {"model": "patil_cnn"})
     assert other.epochs == spec("patil_cnn")["recipe"]["epochs"]
 

@@ -76,6 +76,7 @@ def pictures():
         {"sizes": [[0, 30]]},
         {"sizes": [[32, 40], [48, -10]]},
         {"augmentation": 1},
+        {"arguments": 1},
     ],
 )
 def test_settings_out_of_range_are_refused(change):
@@ -303,6 +304,42 @@ def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
             train("majority", drawn, config=recipe("majority", change), work_root=tmp_path, root=tmp_path)
     path = train("majority", drawn, config=recipe("majority", {"epochs": 2}), work_root=tmp_path, root=tmp_path)
     assert artifacts.read_run(path).model == "majority"
+
+
+def test_arguments_of_estimators_can_be_changed_and_are_remembered(drawn, tmp_path):
+    """What `search` has found can be trained without a change of MODELS."""
+    from fer_core.models.registry import load_classifier
+
+    change = {"arguments": {"kernel": "poly", "scaling": "minmax", "features": ["pixels"], "C": 0.5}}
+    config = recipe("svm_hog_linear", change)
+    run = artifacts.read_run(train("svm_hog_linear", drawn, config=config, work_root=tmp_path, root=tmp_path))
+    assert run.run["config"]["kernel"] == run.run["spec"]["arguments"]["kernel"] == "poly"
+    assert """--set arguments='{"kernel":"poly",""" in run.run["retrain"]
+    again = load_classifier(run)
+    np.testing.assert_allclose(again.predict_proba(drawn["test"].images), run.predictions("test").pred_probs, atol=1e-6)
+    assert again.estimator[-1].calibrated_classifiers_[0].estimator.kernel == "poly"
+    with pytest.raises(ConfigError, match="Unknown SVM arguments colour"):
+        config = recipe("svm_hog_linear", {"arguments": {"colour": 1}})
+        train("svm_hog_linear", drawn, config=config, work_root=tmp_path, root=tmp_path)
+
+
+def test_arguments_of_networks_can_be_changed_and_are_remembered(drawn, tmp_path):
+    from fer_core.errors import ModelError
+    from fer_core.models.registry import load_classifier
+    from fer_core.training.run import what_is_trained
+
+    change = {"arguments": {"depth": 3}, "input_size": 24, "epochs": 1, "batch_size": 28, "precision": "float32"}
+    config = recipe("ugwu_lr_0.001", change)
+    run = artifacts.read_run(train("ugwu_lr_0.001", drawn, config=config, work_root=tmp_path, root=tmp_path))
+    assert run.run["spec"]["arguments"] == {"depth": 3}
+    network = load_classifier(run).network
+    assert len([layer for layer in network.layers if layer.name.endswith("_conv")]) == 3
+    plain = what_is_trained("ugwu_lr_0.001", drawn, recipe("ugwu_lr_0.001"))
+    assert "arguments" not in plain["config"] and plain["spec"]["arguments"] == {"depth": 2}
+    assert what_is_trained("ugwu_lr_0.001", drawn, config)["spec"]["arguments"] == {"depth": 3}
+    with pytest.raises(ModelError, match=r"no argument colour.*Expected some of depth"):
+        config = recipe("ugwu_lr_0.001", {"arguments": {"colour": 1}, "seed": 1})
+        train("ugwu_lr_0.001", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
 def test_estimators_say_what_they_do(drawn, tmp_path, monkeypatch):

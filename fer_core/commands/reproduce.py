@@ -90,7 +90,7 @@ def _same_config(run: Run, config: TrainConfig) -> bool:
     """Settings that are newer than the run count with their defaults; its network must be the model's of today."""
     stored = run.run.get("config")
     entry = spec(run.model)
-    network, own = run.run.get("spec"), json.loads(json.dumps(spec_record(run.model, config.input_size)))
+    network, own = run.run.get("spec"), json.loads(json.dumps(spec_record(run.model, config)))
     if network and any(network.get(key) != value for key, value in own.items()):
         return False
     if entry["family"] != "network":

@@ -116,13 +116,19 @@ ESTIMATORS: dict[str, Callable] = {"majority": _majority, "hog_logistic": _hog_l
 
 
 def fit_estimator(
-    name: str, train: Split, seed: int = 0, cache: Path | None = None, on_progress: Progress | None = None
+    name: str,
+    train: Split,
+    seed: int = 0,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+    arguments: dict | None = None,
 ) -> EstimatorClassifier:
     """Fit the estimator ``name`` of ``MODELS`` on ``train``.
 
     Args:
         cache: folder that keeps what is slow to compute.
         on_progress: see ``fer_core.models.features.extract``.
+        arguments: in place of those in ``MODELS``.
 
     Raises:
         ModelError: ``name`` is a network, or there is too little to fit it on.
@@ -130,7 +136,11 @@ def fit_estimator(
     entry = spec(name)
     if entry["family"] != "estimator":
         raise ModelError(f"{name} is a network.", "Train it with fer_core.training.run.train.")
-    arguments = entry["arguments"]
+    arguments = entry["arguments"] if arguments is None else arguments
+    if entry["builder"] == "svm":
+        svm.settings(arguments)  # before features that may take long
+    elif set(arguments) - set(entry["arguments"]):
+        raise ModelError(f"{name} has no argument {', '.join(sorted(set(arguments) - set(entry['arguments'])))}.")
     values = features(name, np.asarray(train.images), arguments, cache, on_progress)
     subjects = known_subjects(train.sample_ids)
     estimator = ESTIMATORS[entry["builder"]](arguments, values, train.y_true, seed, subjects)

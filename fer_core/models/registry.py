@@ -1,5 +1,7 @@
 """From a name or a run directory to something that classifies faces."""
 
+from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +24,26 @@ CHUNK = 1024  # pictures that are turned into floats at once
 
 
 def build_network(
-    name: str, *, input_size: int | str | None = "spec", num_classes: int = len(CLASS_NAMES), fused: bool = False
+    name: str,
+    *,
+    input_size: int | str | None = "spec",
+    num_classes: int = len(CLASS_NAMES),
+    fused: bool = False,
+    arguments: Mapping | None = None,
 ) -> "keras.Model":
     """Build the network ``name``, with random weights.
 
     Args:
         input_size: side in pixels, None for any, ``"spec"`` for the spec's own.
         fused: use the fused batch normalisation, for training only.
+        arguments: changes of the builder's arguments in ``MODELS``.
 
     Returns:
         A flat functional model: float32 (N, H, W, C) in 0..255 -> probabilities float32 (N, K).
 
     Raises:
-        ModelError: no such model, it is no network, or it takes no pictures as small as that.
+        ModelError: no such model, it is no network, its builder has no such argument, or it takes no pictures as
+            small as that.
     """
     from fer_core.models.builders import BUILDERS
 
@@ -42,10 +51,15 @@ def build_network(
     if entry["family"] != "network":
         raise ModelError(f"{name} is no neural network.", "It has no layers to build; train or load it as it is.")
     size = entry["input_size"] if input_size == "spec" else input_size
-    try:
-        return BUILDERS[entry["builder"]](
-            input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **entry["arguments"]
+    builder, chosen = BUILDERS[entry["builder"]], entry["arguments"] | dict(arguments or {})
+    known = set(signature(builder).parameters) - {"input_size", "channels", "num_classes", "fused"}
+    if set(chosen) - known:
+        raise ModelError(
+            f"{name} has no argument {', '.join(sorted(set(chosen) - known))}.",
+            f"Expected some of {', '.join(sorted(known))}.",
         )
+    try:
+        return builder(input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **chosen)
     except ValueError as error:
         if "zero or negative" not in str(error):
             raise
@@ -123,7 +137,7 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
     config = run.run.get("config") or {}
     # what it was trained at, where MODELS may say something else today
     size = config.get("input_size") or (run.run.get("spec") or {}).get("input_size") or "spec"
-    network = build_network(run.model, input_size=size, num_classes=len(class_names))
+    network = build_network(run.model, input_size=size, num_classes=len(class_names), arguments=config.get("arguments"))
     load_weights(network, Path(run.weights_path))
     return NetworkClassifier(
         network, class_names, config.get("tta", "none") if tta == "run" else tta, config.get("equalize", "")

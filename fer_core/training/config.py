@@ -86,6 +86,7 @@ class TrainConfig:
         trainable_layers: layers of the backbone that are trained, counted from its end; 0 trains the head alone, on
             features computed once; -1 trains everything.
         equalize: ``""``, ``hist`` or ``clahe``: equalisation of every picture, in prediction too.
+        arguments: changes of the builder's, or estimator's, arguments in ``MODELS``, e.g. ``{"depth": 3}``.
         classes, dedupe, holdout, oversample, mask, faces: which pictures, see ``fer_core.training.preparation``.
 
     Raises:
@@ -121,6 +122,7 @@ class TrainConfig:
     oversample: bool = False
     mask: str = ""
     faces: bool = False
+    arguments: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for values, prefix in ((self, ""), (self.augmentation, "augmentation.")):
@@ -220,6 +222,8 @@ def _type(name: str, value: object, wanted: object) -> None:
     elif wanted == list[list[int]]:
         fits = isinstance(value, list) and all(_pair(item) for item in value)
         words = "a list of [side in pixels, epochs]"
+    elif wanted is dict:
+        fits, words = isinstance(value, dict), "an object of settings"
     elif wanted in kinds:
         allowed = (int, float) if wanted is float else wanted
         fits = isinstance(value, allowed) and (wanted is bool or not isinstance(value, bool))

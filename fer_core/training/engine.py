@@ -142,8 +142,8 @@ def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras
     bfloat16 = config.precision == "mixed_bfloat16" or (config.precision == "auto" and has_bfloat16_units())
     size = config.input_size or "spec" if spec(name).get("fixed_size") else None
     with policy(bfloat16):
-        network = build_network(name, input_size=size, num_classes=num_classes, fused=True)
-    backbone = spec(name)["arguments"].get("backbone")
+        network = build_network(name, input_size=size, num_classes=num_classes, fused=True, arguments=config.arguments)
+    backbone = (spec(name)["arguments"] | config.arguments).get("backbone")
     if config.initial_weights == "imagenet" or config.trainable_layers >= 0:
         if backbone is None:
             raise ConfigError(

@@ -45,7 +45,7 @@ def head_task(
         )
     size = config.input_size or entry["input_size"]
     with policy(config.precision == "mixed_bfloat16"):
-        network = build_network(name, input_size=size, num_classes=len(train.class_names))
+        network = build_network(name, input_size=size, num_classes=len(train.class_names), arguments=config.arguments)
     before = [layer.name for layer in network.layers if layer.name in ("input_bn", "input_noise")]
     if before:
         raise ConfigError(
@@ -53,7 +53,7 @@ def head_task(
             "Unfreeze layers: trainable_layers of 1 or more.",
         )
     if config.initial_weights == "imagenet":
-        load_imagenet(network, entry["arguments"]["backbone"])
+        load_imagenet(network, (entry["arguments"] | config.arguments)["backbone"])
     pooled = keras.Model(network.inputs, network.get_layer("pool").output)
     identity = _identity(pooled, size, config.equalize)
     inputs, outputs = [], []

@@ -104,7 +104,9 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     trained = train_network(model, prepared.fitted, prepared.watched, config, work, on_progress)
 
     class_names = prepared.fitted.class_names
-    network = build_network(model, input_size=config.input_size or "spec", num_classes=len(class_names))
+    network = build_network(
+        model, input_size=config.input_size or "spec", num_classes=len(class_names), arguments=config.arguments
+    )
     network.set_weights(half_precision(trained.weights))
     plain = NetworkClassifier(network, class_names, equalization=config.equalize)
     averaged = NetworkClassifier(network, class_names, config.tta, config.equalize)
@@ -120,7 +122,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     record = _record(model, dataset, config.seed, config.to_dict()) | {
         "class_names": list(class_names),
         "initial_weights": config.initial_weights,
-        "spec": spec_record(model, config.input_size),
+        "spec": spec_record(model, config),
         "retrain": _retrain_command(model, dataset.name, config),
         "backend": keras.backend.backend(),
         "wall_time_s": round(trained.wall_time_s, 1),
@@ -152,7 +154,8 @@ def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
 
 def estimator_config(model: str, config: TrainConfig) -> dict:
     """What ``run.json`` calls the config of an estimator: its arguments, and which pictures it was fitted on."""
-    return spec(model)["arguments"] | {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
+    pictures = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
+    return spec(model)["arguments"] | config.arguments | pictures
 
 
 def answers_to(name: str) -> str:
@@ -176,7 +179,12 @@ def _train_estimator(model, dataset, config, ship_weights, root, on_progress) ->
     ship_weights = ship_weights and spec(model).get("ship_weights", True)
     on_progress(Progress(1, 1, 0, 0, {}, "fitting"))
     classifier = fit_estimator(
-        model, prepared.fitted, seed=config.seed, cache=datasets.data_dir() / "features", on_progress=found
+        model,
+        prepared.fitted,
+        seed=config.seed,
+        cache=datasets.data_dir() / "features",
+        on_progress=found,
+        arguments=spec(model)["arguments"] | config.arguments,
     )
     wall_time = time.monotonic() - started
 
@@ -188,6 +196,7 @@ def _train_estimator(model, dataset, config, ship_weights, root, on_progress) ->
         "wall_time_s": round(wall_time, 1),
         "train_accuracy": float(metrics.accuracy(answers("train"))),
         "param_count": classifier.param_count,
+        "spec": spec_record(model) | {"arguments": spec(model)["arguments"] | config.arguments},
         "retrain": _retrain_command(model, dataset.name, config),
     }
     predictions = {name: answers(name) for name in EVALUATED}
@@ -218,13 +227,18 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
 def what_is_trained(model: str, dataset: Dataset, config: TrainConfig) -> dict:
     """What an unfinished training must agree with to be gone on with: network, pictures and settings."""
     settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-    return settings | {"spec": spec_record(model, config.input_size), "config": config.to_dict()}
+    own = config.to_dict()
+    del own["arguments"]  # they stand in the spec; and trainings older than this setting can be gone on with
+    return settings | {"spec": spec_record(model, config), "config": own}
 
 
-def spec_record(model: str, input_size: int = 0) -> dict:
-    """What ``run.json`` says about the model: builder, input_size (``input_size`` if given), channels, arguments."""
+def spec_record(model: str, config: TrainConfig | None = None) -> dict:
+    """What ``run.json`` says about the model: builder, input_size, channels and arguments, by ``config`` if given."""
     record = {key: spec(model)[key] for key in ("builder", "input_size", "channels", "arguments")}
-    return record | ({"input_size": input_size} if input_size else {})
+    if config is None:
+        return record
+    size = config.input_size or record["input_size"]
+    return record | {"input_size": size, "arguments": record["arguments"] | config.arguments}
 
 
 def _retrain_command(model: str, dataset: str, config: TrainConfig) -> str:

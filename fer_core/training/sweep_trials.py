@@ -185,7 +185,9 @@ def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Call
     prepared = prepare(dataset, config, watch)
     trained = train_network(model, prepared.fitted, prepared.watched, config, directory, watch)
     class_names = prepared.fitted.class_names
-    network = build_network(model, input_size=config.input_size or "spec", num_classes=len(class_names))
+    network = build_network(
+        model, input_size=config.input_size or "spec", num_classes=len(class_names), arguments=config.arguments
+    )
     network.set_weights(trained.weights)
     classifier = NetworkClassifier(network, class_names, equalization=config.equalize)
     train, val = (
