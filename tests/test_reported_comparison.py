@@ -81,6 +81,13 @@ def test_the_split_is_the_papers_own_unless_asked_for(made):
         assert math.isnan(row["measured"])
 
 
+def test_what_a_reader_must_know_of_a_run_stands_beside_its_name(made):
+    """A leaky split, for one."""
+    frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "svm_ckplus", notes="Split by frame.")])
+    row = only(reported.shown(frame[frame["system"] == "svm_ckplus"]))
+    assert row["run"].endswith(", Split by frame.")
+
+
 def test_several_runs_of_one_system_each_have_a_row(made):
     runs = [made("feeling_it", "VGG-16:forehead_mask", seed=seed, n_right=50 + seed) for seed in (0, 1)]
     frame = reported.comparison_table("feeling_it", runs)

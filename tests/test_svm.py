@@ -282,7 +282,9 @@ def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
     conditions = json.loads(table.with_suffix(".json").read_text())
     stated = {key: conditions[key] for key in ("n", "folds", "seed", "method", "split")}
     assert stated == {"n": 70, "folds": 2, "seed": 0, "method": "grid", "split": "train"}
-    assert "scikit-learn" in conditions["versions"]
+    assert "scikit-learn" in conditions["versions"] and conditions["folds_by"] == "picture"
+    best = json.dumps({"C": float(frame["C"].iloc[0])})
+    assert f"train svm_hog_linear drawn --set 'arguments={best}'" in result.output
     assert CliRunner().invoke(app, [*call, "--random", "2"]).exit_code == 0
     assert len(list((tmp_path / "searches").glob("*.csv"))) == 2  # nothing was written over
 

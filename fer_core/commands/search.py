@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import artifacts, datasets
+from fer_core import artifacts, datasets, jobs
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ConfigError
@@ -79,7 +79,10 @@ def search(
     }
     path = store(frame, conditions)
     print_table(best_table(frame, f"{model} on {dataset}: n = {len(train)}, {folds} folds"))
-    typer.echo(f"Stored in {path}")
+    typer.echo(f"Stored in {path}. To train the best of them:")
+    varied = {name: frame.iloc[0][name] for name in ("C", "gamma", "degree") if name in frame}
+    best = {name: int(value) if name == "degree" else float(value) for name, value in varied.items()}
+    typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": best})))
 
 
 def stratified(y_true: np.ndarray, limit: int, seed: int) -> np.ndarray:

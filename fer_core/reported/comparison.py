@@ -54,7 +54,8 @@ def comparison_table(
         ``val_accuracy``; NaN where there is none. ``inside``: whether the reported value lies in it (missing without
         one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
         digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours. ``source`` says which
-        file the measured value stands in. Systems without a run have one row per number, with ``open`` saying why.
+        file the measured value stands in. Systems without a run have one row per number, with ``open`` saying why; in
+        other rows ``open`` holds the notes of the run.
 
     Raises:
         ConfigError, RunError: as :func:`fer_core.reported.read`.
@@ -249,6 +250,7 @@ class _Measured:
             "initial_weights": record.get("initial_weights") or "",
             "input_size": (record.get("spec") or {}).get("input_size"),
             "epochs": record.get("epochs"),
+            "open": record.get("notes") or "",
         }
         metric, class_name = reported["metric"], reported["class"]
         if metric in OF_HISTORY or metric == "discrepancy":
@@ -256,7 +258,8 @@ class _Measured:
         if metric == "param_count":
             return known | _value(record.get("param_count"), "run.json, param_count")
         if self.record is None:
-            return known | {"split": self.split, "open": f"not evaluated on {self.split}"}
+            told = filter(None, (f"not evaluated on {self.split}", known["open"]))
+            return known | {"split": self.split, "open": "; ".join(told)}
         found = self._of_class(metric, class_name) if class_name else self._of_split(metric)
         return known | {"split": self.split, "n": self.record.get("n")} | found
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fer_core import artifacts, metrics
 from fer_core.datasets.split import Dataset, Split
+from fer_core.datasets.subjects import FRAMES
 from fer_core.errors import ConfigError
 from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
@@ -18,6 +19,7 @@ from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig
 from fer_core.training.task import Progress, reporter
 
+LEAKY = "Split by frame: frames of one sequence stand in several splits, so these numbers say nothing of new people."
 EVALUATED = ("val", "test")
 OF_PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # which pictures: for estimators too
 OF_NETWORKS = ("equalize", "holdout", "class_weight", "tta")
@@ -218,6 +220,7 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
         "dataset_fingerprint": dataset.fingerprint,
         "class_names": list(dataset.class_names),
         "seed": seed,
+        "notes": LEAKY if dataset.info.get("protocol") == FRAMES else None,
         "config": config,
         "spec": spec_record(model),
         "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
