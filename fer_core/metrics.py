@@ -16,6 +16,7 @@ from fer_core.errors import ConfigError, RunError
 from fer_core.predictions import Predictions
 
 ECE_BINS = 15
+COUNTED_AT_ONCE = 2**14  # counters that fit a core's first cache
 Metric = Callable[..., "float | np.ndarray"]
 
 
@@ -168,11 +169,25 @@ def resamples(n: int, n_boot: int, seed: int = 0) -> np.ndarray:
     Raises:
         ConfigError: ``n`` or ``n_boot`` is below 1.
     """
+    return draw_counts(n, n_boot, seed).T.astype(np.float64, order="C")
+
+
+def draw_counts(n: int, n_boot: int, seed: int = 0) -> np.ndarray:
+    """:func:`resamples` as they are drawn, a row each, in an eighth of the memory: uint8 (n_boot, n).
+
+    Raises:
+        ConfigError: ``n`` or ``n_boot`` is below 1.
+    """
     if n < 1 or n_boot < 1:
         raise ConfigError(f"A bootstrap needs samples and resamples. Received n={n}, n_boot={n_boot}.")
-    drawn = np.random.default_rng(seed).integers(0, n, size=(n_boot, n)) * n_boot
-    drawn += np.arange(n_boot)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n * n_boot).reshape(n, n_boot).astype(np.float64)
+    drawn = np.random.default_rng(seed).integers(0, n, size=(n_boot, n))
+    counts = np.empty((n_boot, n), np.uint8)  # nothing is drawn 256 times
+    rows = max(COUNTED_AT_ONCE // n, 1)
+    drawn += n * (np.arange(n_boot) % rows)[:, None]
+    for start in range(0, n_boot, rows):
+        part = drawn[start : start + rows]
+        counts[start : start + rows] = np.bincount(part.ravel(), minlength=part.size).reshape(part.shape)
+    return counts
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> list[float] | None:

@@ -213,6 +213,16 @@ def test_resamples_draw_n_samples_and_honour_the_seed():
         metrics.resamples(0, 30)
 
 
+@pytest.mark.parametrize("n", [1, 40, 3000, 20_000])
+def test_draws_are_counted_a_few_resamples_at_a_time_as_all_at_once(n):
+    drawn = np.random.default_rng(1).integers(0, n, size=(7, n))
+    expected = np.stack([np.bincount(row, minlength=n) for row in drawn])
+    counts = metrics.draw_counts(n, 7, seed=1)
+    assert counts.dtype == np.uint8
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(metrics.resamples(n, 7, seed=1), expected.T)
+
+
 def test_the_interval_of_accuracy_is_that_of_a_binomial_share():
     made = from_classes(np.zeros(3589, int), (np.arange(3589) % 100 >= 73).astype(int), 2)
     low, high = metrics.evaluate(made)["intervals"]["accuracy"]

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -102,6 +103,14 @@ def test_intervals_are_those_of_the_bootstrap(study):
     ):
         expected = np.percentile(values[of_class].T @ weights, [2.5, 97.5], axis=1).T
         np.testing.assert_allclose(table.loc[table["class"] == "happy", list(ends)], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("only", ["all", "happy"])
+def test_scores_of_one_class_are_those_among_all(study, only):
+    table = numbers.score_rows(study, n_boot=100)
+    expected = table[table["class"] == only].reset_index(drop=True)
+    pd.testing.assert_frame_equal(numbers.score_rows(study, n_boot=100, only=only), expected)
+    assert numbers.score_rows(study, n_boot=100, only="neutral").empty
 
 
 def test_only_rightly_recognised_pictures_count_where_asked(study):

@@ -19,6 +19,7 @@ from fer_core.regions import ELSEWHERE, PLACES, title
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
 ALL_CLASSES = "all"
+DRAWN_AT_ONCE = 64  # resamples whose weights are made float at a time: more leave the cache
 SHARE_COLUMNS = ("class", "region", "n", "share", "low", "high", "area", "lift", "prototype")
 SCORE_COLUMNS = ("class", "score", "n", "value", "low", "high", "even", "lift", "lift_low", "lift_high")
 
@@ -79,20 +80,24 @@ def mean_rows(study: SaliencyStudy, which: str = EVERY) -> pd.DataFrame:
     return pd.DataFrame(columns_of)
 
 
-def score_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> pd.DataFrame:
+def score_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000, only: str | None = None) -> pd.DataFrame:
     """Agreement with the prototypes, over all expressions that have one (``all``) and for each.
+
+    Args:
+        which: :data:`EVERY` or :data:`RIGHT`.
+        only: leave out all rows but those of this class or of :data:`ALL_CLASSES`, which saves their bootstrap.
 
     Returns:
         Columns :data:`SCORE_COLUMNS`: the mean of each of ``action_units.SCORES`` with interval, what an even map
         reaches (``even``), and the paired difference to it (``lift``) with interval. Without pictures NaN.
     """
     rows = []
+    labels = np.array(study.class_names)[study.y_true]
+    usable = _chosen(study, which) & np.isfinite(np.hstack([study.scores, study.even_scores])).all(axis=1)
     for name in (ALL_CLASSES, *(name for name in study.class_names if name in PROTOTYPES)):
-        of_class = np.isin(
-            np.array(study.class_names)[study.y_true], list(PROTOTYPES) if name == ALL_CLASSES else [name]
-        )
-        chosen = _chosen(study, which) & of_class & np.isfinite(study.scores).all(axis=1)
-        chosen &= np.isfinite(study.even_scores).all(axis=1)
+        if only not in (None, name):
+            continue
+        chosen = usable & np.isin(labels, list(PROTOTYPES) if name == ALL_CLASSES else [name])
         own, even = study.scores[chosen].astype(np.float64), study.even_scores[chosen].astype(np.float64)
         low, high = _edges(np.hstack([own, own - even]), n_boot)
         lift_low, lift_high = low[len(SCORES) :], high[len(SCORES) :]
@@ -194,15 +199,18 @@ def _edges(values: np.ndarray, n_boot: int) -> tuple[np.ndarray, np.ndarray]:
     """95 % percentile bootstrap interval of the mean of each column of (N, D): two of (D,)."""
     if not len(values):
         return (np.full(values.shape[1], np.nan),) * 2
-    means = (values.T @ _draws(len(values), n_boot).astype(np.float64)) / len(values)
-    low, high = np.percentile(means, [2.5, 97.5], axis=1)
+    draws, means = _draws(len(values), n_boot), np.empty((n_boot, values.shape[1]))
+    for start in range(0, n_boot, DRAWN_AT_ONCE):
+        some = slice(start, start + DRAWN_AT_ONCE)
+        means[some] = draws[some].astype(np.float64) @ values
+    low, high = np.percentile(means / len(values), [2.5, 97.5], axis=0)
     return low, high
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _draws(n: int, n_boot: int) -> np.ndarray:
-    """:func:`fer_core.metrics.resamples` in bytes, kept: studies of a split mostly have equally many pictures."""
-    draws = metrics.resamples(n, n_boot, seed=0).astype(np.uint8)  # nothing is drawn 256 times
+    """:func:`fer_core.metrics.draw_counts`, kept: studies of a split mostly have equally many pictures."""
+    draws = metrics.draw_counts(n, n_boot, seed=0)
     draws.flags.writeable = False
     return draws
 

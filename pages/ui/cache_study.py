@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core import artifacts
 from fer_core.explain import saliency_numbers, saliency_study
-from fer_core.explain.saliency_numbers import Disagreement
+from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.explain.studies import studies_folder
 from pages.ui.cache import Stamp, runs_stamp, stamp
@@ -32,9 +32,9 @@ def shares(name: str, which: str) -> pd.DataFrame:
     return _shares(str(artifacts.root()), name, which, _stamp(name))
 
 
-def scores(name: str, which: str) -> pd.DataFrame:
-    """``saliency_numbers.score_rows`` of a study."""
-    return _scores(str(artifacts.root()), name, which, _stamp(name))
+def scores(name: str, which: str, only: str = ALL_CLASSES) -> pd.DataFrame:
+    """``saliency_numbers.score_rows`` of one class of a study."""
+    return _scores(str(artifacts.root()), name, which, only, _stamp(name))
 
 
 def disagreement(name_a: str, name_b: str) -> Disagreement:
@@ -72,8 +72,8 @@ def _shares(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _scores(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
-    return saliency_numbers.score_rows(_study(base, name, stamp), which)
+def _scores(base: str, name: str, which: str, only: str, stamp: Stamp) -> pd.DataFrame:
+    return saliency_numbers.score_rows(_study(base, name, stamp), which, only=only)
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")

@@ -115,10 +115,7 @@ def _show_regions(names: dict[str, str], which: str) -> None:
 def _show_agreement(names: dict[str, str], which: str) -> None:
     options = [ALL_CLASSES, *PROTOTYPES]
     label = state.choice("Expression", options, key="study-class", widget=st.pills)
-    frames = {}
-    for run, name in names.items():
-        rows = cache_study.scores(name, which)
-        frames[run] = rows[rows["class"] == label]
+    frames = {run: cache_study.scores(name, which, label) for run, name in names.items()}
     usable = {run: rows for run, rows in frames.items() if len(rows) and rows["n"].min() > 0}
     if not usable:
         st.info("These models have no picture of this expression here.")
