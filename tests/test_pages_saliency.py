@@ -1,15 +1,17 @@
 """The Saliency page for one face: checks, parts of the face, all methods, class pictures, models without a network."""
 
 import functools
+import re
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 
 from fer_core import artifacts, datasets, regions
 from fer_core.charts import trust as charts
-from fer_core.explain import action_units, faithfulness, saliency
+from fer_core.explain import action_units, check_pieces, faithfulness, saliency
 from fer_core.models import features
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -142,6 +144,27 @@ def test_model_without_network_is_offered_what_works_and_told_why(with_hog, work
     assert "need the layers of a neural network" in said
     assert "Randomisation not applicable" in said
     assert "Class pictures" not in [expander.label for expander in app.expander]
+
+
+def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, working, monkeypatch):
+    address = {"dataset": working.dataset, "models": with_hog, "explain": "happy"}
+    fast = open_page("saliency", address)
+    expected = next(frame.value for frame in fast.dataframe if "outcome" in frame.value)
+    assert "Check this map" not in [button.label for button in fast.button]
+    st.cache_data.clear()
+    monkeypatch.setattr(check_pieces, "seconds_per_query", lambda classifier, image: 0.15)
+    app = open_page("saliency", address)
+    assert_healthy(app)
+    assert not [frame for frame in app.dataframe if "outcome" in frame.value]
+    (told,) = [caption.value for caption in app.caption if "what is done is kept" in caption.value]
+    queries = int(re.search(r"about ([\d,]+) pictures", told)[1].replace(",", ""))
+    assert queries > 882  # two curves of 21 maps in 21 steps, and maps of shifted pictures
+    assert f"about {round(queries * 0.15 / 60)} min here" in told
+    widget(app.button, "Check this map").click().run()
+    assert_healthy(app)
+    found = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
+    pd.testing.assert_frame_equal(found, expected)
+    assert "Check this map" not in [button.label for button in app.button]
 
 
 @pytest.mark.slow

@@ -169,23 +169,34 @@ def once_more(found: SaliencyMap) -> Again:
 
 def deletion(classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again | None = None) -> Curves:
     """Hide the strongest pixels first, under the picture's mean colour."""
-    return _beside_random(classifier, image, found, insertion=False)
+    return as_curves(curve_rows(classifier, image, found, insertion=False), insertion=False)
 
 
 def insertion(classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again | None = None) -> Curves:
     """Show the strongest pixels first, on the blurred picture."""
-    return _beside_random(classifier, image, found, insertion=True)
+    return as_curves(curve_rows(classifier, image, found, insertion=True), insertion=True)
 
 
-def _beside_random(classifier, image, found, insertion):
+def curve_rows(
+    classifier: Classifier, image: np.ndarray, found: SaliencyMap, some: slice = slice(None), *, insertion: bool
+) -> np.ndarray:
+    """Curves of the map (row 0) and of its random rivals, or of ``some`` of these rows: float32 (R, T).
+
+    Raises:
+        ConfigError: map and picture do not fit.
+    """
     _check(image, found)
     values = found.values[0]
-    maps = np.concatenate([values[None], random_maps(values, found.grid, RANDOM_MAPS, seed=0)])
+    maps = np.concatenate([values[None], random_maps(values, found.grid, RANDOM_MAPS, seed=0)])[some]
     pictures = np.broadcast_to(image, (len(maps), *image.shape))
     classes = np.full(len(maps), found.class_index[0])
     fill = "blur" if insertion else "mean"
-    curves = pixel_curves(classifier, pictures, maps, classes, insertion=insertion, fill=fill, grid=found.grid)
-    return Curves(insertion, np.linspace(0, 1, curves.shape[1]), curves[0], curves[1:])
+    return pixel_curves(classifier, pictures, maps, classes, insertion=insertion, fill=fill, grid=found.grid)
+
+
+def as_curves(rows: np.ndarray, insertion: bool) -> Curves:
+    """:class:`Curves` of all :func:`curve_rows`."""
+    return Curves(insertion, np.linspace(0, 1, rows.shape[1]), rows[0], rows[1:])
 
 
 def pixel_curves(
@@ -286,28 +297,32 @@ def randomisation(classifier: Classifier, image: np.ndarray, found: SaliencyMap,
     return Randomisation(tuple(share for share, _ in COPIES), np.nan_to_num(ranks), np.nan_to_num(linear))
 
 
-def shifts(classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again) -> np.ndarray:
+def shifts(
+    classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again, which: Sequence = SHIFTS
+) -> np.ndarray:
     """Rank correlation with the maps of the picture moved by one pixel, moved back, borders left out: float64 (4,)."""
     _check(image, found)
     height, width = image.shape[:2]
     if min(height, width) <= 2 * EDGE:
-        return np.zeros(len(SHIFTS))
+        return np.zeros(len(which))
     wide = np.pad(image, ((1, 1), (1, 1), *((0, 0),) * (image.ndim - 2)), mode="edge")
-    moved = np.stack([wide[1 - down : 1 - down + height, 1 - right : 1 - right + width] for down, right in SHIFTS])
+    moved = np.stack([wide[1 - down : 1 - down + height, 1 - right : 1 - right + width] for down, right in which])
     maps = again(classifier, moved).values
     inner = found.values[0, EDGE:-EDGE, EDGE:-EDGE]
     back = [
         one[EDGE + down : height - EDGE + down, EDGE + right : width - EDGE + right]
-        for one, (down, right) in zip(maps, SHIFTS, strict=True)
+        for one, (down, right) in zip(maps, which, strict=True)
     ]
     return np.nan_to_num([spearman(inner, one) for one in back])
 
 
-def seeds(classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again) -> np.ndarray:
+def seeds(
+    classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again, which: Sequence = SEEDS
+) -> np.ndarray:
     """Rank correlation with the maps of other seeds: float64 (S,); empty for methods that draw nothing."""
     if not is_seeded(found.method):
         return np.zeros(0)
-    maps = [again(classifier, image[None], seed=seed).values[0] for seed in SEEDS]
+    maps = [again(classifier, image[None], seed=seed).values[0] for seed in which]
     return np.nan_to_num([spearman(found.values[0], one) for one in maps])
 
 

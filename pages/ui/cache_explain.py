@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core.explain import action_units, activation, faithfulness
+from fer_core.explain import action_units, activation, check_pieces, faithfulness
+from fer_core.explain.check_pieces import Piece
 from fer_core.explain.faithfulness import Trust
 from fer_core.regions import PLACES, REGIONS
 from pages.ui import cache
@@ -28,20 +29,42 @@ def trust(
     method: str,
     layer: str | None,
     report: Callable[[str, int, int], None],
+    slow: bool = False,
 ) -> Trust:
     """Checks of the map that :func:`cache.saliency` gives, see :func:`fer_core.explain.faithfulness.trust`.
 
-    ``report`` is told what is being done, how many of the checks are done, and how many there are.
+    ``report`` is told what is being done, how much of it is done, and how much there is: checks, or queries where
+    ``slow``.
 
     Raises:
         ModelError: as :func:`cache.saliency`.
     """
+    key = *cache.model_key(run_name), image, class_index, method, layer
     found = cache.saliency(run_name, image, class_index, method, layer)
+    if slow:
+        done, answers = 0, []
+        pieces = _pieces(*key)
+        total = sum(piece.queries for piece in pieces)
+        for piece in pieces:
+            report(f"{WORDS[piece.check]} ...", done, total)
+            answers.append((piece, _trust_piece(*key, piece)))
+            done += piece.queries
+        return faithfulness.assemble(found, check_pieces.join(answers))
     parts = {}
     for done, name in enumerate(faithfulness.PARTS):
         report(f"{WORDS[name]} ...", done, len(faithfulness.PARTS))
-        parts[name] = _trust_part(*cache.model_key(run_name), image, class_index, method, layer, name)
+        parts[name] = _trust_part(*key, name)
     return faithfulness.assemble(found, parts)
+
+
+def check_cost(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> tuple[int, float]:
+    """How many pictures :func:`trust` asks a model without network about, and how many seconds that takes here.
+
+    Raises:
+        ModelError: as :func:`cache.saliency`.
+    """
+    queries = sum(piece.queries for piece in _pieces(*cache.model_key(run_name), image, class_index, method, layer))
+    return queries, queries * _seconds_per_query(*cache.model_key(run_name), image.shape, image)
 
 
 def region_table(values: np.ndarray, points: np.ndarray, expression: str) -> pd.DataFrame:
@@ -106,3 +129,31 @@ def _trust_part(
     found = cache.saliency(run_name, image, class_index, method, layer)
     again = faithfulness.once_more(found)
     return faithfulness.PARTS[part](cache.explained(run_name), image, found, again)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _pieces(
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, method: str, layer: str | None
+) -> list[Piece]:
+    found = cache.saliency(run_name, image, class_index, method, layer)
+    return check_pieces.pieces(image, found, cache.explained(run_name).class_names)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _trust_piece(
+    base: str,
+    run_name: str,
+    stamp: Stamp,
+    image: np.ndarray,
+    class_index: int,
+    method: str,
+    layer: str | None,
+    piece: Piece,
+):
+    found = cache.saliency(run_name, image, class_index, method, layer)
+    return check_pieces.ask(piece, cache.explained(run_name), image, found)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _seconds_per_query(base: str, run_name: str, stamp: Stamp, shape: tuple, _image: np.ndarray) -> float:
+    return check_pieces.seconds_per_query(cache.explained(run_name), _image)

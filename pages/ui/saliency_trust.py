@@ -7,9 +7,13 @@ from fer_core.charts import trust as charts
 from fer_core.explain import faithfulness
 from fer_core.explain.action_units import EMFACS, words
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, Verdict
-from pages.ui import cache_explain, widgets
+from fer_core.pictures import is_network
+from fer_core.reporting import duration_text
+from pages.ui import cache, cache_explain, widgets
 
 NEUTRAL = "neutral"
+SLOW = 20.0  # seconds of checks that start only when asked for
+ASKED = "checks-asked"
 LOOKS = {
     PASSED: (":material/check:", "green"),
     FAILED: (":material/close:", "red"),
@@ -25,11 +29,17 @@ ABOUT = {
 
 
 def show_strip(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None, stem: str) -> None:
-    """A badge per check, what failed in words, and the curves on demand."""
+    """A badge per check, what failed in words, and the curves on demand; of a slow model only when asked for."""
+    slow = False
+    if not is_network(cache.run(run_name)):
+        queries, seconds = cache_explain.check_cost(run_name, image, class_index, method, layer)
+        slow = seconds > SLOW
+        if slow and not _asked(stem, run_name, queries, seconds):
+            return
     place = st.empty()
     with place:
         report = widgets.progress_bar()
-    checked = cache_explain.trust(run_name, image, class_index, method, layer, report)
+    checked = cache_explain.trust(run_name, image, class_index, method, layer, report, slow)
     place.empty()
     found = faithfulness.verdicts(checked)
     with st.container(horizontal=True, gap="small"):
@@ -58,6 +68,23 @@ def show_strip(run_name: str, image: np.ndarray, class_index: int, method: str, 
             numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
             share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
             st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
+
+
+def _asked(stem: str, run_name: str, queries: int, seconds: float) -> bool:
+    """Whether the visitor wants to wait for the checks of this map; else says how long, with a button."""
+    asked = st.session_state.setdefault(ASKED, set())
+    if stem not in asked:
+        place = st.empty()
+        with place.container():
+            st.caption(
+                f"The checks ask {widgets.plain(run_name)} about {queries:,} pictures, which takes about "
+                f"{duration_text(seconds)} here; what is done is kept."
+            )
+            if not st.button("Check this map", key=f"check-{stem}", icon=":material/timer:"):
+                return False
+        place.empty()
+        asked.add(stem)
+    return True
 
 
 def _label(verdict: Verdict) -> str:
