@@ -90,6 +90,21 @@ def test_gradient_is_that_of_tf_keras_vis(classifier, pictures, oracle):
     np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
 
 
+def test_grad_cam_pp_is_equation_19_with_alphas_that_add_up_to_one():
+    rng = np.random.default_rng(4)
+    features, slopes = rng.random((2, 3, 4, 5)), rng.normal(0, 0.3, (2, 3, 4, 5))
+    slopes[0, :, :, 1] = 0.0
+    expected = np.zeros((2, 3, 4))
+    for n, k in np.ndindex(2, 5):
+        slope, feature = slopes[n, :, :, k], features[n, :, :, k]
+        if slope.any():
+            alphas = slope**2 / (2 * slope**2 + feature.sum() * slope**3)
+            expected[n] += feature * (alphas / alphas.sum() * np.maximum(slope, 0)).sum()
+    found = gradients.CAMS["grad_cam_pp"](features, slopes).numpy()
+    np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-6)
+    assert (found > 0).any()
+
+
 @pytest.mark.parametrize("layer", ["conv1", "relu1", "conv2", "conv3", "relu3"])
 @pytest.mark.parametrize("method", ["grad_cam", "grad_cam_pp", "layer_cam"])
 def test_cams_are_those_of_tf_keras_vis(classifier, pictures, oracle, method, layer):

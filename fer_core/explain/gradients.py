@@ -272,7 +272,12 @@ def _grad_cam(features, slopes):
 
 
 def _grad_cam_pp(features, slopes):
-    """Weights per pixel (Chattopadhay et al. 2018, equations 5 and 19), as alphas that add up to 1.
+    """Weights per pixel (Chattopadhay et al. 2018): alphas of equation 19, weights of equation 5 with its ReLU.
+
+    One thing is not in the paper's equations: each channel's alphas are divided by their sum over all its places. The
+    authors' program normalises as well (a later version sums only where the gradient is positive), and so does
+    tf-keras-vis, in this form; it is kept so that maps are those of that library. A channel whose gradient is strong
+    in few places gains by it, and where alphas of both signs nearly cancel, its weight is large.
 
     With exp(score) for the class score, its three derivatives are exp(score) times powers of the gradient; the factor
     exp(score) is the same everywhere in a picture and left out, so that it cannot overflow.
