@@ -67,6 +67,22 @@ def test_says_and_shows_what_the_library_computes(studied):
     assert [button.label for button in app.get("download_button")].count("Data (CSV)") == 1
 
 
+def test_random_masks_are_counted_per_model_where_they_differ(studied):
+    assert "Random masks, 2 per picture and area: a rectangle" in text_of(open_page("masks", STUDY))
+    other = artifacts.root() / "runs" / "another"
+    shutil.copytree(artifacts.find_run(studied.run).path, other)
+    record = json.loads((other / "run.json").read_text("utf-8")) | {"name": other.name}
+    (other / "run.json").write_text(json.dumps(record), "utf-8")
+    fewer = {name: one for name, one in studied.predictions.items() if not name.endswith("-1")}
+    changed = studied.record | {"run": other.name, "control_seeds": [0], "conditions": list(fewer)}
+    changed["name"] = mask_study.KIND.study_name(other.name, "test", "zero")
+    mask_study.write_study(mask_study.MaskStudy(changed, fewer))
+    app = open_page("masks", STUDY | {"studied": [other.name, studied.run]})
+    assert_healthy(app)
+    said = text_of(app).replace("\\", "")
+    assert f"Random masks, per picture and area 1 for {other.name}, 2 for {studied.run}: a rectangle" in said
+
+
 def test_f1_instead_of_recall(studied):
     app = open_page("masks", STUDY | {"study-measure": "F1"})
     assert_healthy(app)

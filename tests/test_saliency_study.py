@@ -183,6 +183,21 @@ def test_a_study_of_other_weights_or_no_run_is_left_out_with_a_remedy(study, tmp
     assert "Remove the study" in saliency_study.KIND.stale(study.record, None)
 
 
+def test_the_command_that_does_it_again_names_what_the_study_was_made_with(study, tmp_path):
+    run = artifacts.find_run(study.record["run"], tmp_path)
+    for used, expected in (
+        ({}, ""),
+        ({"n_split": 99}, f" --pictures {N}"),
+        ({"method": "grad_cam", "layer": "conv_3"}, " --layer conv_3"),
+        ({"method": "grad_cam", "layer": "conv_3", "n_split": 99}, f" --layer conv_3 --pictures {N}"),
+    ):
+        record = study.record | {"weights_sha256": "0"} | used
+        told = saliency_study.KIND.stale(record, run)
+        again = f"study saliency {run.name} --split test --method {record['method']}{expected}"
+        assert told.endswith(again), told
+        assert CliRunner().invoke(app, [*again.split(), "--help"]).exit_code == 0
+
+
 def test_a_damaged_file_is_named(study, tmp_path):
     path = saliency_study.write_study(study, tmp_path)
     (path / "maps.npz").write_bytes((path / "maps.npz").read_bytes()[:200])

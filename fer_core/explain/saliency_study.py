@@ -37,6 +37,11 @@ def _shapes(record: Mapping, k: int) -> dict[str, tuple[int, ...]]:
     return shapes | {"means": (2, k, MEAN_SIDE, MEAN_SIDE)}
 
 
+def _options(record: Mapping) -> str:
+    options = {"layer": record["layer"], "pictures": record["n"] if record["n"] < record["n_split"] else None}
+    return " ".join(f"--{name} {value}" for name, value in options.items() if value)
+
+
 KIND = Kind(
     name="saliency",
     choice="method",
@@ -51,6 +56,7 @@ KIND = Kind(
         "layer": "layer of a CAM, or null",
         "grid": "rows and columns that the method resolves",
     },
+    options=_options,
 )
 
 

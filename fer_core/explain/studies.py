@@ -55,6 +55,7 @@ class Kind:
         arrays: their names; ``class_names`` is one of them.
         shapes: the record and the number of classes -> shapes that some of the arrays must have.
         own_fields: fields of ``study.json`` beside those of every study.
+        options: the record -> what else the command was given, beside split and choice.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Kind:
     arrays: tuple[str, ...]
     shapes: Callable[[Mapping, int], dict[str, tuple[int, ...]]]
     own_fields: Mapping[str, str]
+    options: Callable[[Mapping], str]
 
     @property
     def fields(self) -> dict[str, str]:
@@ -181,8 +183,8 @@ class Kind:
         """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
         if run is None:
             return f"{record['name']} is left out: the run {record['run']} is not here. Remove the study."
-        options = f"--split {record['split']} --{self.choice} {record[self.choice]}"
-        again = f"Do it again: {self.command} {record['run']} {options}"
+        options = f"--split {record['split']} --{self.choice} {record[self.choice]} {self.options(record)}"
+        again = f"Do it again: {self.command} {record['run']} {options.strip()}"
         if run.run.get("weights_sha256") != record["weights_sha256"]:
             return f"{record['name']} is left out: the run has other weights by now. {again}"
         fingerprint = run.run.get("dataset_fingerprint")

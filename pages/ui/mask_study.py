@@ -86,10 +86,19 @@ def _show_conditions(records: list[dict]) -> None:
     views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
     st.caption(
         f"Accuracy on {pictures} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
-        f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks: a rectangle of the same area "
-        "at a random place, another one for each picture; it covers the middle of the face more often than a band at "
-        f"the edge does. Views averaged: {widgets.plain(views)}."
+        f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks, {control_words(records)}: a "
+        "rectangle of the same area at a random place, another one for each picture; it covers the middle of the face "
+        f"more often than a band at the edge does. Views averaged: {widgets.plain(views)}."
     )
+
+
+def control_words(records: list[dict]) -> str:
+    """How many random masks each picture has, per model where they differ."""
+    counts = {record["run"]: len(record["control_seeds"]) for record in records}
+    if len(set(counts.values())) == 1:
+        return f"{len(records[0]['control_seeds'])} per picture and area"
+    told = ", ".join(f"{count} for {widgets.plain(run)}" for run, count in counts.items())
+    return f"per picture and area {told}"
 
 
 def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:

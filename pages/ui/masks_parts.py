@@ -36,6 +36,6 @@ def _show_conditions(records: list[dict], tables: Mapping[str, pd.DataFrame]) ->
     views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
     st.caption(
         f"{first['n']:,} pictures; landmarks were found in {first['n_found']:,}, elsewhere the usual place is taken. "
-        f"Hidden on average: {areas}. Random masks: a rectangle of the same area in each picture, at a random "
-        f"place. Views averaged: {widgets.plain(views)}."
+        f"Hidden on average: {areas}. Random masks, {mask_study.control_words(records)}: a rectangle of the same area "
+        f"in each picture, at a random place. Views averaged: {widgets.plain(views)}."
     )
