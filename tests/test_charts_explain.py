@@ -65,6 +65,19 @@ def test_shrinking_keeps_form_and_small_pictures():
     assert charts.shrink(PICTURE, 400) is PICTURE
 
 
+def test_contact_sheet_lays_pictures_in_rows_without_stretching_them():
+    pictures = [np.full((48, 24), 10, np.uint8), np.full((300, 300, 3), 20, np.uint8), np.full((96, 96), 30, np.uint8)]
+    sheet = charts.contact_sheet(pictures, columns=2, side=96, gap=4)
+    assert sheet.shape == (196, 196, 3)
+    assert (sheet[:96, :48] == 10).all() and (sheet[:96, 48:96] == 255).all()  # twice as high as wide
+    assert (sheet[:96, 100:] == 20).all()
+    assert (sheet[100:, :96] == 30).all() and (sheet[100:, 100:] == 255).all()
+    assert charts.contact_sheet(pictures[2:], columns=8).shape == (96, 96, 3)
+    for empty in (([], 2), (pictures, 0)):
+        with pytest.raises(ConfigError):
+            charts.contact_sheet(*empty)
+
+
 def test_outline_draws_on_the_edge_only():
     mask = MAP.astype(bool)
     drawn = charts.mask_outline(PICTURE, mask, min_side=48)

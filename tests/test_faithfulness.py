@@ -349,9 +349,11 @@ def test_model_without_network_is_told_why(picture):
 
 
 def test_grid_too_coarse_is_told():
-    assert faithfulness._grid_verdict((3, 3)).outcome == FAILED
-    assert "too coarse to tell eyes from mouth" in faithfulness._grid_verdict((7, 4)).sentence
-    assert faithfulness._grid_verdict((5, 5)).outcome == PASSED
+    assert faithfulness.grid_verdict((3, 3)).outcome == FAILED
+    assert "too coarse to tell eyes from mouth" in faithfulness.grid_verdict((7, 4)).sentence
+    assert faithfulness.grid_verdict((5, 5)).outcome == PASSED
+    assert faithfulness.grid_words((5, 5)) == "5 × 5, fine enough"
+    assert faithfulness.grid_words((3, 7)) == "3 × 7, too coarse"
 
 
 def test_tables_hold_what_the_strip_says(classifier, picture):

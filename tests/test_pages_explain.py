@@ -47,6 +47,7 @@ def test_mouth_mask_changes_the_probabilities_as_the_library_says(working, class
     assert_healthy(app)
     mask = masks.region_mask("mouth", first_test_picture.shape)
     expected = occlusion.mask_effect(classifier, first_test_picture, mask, "zero", range(3))
+    assert "Random masks (PNG)" in [button.label for button in app.get("download_button")]
     frame = shifts(app)
     assert np.abs(frame["shift"]).max() > 1e-3
     assert np.allclose(frame["before"], expected.before, atol=1e-3)

@@ -8,7 +8,7 @@ import pytest
 
 from fer_core import artifacts, datasets, pictures, regions
 from fer_core.datasets import overview
-from fer_core.explain import occlusion, occlusion_batch, shapley
+from fer_core.explain import gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -130,8 +130,9 @@ def test_patch_says_what_the_map_says(working, classifier, crop):
     target = classifier.class_names.index("sad")
     maps, grid = occlusion.occlusion_map(classifier, crop.image[None], np.array([target]), patch=1 / 3, fill="zero")
     said = text_of(app)
-    assert f"{grid[0]} × {grid[1]} places" in said
-    assert f"{occlusion.change_words(maps[0])}. " in said
+    fine = "fine enough" if min(grid) >= gradients.MIN_GRID else "too coarse"
+    assert f"Places of the patch: {grid[0]} × {grid[1]}, {fine} to tell eyes from mouth" in said
+    assert f"{occlusion.change_words(maps[0])}.\n" in said
     assert {"Picture (PNG)", "Map (CSV)"} <= set(downloads(app))
 
 
@@ -166,6 +167,7 @@ def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier):
     flips = int(table["flipped"].sum())
     assert f"changes its answer on {flips} of 30 faces" in text_of(app)
     assert {"Every face (CSV)", "Flip rates (CSV)", "Data (CSV)", "Figure (HTML)"} <= set(downloads(app))
+    assert downloads(app).count("These faces (PNG)") == 1
 
 
 def test_shapes_in_a_sample_follow_each_face(working):

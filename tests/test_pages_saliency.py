@@ -11,7 +11,7 @@ import streamlit as st
 
 from fer_core import artifacts, datasets, regions
 from fer_core.charts import trust as charts
-from fer_core.explain import action_units, check_pieces, faithfulness, saliency
+from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -123,13 +123,17 @@ def test_parts_beyond_the_picture_and_classes_without_prototype_are_told_and_not
 
 
 @pytest.mark.slow
-def test_all_methods_side_by_side(working):
+def test_all_methods_side_by_side(working, classifier):
     app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"})
     assert_healthy(app)
     assert not app.error
     shown = " ".join(captions(app))
     for method in saliency.METHODS.values():
         assert method.title in shown
+    assert "Occlusion, 11 × 11, fine enough" in shown
+    assert ", too coarse" in shown or min(saliency.default_layer(classifier).grid) >= gradients.MIN_GRID
+    labels = [button.label for button in app.get("download_button")]
+    assert labels.count("All maps (PNG)") == labels.count("All maps (CSV)") == 1
 
 
 def test_model_without_network_is_offered_what_works_and_told_why(with_hog, working):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_core import artifacts
-from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain import faithfulness, saliency_numbers, saliency_study
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import studies_folder
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -55,6 +55,7 @@ def test_mean_maps_stand_per_class(stored):
     assert_healthy(app)
     study = next(iter(stored.values()))
     assert f"{study.record['n']} of {study.record['n_split']:,} pictures" in plain(app)
+    assert f"cells: {faithfulness.grid_words(study.record['grid'])} to tell eyes from mouth" in plain(app)
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
 
@@ -103,6 +104,8 @@ def test_disagreement_shows_the_least_alike_first(stored):
     least = found.pictures.iloc[0]
     shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]
     assert shown == f"{least['sample_id']}, {least['class']}: {least['similarity']:.0%} alike"
+    labels = [button.label for button in app.get("download_button")]
+    assert labels.count("These pictures (PNG)") == labels.count("All of these (CSV)") == 1
 
 
 def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Pictures and figures of explanations: a map laid over its face, and probabilities before and after a mask."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -51,6 +53,25 @@ def shrink(image: np.ndarray, max_side: int = MIN_SIDE) -> np.ndarray:
         return image
     size = max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def contact_sheet(pictures: Sequence[np.ndarray], columns: int, side: int = 96, gap: int = 4) -> np.ndarray:
+    """Pictures of any size in one, row by row on white, none stretched: uint8 (H, W, 3) RGB.
+
+    Raises:
+        ConfigError: there is no picture or no column.
+    """
+    if not len(pictures) or columns < 1:
+        raise ConfigError(f"Expected pictures and columns. Received {len(pictures)} and {columns}.")
+    columns = min(columns, len(pictures))
+    cell, rows = side + gap, -(-len(pictures) // columns)
+    sheet = np.full((rows * cell - gap, columns * cell - gap, 3), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        fitting = shrink(enlarge(picture, side), side)
+        top, left = cell * (place // columns), cell * (place % columns)
+        height, width = fitting.shape[:2]
+        sheet[top : top + height, left : left + width] = fitting if fitting.ndim == 3 else fitting[..., None]
+    return sheet
 
 
 def overlay(

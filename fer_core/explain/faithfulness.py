@@ -365,7 +365,7 @@ def verdicts(checked: Trust) -> list[Verdict]:
         _curve_verdict("Insertion", checked.insertion, checked.even),
         _randomisation_verdict(checked),
         _stability_verdict(checked),
-        _grid_verdict(checked.grid),
+        grid_verdict(checked.grid),
     ]
 
 
@@ -419,12 +419,19 @@ def _stability_verdict(checked: Trust) -> Verdict:
     return Verdict(name, PASSED if passed else FAILED, sentence, f"{lowest:.2f}")
 
 
-def _grid_verdict(grid: tuple[int, int]) -> Verdict:
+def grid_verdict(grid: tuple[int, int]) -> Verdict:
+    """The check that needs nothing but the map's grid: can eyes be told from mouth?"""
     value = f"{grid[0]} × {grid[1]}"
     if min(grid) >= MIN_GRID:
         return Verdict("Grid", PASSED, f"{value} cells are fine enough to tell eyes from mouth.", value)
     sentence = f"{value} cells are too coarse to tell eyes from mouth; {MIN_GRID} × {MIN_GRID} are asked for."
     return Verdict("Grid", FAILED, sentence, value)
+
+
+def grid_words(grid: tuple[int, int]) -> str:
+    """:func:`grid_verdict` in a caption: ``11 × 11, fine enough``."""
+    verdict = grid_verdict(grid)
+    return f"{verdict.value}, {'fine enough' if verdict.outcome == PASSED else 'too coarse'}"
 
 
 def verdict_frame(found: Sequence[Verdict]) -> pd.DataFrame:

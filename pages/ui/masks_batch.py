@@ -22,6 +22,7 @@ SOURCES = {"dataset": "Dataset sample", "upload": "Upload"}
 MOST_MODELS, MOST_PICTURES, MOST_SAMPLED, SAMPLED = 4, 50, 500, 50
 CHUNK = 25  # faces between two steps of the progress bar
 THUMBNAIL = 96
+SHEET_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _show(
     widgets.show_figure(occlusion_charts.flow_sankey(flow, effects[run].class_names), f"{slug}-flow-{run}", flow)
     st.caption("Left the classes of the whole faces, right those of the masked ones. Strong bands have changed class.")
     table = occlusion_batch.face_frame(effects, [face.about for face in faces])
-    _show_faces(faces, hidden, table[table["run"] == run], fill)
+    _show_faces(faces, hidden, table[table["run"] == run], fill, f"{slug}-{fill}")
     st.dataframe(table, hide_index=True, column_config=_columns())
     with st.container(horizontal=True, gap="small"):
         widgets.download_table(table, f"{slug}-faces", "Every face (CSV)")
@@ -198,7 +199,9 @@ def _sentence(row: Mapping) -> str:
     return f"{said}."
 
 
-def _show_faces(faces: Sequence[BatchFace], hidden: Sequence[np.ndarray], table: pd.DataFrame, fill: str) -> None:
+def _show_faces(
+    faces: Sequence[BatchFace], hidden: Sequence[np.ndarray], table: pd.DataFrame, fill: str, slug: str
+) -> None:
     number = state.page_number(len(faces), widgets.PAGE_SIZE, key="page", of=(len(faces), faces[0].about["picture"]))
     window = widgets.page_window(number)
     rows = list(table.itertuples())[window]
@@ -208,6 +211,7 @@ def _show_faces(faces: Sequence[BatchFace], hidden: Sequence[np.ndarray], table:
     ]
     words = [f"{row.whole} → {row.masked}" if row.flipped else row.whole for row in rows]
     widgets.picture_grid(pictures, words, width=THUMBNAIL)
+    widgets.download_picture(charts.contact_sheet(pictures, SHEET_COLUMNS), f"{slug}-{number}", "These faces (PNG)")
 
 
 def _columns() -> dict:

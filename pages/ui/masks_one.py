@@ -11,6 +11,7 @@ from fer_core.charts import explain as charts
 from fer_core.charts import occlusion as occlusion_charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import occlusion, shapley
+from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.shapley import Shapley
 from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
@@ -18,6 +19,7 @@ from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
 MOST_MODELS = 4
 MOST_PLACES = 5
 THUMBNAIL = 72
+SHEET_COLUMNS = 10
 HIDE, WORTH, PATCH = "Hide parts", "What each part is worth", "Slide a patch"
 PREDICTED = "predicted class"
 TITLES = {name: part.title for name, part in regions.REGIONS.items()}
@@ -78,6 +80,8 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, hidden
             [str(number) for number in range(1, len(effect.control_images) + 1)],
             width=THUMBNAIL,
         )
+        sheet = charts.contact_sheet(effect.control_images, SHEET_COLUMNS)
+        widgets.download_picture(sheet, f"{face.slug}-{hidden}-random", "Random masks (PNG)")
 
 
 def _show_words(effects: Mapping[str, MaskEffect]) -> None:
@@ -210,7 +214,8 @@ def _show_maps(face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, 
             overlay = occlusion_charts.fall_overlay(face.image, fall, end)
             st.image(overlay, width="stretch", alt=f"Fall of {target} under the patch, over the face")
             said = f"**{target}** ({before:.0%}) {occlusion.change_words(fall)}"
-            st.markdown(f"**{model}**: {said}. {grid[0]} × {grid[1]} places.")
+            st.markdown(f"**{model}**: {said}.")
+            st.caption(f"Places of the patch: {grid_words(grid)} to tell eyes from mouth.")
             with st.container(horizontal=True, gap="small"):
                 widgets.download_picture(overlay, f"{face.slug}-patch-{model}-{target}")
                 table = occlusion.map_frame(fall)

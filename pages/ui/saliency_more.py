@@ -3,17 +3,20 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from fer_core.charts import explain as charts
 from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
-from fer_core.explain.saliency import METHODS
+from fer_core.explain.faithfulness import grid_words
+from fer_core.explain.saliency import METHODS, map_frame
 from fer_core.pictures import is_network
 from pages.ui import cache, cache_explain, pick, state, widgets
 
 SMALL = 120
 ASKED = "class-pictures"
+GRIDS = "Too coarse: too few cells to tell eyes from mouth. The other checks are made for the map above."
 
 
 class Explained(NamedTuple):
@@ -47,7 +50,7 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
     place = st.empty()
     with place:
         report = widgets.progress_bar()
-    pictures, captions, problems = [], [], []
+    pictures, captions, problems, tables = [], [], [], []
     for done, name in enumerate(names):
         report(f"{METHODS[name].title} ...", done, len(names))
         try:
@@ -58,14 +61,18 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
             continue
         picture = charts.overlay(face.image, found.values[0], opacity, colormap, charts.MIN_SIDE)
         pictures.append(outlined(picture, face.points) if outlines else picture)
-        captions.append(f"{METHODS[name].title}, {found.grid[0]} × {found.grid[1]}")
+        captions.append(f"{METHODS[name].title}, {grid_words(found.grid)}")
+        tables.append(map_frame(found).assign(method=name, layer=found.layer))
     place.empty()
     widgets.picture_grid(pictures, captions, width=SMALL)
     for problem in problems:
         st.caption(widgets.plain(problem))
     if pictures:
         stem = f"{face.slug}-{model.run_name}-all-methods-{model.target}"
-        widgets.download_picture(np.hstack(pictures), stem, "All maps (PNG)")
+        with st.container(horizontal=True, gap="small"):
+            widgets.download_picture(np.hstack(pictures), stem, "All maps (PNG)")
+            widgets.download_table(pd.concat(tables, ignore_index=True), stem, "All maps (CSV)")
+        st.caption(GRIDS)
 
 
 def show_class_pictures(models: list[Explained], face: pick.Face) -> None:

@@ -5,10 +5,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_core.charts import saliency as charts
-from fer_core.charts.explain import COLORMAPS, colour_scale
+from fer_core.charts.explain import COLORMAPS, colour_scale, contact_sheet
 from fer_core.charts.results import run_colours
 from fer_core.explain import saliency_numbers
 from fer_core.explain.action_units import EMFACS, MANUAL, PROTOTYPES, SCORES, words
+from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
@@ -73,8 +74,9 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         means = study.means[int(which == RIGHT)]
         tops = means.max(axis=(1, 2))
         top = float(pd.Series(tops).max())  # without the NaN of classes that have no picture
-        grid = " × ".join(map(str, study.record["grid"]))
-        st.markdown(f"**{widgets.plain(run)}**, {grid} cells")
+        st.markdown(
+            f"**{widgets.plain(run)}**, cells: {grid_words(tuple(study.record['grid']))} to tell eyes from mouth"
+        )
         pictures = [charts.mean_map(one, top, colormap) for one in means]
         captions = [
             label if np.isfinite(one).all() else f"{label}: no map"
@@ -148,27 +150,34 @@ def _show_disagreement(names: dict[str, str]) -> None:
     )
     table = found.pictures if label == ALL_CLASSES else found.pictures[found.pictures["class"] == label]
     number = state.page_number(len(table), PAGE_SIZE, key="study-page", of=(first, second, label))
-    _show_pairs(table.iloc[widgets.page_window(number, PAGE_SIZE)], names[first], names[second])
-    widgets.download_table(table.drop(columns=["a", "b"]), f"disagreement-{first}-{second}", "All of these (CSV)")
+    drawn = _show_pairs(table.iloc[widgets.page_window(number, PAGE_SIZE)], names[first], names[second])
+    slug = f"disagreement-{first}-{second}-{label}"
+    with st.container(horizontal=True, gap="small"):
+        widgets.download_picture(drawn, f"{slug}-{number}", "These pictures (PNG)")
+        widgets.download_table(table.drop(columns=["a", "b"]), slug, "All of these (CSV)")
     st.caption(
         "Same label, other place: the least alike first. Left the picture, then where either model looks, in the frame "
         "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells."
     )
 
 
-def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> None:
+def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
+    """A box per picture; gives all of them as one picture, a row each."""
     studies = cache_study.study(name_a), cache_study.study(name_b)
     images, reason = _pictures(studies[0].record, rows["sample_id"].to_numpy())
     if reason:
         st.caption(reason)
+    lines = []
     for place, row in enumerate(rows.itertuples(index=False)):
         maps = [study.coarse[at] for study, at in zip(studies, (row.a, row.b), strict=True)]
         drawn = [charts.mean_map(one.astype(float), 255.0) for one in maps]
         captions = [f"{study.record['model']}, {prob:.0%}" for study, prob in zip(studies, (row.prob_a, row.prob_b))]  # noqa: B905
         own = [] if images is None else [images[place]]
+        lines.append([*own, *drawn])
         with st.container(border=True):
             st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {row.similarity:.0%} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
+    return contact_sheet([picture for line in lines for picture in line], len(lines[0]))
 
 
 def _pictures(record: dict, sample_ids) -> tuple[list | None, str]:
