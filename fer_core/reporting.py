@@ -34,14 +34,17 @@ class Reporter:
             self._what, self._epoch, self._first_step, self._since = what, state.epoch, state.step, now
         self._unwritten = state if now - self._written < WRITE_EVERY_S and not other else None
         if self._unwritten is None:
-            self._written = now
-            write_text(self._folder / "progress.json", to_json(self._record(state, now)))
+            self._write(state, now)
 
     def close(self) -> None:
         """Write the last state, if it came too soon after the one before."""
         if self._unwritten is not None:
             time.sleep(max(0.0, self._written + WRITE_EVERY_S - self._clock()))
-            self(self._unwritten)
+            self._write(self._unwritten, self._clock())
+
+    def _write(self, state, now: float) -> None:
+        self._written, self._unwritten = now, None
+        write_text(self._folder / "progress.json", to_json(self._record(state, now)))
 
     def _record(self, state, now: float) -> dict:
         steps_seen, own = state.step - self._first_step, (now - self._since)

@@ -87,6 +87,7 @@ def predict(
     for start in range(0, len(split), CHUNK):
         report(start, len(split))
         parts.append(classifier.predict_proba(np.asarray(split.images[start : start + CHUNK])))
+    report(len(split), len(split))
     probabilities = np.concatenate(parts) if parts else classifier.predict_proba(np.asarray(split.images))
     return Predictions(split.sample_ids, split.y_true, probabilities, split.class_names)
 
