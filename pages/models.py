@@ -180,7 +180,7 @@ def body() -> None:
     if len(chosen) == 1:
         st.caption("Select a second row to see differences and disagreements.")
     with widgets.page_errors():
-        DRAW[view](chosen, split, charts.run_colours(run.name for run in runs))
+        DRAW[view](chosen, split, charts.run_colours((run.name for run in runs), (run.name for run in chosen)))
 
 
 body()

@@ -28,10 +28,10 @@ FEW_CURVES = 3
 FACE_SIDE = 128  # Feeling It masks pictures of 128x128
 MASKED = {"forehead": "Top 1/4: forehead", "eyes": "Middle 1/4: eyes", "mouth": "Bottom 1/2: nose and mouth"}
 NUMBERS = {
-    "system": st.column_config.Column("System", pinned=True),
-    "interval": st.column_config.Column("95 % interval"),
+    "system": st.column_config.Column("System", pinned=True, width=250),
+    "interval": st.column_config.Column("95 % interval", width=130),
     "inside": st.column_config.Column("Inside", help="Whether the reported value lies in the measured interval"),
-    "run": st.column_config.Column("Run, or why it is open", width="medium"),
+    "run": st.column_config.Column("Run, or why it is open", width=280),
     "reported_on": st.column_config.Column("reported on"),
     "dataset": st.column_config.Column("measured on"),
     "initial_weights": st.column_config.Column("initial weights"),

@@ -93,6 +93,17 @@ def test_every_run_keeps_its_colour_among_all_runs():
     assert len(charts.run_colours(str(i) for i in range(30))) == 30
 
 
+def test_shown_runs_never_share_a_colour_while_there_are_enough():
+    names = [f"run{at:02d}" for at in range(3 * len(charts.PALETTE))]
+    alone = charts.run_colours(names)
+    shown = [names[0], names[8], names[16], names[3]]
+    colours = charts.run_colours(names, shown)
+    assert len({colours[name] for name in shown}) == 4
+    assert colours[names[0]] == alone[names[0]] and colours[names[3]] == alone[names[3]]
+    assert all(colours[name] == alone[name] for name in names if name not in shown)
+    assert set(charts.run_colours(names, names)) == set(names)
+
+
 def test_figures_draw_the_numbers_they_are_given(runs):
     colours = charts.run_colours(run.name for run in runs)
     frame = results.metric_rows(runs, "test", ("accuracy",))

@@ -33,9 +33,17 @@ MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 BELOW = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "title": None}
 
 
-def run_colours(names: Iterable[str]) -> dict[str, str]:
-    """One colour per run, by place in the sorted ``names``: give all runs, so that a choice among them keeps it."""
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(sorted(set(names)))}
+def run_colours(names: Iterable[str], shown: Iterable[str] = ()) -> dict[str, str]:
+    """One colour per run, by place in the sorted ``names``: give all runs, so that a choice among them keeps it.
+
+    Of several ``shown`` ones with one colour, all but the first get others that none of them has, while there are any.
+    """
+    colours = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(sorted(set(names)))}
+    shown = sorted(set(shown) & set(colours))
+    own = {colours[name]: name for name in reversed(shown)}
+    free = [colour for colour in PALETTE if colour not in own]
+    moved = [name for name in shown if own[colours[name]] != name]
+    return colours | dict(zip(moved, free, strict=False))
 
 
 def metric_intervals(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:

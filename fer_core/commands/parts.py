@@ -12,7 +12,6 @@ from fer_core.commands.tables import percent, print_table, with_interval
 from fer_core.explain import part_numbers, part_study
 from fer_core.explain.part_numbers import ALL, MEASURES
 from fer_core.explain.part_study import KIND
-from fer_core.explain.studies import spread
 
 
 def parts(
@@ -28,31 +27,18 @@ def parts(
 
     The same command after a kill goes on with the condition that was interrupted.
     """
-    tasks = [
-        study.Task(
-            run.name,
-            KIND.study_name(run.name, split, fill),
-            partial(_study, run, split, fill, list(range(controls)), tta, limit),
-        )
-        for run in study.chosen_runs(names)
-    ]
-    study.make_all(KIND, tasks, again=again or limit is not None, about=study.views_and_controls)
+    make = partial(_study, split_name=split, fill=fill, seeds=list(range(controls)), tta=tta, limit=limit)
+    study.make_hidden(KIND, names, split, fill, make, again=again or limit is not None)
 
 
 def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | None, limit: int | None) -> None:
-    from fer_core.inference import Predictor
-    from fer_core.models.registry import load_classifier
-
-    split = study.evaluated_split(run, split_name)
-    classifier = load_classifier(run, tta=study.views(run, tta))
-    tta = getattr(classifier, "tta", "none")  # models without a network have one view
-    positions = spread(len(split), limit)
+    split, predictor, tta, positions = study.asked(run, split_name, tta, limit)
     settings = {"split": split_name, "fill": fill, "tta": tta, "study": KIND.name}
     work = None if limit else study.work_of(run, split, settings)
     with study.progress_of(run) as report:
         points, found = study.landmarks_of(split, positions, report)
         predictions, areas, seconds = part_study.predict_conditions(
-            Predictor(classifier), split, points, fill=fill, seeds=seeds, positions=positions, work=work, report=report
+            predictor, split, points, fill=fill, seeds=seeds, positions=positions, work=work, report=report
         )
     about = {"split": split, "split_name": split_name, "fill": fill, "tta": tta, "seeds": seeds, "seconds": seconds}
     made = part_study.make_study(run, predictions, areas, found, **about)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +18,7 @@ from fer_core.explain import studies
 from fer_core.explain.conditions import Report
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.studies import Kind
+from fer_core.predictions import Classifier
 from fer_core.storage import sha256
 
 app = typer.Typer(help="Studies on whole splits: masks, parts, saliency.", no_args_is_help=True)
@@ -94,6 +96,25 @@ def make_all(
             typer.echo(f"{task.label} is left out: {error}", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def make_hidden(
+    kind: Kind, names: list[str] | None, split: str, fill: str, make: Callable[[Run], None], *, again: bool
+) -> None:
+    """Make the studies of hidden parts of the runs called ``names``, see :func:`make_all`."""
+    tasks = [Task(run.name, kind.study_name(run.name, split, fill), partial(make, run)) for run in chosen_runs(names)]
+    make_all(kind, tasks, again=again, about=views_and_controls)
+
+
+def asked(run: Run, split_name: str, tta: str | None, limit: int | None) -> tuple[Split, Classifier, str, np.ndarray]:
+    """What is asked on which pictures: the split, a predictor of the run, the views it averages, and the positions."""
+    from fer_core.inference import Predictor
+    from fer_core.models.registry import load_classifier
+
+    split = evaluated_split(run, split_name)
+    classifier = load_classifier(run, tta=views(run, tta))
+    averaged = getattr(classifier, "tta", "none")  # models without a network have one view
+    return split, Predictor(classifier), averaged, studies.spread(len(split), limit)
 
 
 def views_and_controls(record: Mapping) -> str:

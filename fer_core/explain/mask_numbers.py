@@ -227,6 +227,12 @@ def verdict(found: MaskNumbers) -> list[str]:
     return lines + ([] if beyond is None else [_beyond_sentences(by_drop, beyond)])
 
 
+def leaders(found: MaskNumbers) -> tuple[str, str | None]:
+    """The mask that costs most, and the one that costs most beyond its size, see :func:`fer_core.explain.headline`."""
+    first, beyond = found.by_drop, found.beyond_control
+    return first.first if first.any_cost else "", None if beyond is None else beyond.first if beyond.any_cost else ""
+
+
 def area_words(record: Mapping) -> str:
     """How much of the picture each mask of a study hides: ``forehead 25 %, eyes 25 %, mouth 50 %``."""
     height, width = record["picture_size"]

@@ -94,6 +94,14 @@ def verdict(found: pd.DataFrame) -> list[str]:
     return [*lines, f"{told}, but no more than chance: {_points(over_all.loc[beyond], 'beyond')}."]
 
 
+def leaders(found: pd.DataFrame) -> tuple[str, str | None]:
+    """The shape that costs most, and the one that costs most beyond its size, see :func:`fer_core.explain.headline`."""
+    over_all = found[found["class"] == ALL].set_index("shape")
+    if over_all["beyond"].isna().all():
+        return _leader(over_all, "drop"), None
+    return _leader(over_all, "drop"), _leader(over_all, "beyond")
+
+
 def area_words(found: pd.DataFrame) -> str:
     """How much of the picture each shape hides on average: ``eyes 16 %, nose 7 %, ...``."""
     areas = found[found["class"] == ALL].set_index("shape")["area"]
@@ -161,6 +169,11 @@ def _flips(whole: Predictions, masked: Predictions) -> np.ndarray:
 def _true(predictions: Predictions) -> np.ndarray:
     """Probability of the true class, float64 (N,)."""
     return predictions.pred_probs[np.arange(len(predictions)), predictions.y_true].astype(np.float64)
+
+
+def _leader(over_all: pd.DataFrame, column: str) -> str:
+    first = over_all[column].idxmax()
+    return _title(first) if over_all.loc[first, f"{column}_low"] > 0 else ""
 
 
 def _title(shape: str) -> str:

@@ -1,11 +1,14 @@
 """The mask study on the Masks page: whole test set, every studied model under every mask."""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 import streamlit as st
 
 from fer_core.charts import masks as charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import mask_numbers
+from fer_core.explain.headline import headline
 from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.mask_study import KIND, REGIONS
 from pages.ui import cache, cache_masks, masks_measures, state, widgets
@@ -36,10 +39,10 @@ def show() -> None:
     names = {record["run"]: record["name"] for record in records}
     dataset, split, fill = (records[0][field] for field in ("dataset", "split", "fill"))
     found = {run: cache.mask_numbers(name) for run, name in names.items()}
-    for run, of_run in found.items():
-        first, *others = mask_numbers.verdict(of_run)
-        st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
+    told = {run: mask_numbers.verdict(of_run) for run, of_run in found.items()}
+    show_headline(told, [mask_numbers.leaders(of_run) for of_run in found.values()])
     _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
+    show_each(told)
     _show_conditions(records)
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
     if view == "Every measure":
@@ -63,6 +66,32 @@ def choose(records: list[dict]) -> list[dict]:
     if not runs:
         st.info("Choose a model.")
     return [of_run[run] for run in runs]
+
+
+def show_headline(told: Mapping[str, Sequence[str]], leaders: Sequence[tuple[str, str | None]]) -> None:
+    """What the studies say: of one model its own sentences, of several what they have in common.
+
+    Args:
+        told: run -> its sentences.
+        leaders: per run the costliest part, and the costliest beyond its size.
+    """
+    if len(told) == 1:
+        _show_sentences(told)
+        return
+    costliest, beyond = zip(*leaders, strict=True)
+    st.markdown(f"**{headline(costliest, None if None in beyond else beyond)}**")
+
+
+def show_each(told: Mapping[str, Sequence[str]]) -> None:
+    """Of several models each one's sentences, folded away."""
+    if len(told) > 1:
+        with st.expander("Model by model"):
+            _show_sentences(told)
+
+
+def _show_sentences(told: Mapping[str, Sequence[str]]) -> None:
+    for run, (first, *others) in told.items():
+        st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
 
 
 def _pick(label: str, key: str, values: list[str], default: str | None = None) -> str:

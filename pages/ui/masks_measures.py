@@ -50,7 +50,7 @@ def _show_models(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, ti
     names = list(dict.fromkeys(name for table in tables.values() for name in table["class"]))
     chosen = state.choice("Class", names, key="part-class", default=ALL)
     frame = part_numbers.compare_rows(tables, measure, chosen, titles)
-    colours = run_colours([run.name for run in cache.runs()])
+    colours = run_colours([run.name for run in cache.runs()], tables)
     widgets.show_figure(charts.part_points(frame, colours, MEASURES[measure]), f"{slug}-{chosen}", frame)
 
 

@@ -153,7 +153,7 @@ def _show_parts(face: pick.Face, found: dict[str, Shapley], moved: dict[str, lis
         st.image(parts, caption="The parts", width="stretch", alt="The parts of the face, outlined")
         widgets.download_picture(parts, f"{face.slug}-parts", "Parts (PNG)")
     with chart:
-        colours = run_colours([run.name for run in cache.runs()])
+        colours = run_colours([run.name for run in cache.runs()], found)
         widgets.show_figure(occlusion_charts.worth_bars(table, colours, TITLES), f"{face.slug}-worth", table)
     for run, one in found.items():
         first, *others = shapley.words(one, targets[run], TITLES)

@@ -22,10 +22,10 @@ def show() -> None:
     if not records:
         return
     tables = {record["run"]: cache_masks.part_table(record["name"]) for record in records}
-    for run, table in tables.items():
-        first, *others = part_numbers.verdict(table)
-        st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
+    told = {run: part_numbers.verdict(table) for run, table in tables.items()}
+    mask_study.show_headline(told, [part_numbers.leaders(table) for table in tables.values()])
     masks_measures.show(tables, "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))]))
+    mask_study.show_each(told)
     _show_conditions(records, tables)
     masks_measures.download(tables, "parts")
 

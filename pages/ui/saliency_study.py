@@ -122,7 +122,7 @@ def _show_agreement(names: dict[str, str], which: str) -> None:
     if not usable:
         st.info("These models have no picture of this expression here.")
         return
-    colours = run_colours([run.name for run in cache.runs()])
+    colours = run_colours([run.name for run in cache.runs()], usable)
     table = pd.concat([rows.assign(run=run) for run, rows in usable.items()], ignore_index=True)
     widgets.show_figure(charts.agreement(usable, colours), f"facs-{label}-{which.split()[0]}", table)
     st.caption(

@@ -65,6 +65,8 @@ def choices(
         st.session_state[key] = st.session_state[key][:most]  # the widget would refuse more
     if widget in (st.segmented_control, st.pills):
         settings = {"selection_mode": "multi"} | settings
+    if widget is st.multiselect:
+        settings = {"wrap": True} | settings  # none of what is chosen is cut off
     default = [option for option in default if option in options]
     return list(widget(label, options, key=key, default=default, **LINKED, **settings))
 
