@@ -38,6 +38,7 @@ def test_a_page_that_allows_fewer_keeps_the_first_of_them(tmp_path):
     assert visited(tmp_path, ["c", "a", "d"], most=2) == "c, a are shown"
 
 
-def test_what_fits_is_kept_and_what_the_page_does_not_know_falls_back(tmp_path):
+def test_what_fits_is_kept_and_the_default_stands_in_where_nothing_does(tmp_path):
     assert visited(tmp_path, ["c", "d"], most=2) == "c, d are shown"
-    assert visited(tmp_path, ["c", "d"], options=["a", "b", "c"]) == "a are shown"
+    assert visited(tmp_path, ["d", "c"], options=["a", "b", "c"]) == "c are shown"
+    assert visited(tmp_path, ["c", "d"], options=["a", "b"]) == "a are shown"

@@ -29,7 +29,7 @@ def choice(
     if not options:
         return None
     default = default if default in options else options[0]
-    _forget_unless(key, lambda value: value in options)
+    _replace_unless(key, lambda value: value in options, default)
     if widget in (st.segmented_control, st.pills):
         settings = {"required": True} | settings
         chosen = widget(label, options, key=key, default=default, **LINKED, **settings)
@@ -42,7 +42,7 @@ def choice(
 def optional_choice(label: str, options: Sequence, *, key: str, placeholder: str, **settings: Any) -> Any:
     """One of ``options``, or None until something is chosen; what is chosen always stands in the address."""
     options = list(options)
-    _forget_unless(key, lambda value: value is None or value in options)
+    _replace_unless(key, lambda value: value is None or value in options, None)
     return st.selectbox(label, options, index=None, key=key, placeholder=placeholder, bind="query-params", **settings)
 
 
@@ -57,17 +57,18 @@ def choices(
 ) -> list:
     """Any number of ``options``, in the order they were picked.
 
-    Where ``settings`` has ``max_selections``, only the first so many are kept of what another page left.
+    Of what another page or other options left, those that are options here are kept, and only the first so many where
+    ``settings`` has ``max_selections``; where none is, ``default`` stands in.
     """
     options, most = list(options), settings.get("max_selections")
-    _forget_unless(key, lambda values: isinstance(values, list) and set(values) <= set(options))
-    if most is not None and len(st.session_state.get(key, ())) > most:
-        st.session_state[key] = st.session_state[key][:most]  # the widget would refuse more
+    default = [option for option in default if option in options]
+    left = st.session_state.get(key)
+    kept = [value for value in left if value in options][:most] if isinstance(left, list) else []
+    _replace_unless(key, lambda values: values == kept, kept or default)
     if widget in (st.segmented_control, st.pills):
         settings = {"selection_mode": "multi"} | settings
     if widget is st.multiselect:
         settings = {"wrap": True} | settings  # none of what is chosen is cut off
-    default = [option for option in default if option in options]
     return list(widget(label, options, key=key, default=default, **LINKED, **settings))
 
 
@@ -78,7 +79,7 @@ def toggle(label: str, *, key: str, default: bool = False, **settings: Any) -> b
 
 def slider(label: str, low: float, high: float, default: float, *, key: str, **settings: Any) -> float:
     """A number between ``low`` and ``high``."""
-    _forget_unless(key, lambda value: isinstance(value, int | float) and low <= value <= high)
+    _replace_unless(key, lambda value: isinstance(value, int | float) and low <= value <= high, default)
     return st.slider(label, low, high, default, key=key, **LINKED, **settings)
 
 
@@ -86,13 +87,13 @@ def span(
     label: str, low: float, high: float, default: tuple[float, float], *, key: str, **settings: Any
 ) -> tuple[float, float]:
     """Two numbers between ``low`` and ``high``, the smaller first."""
-    _forget_unless(key, lambda value: len(value) == 2 and low <= min(value) and max(value) <= high)
+    _replace_unless(key, lambda value: len(value) == 2 and low <= min(value) and max(value) <= high, default)
     return tuple(st.slider(label, low, high, default, key=key, **LINKED, **settings))
 
 
 def number(label: str, low: int, high: int, default: int, *, key: str, **settings: Any) -> int:
     """A whole number between ``low`` and ``high``, typed or stepped."""
-    _forget_unless(key, lambda value: isinstance(value, int) and low <= value <= high)
+    _replace_unless(key, lambda value: isinstance(value, int) and low <= value <= high, default)
     return int(st.number_input(label, low, high, default, key=key, **LINKED, **settings))
 
 
@@ -109,7 +110,7 @@ def page_number(n_items: int, page_size: int, *, key: str, of: object = None) ->
     n_pages = max(1, -(-n_items // page_size))
     seen = st.session_state.get(f"{key}-of", of)
     st.session_state[f"{key}-of"] = of
-    _forget_unless(key, lambda value: seen == of and isinstance(value, int) and 1 <= value <= n_pages)
+    _replace_unless(key, lambda value: seen == of and isinstance(value, int) and 1 <= value <= n_pages, 1)
     if n_pages == 1:
         return 1
     label = f"Page (of {n_pages:,})"
@@ -131,7 +132,10 @@ def set_query(key: str, value: str | None, default: str | None = None) -> None:
         st.query_params[key] = value
 
 
-def _forget_unless(key: str, fits: Callable[[Any], bool]) -> None:
-    """Drop a value that another page, or other data, left under ``key`` and that does not fit here."""
+def _replace_unless(key: str, fits: Callable[[Any], bool], instead: Any) -> None:
+    """Put ``instead`` for a value that another page, or other options, left under ``key`` and that does not fit here.
+
+    It is written, not just forgotten: a browser that knows the widget by its key would go on showing the old value.
+    """
     if key in st.session_state and not fits(st.session_state[key]):
-        del st.session_state[key]
+        st.session_state[key] = instead

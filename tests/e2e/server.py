@@ -36,10 +36,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_app(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+def running_app(environment: Mapping[str, str], folder: Path, script: Path = PROJECT / "Home.py") -> Iterator[str]:
     """Start ``streamlit run Home.py`` from ``folder`` and give its address; log and process id go to ``folder``."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "Home.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
     with open(folder / "streamlit.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
