@@ -157,6 +157,22 @@ def test_a_system_that_cannot_be_started_does_not_keep_the_others(folder, monkey
     assert list(failures) == list(PAIR) and "99.0 GB" in failures["patil_cnn"]
 
 
+def test_two_that_start_the_same_system_at_once_share_its_job(folder, monkeypatch):
+    datasets.load("drawn")
+    looked, real = [], jobs.list_jobs
+
+    def none_at_first():
+        looked.append(1)
+        return ([], []) if len(looked) == 1 else real()
+
+    job = jobs.start("patil_cnn", "drawn", {"epochs": 2})
+    monkeypatch.setattr(jobs, "list_jobs", none_at_first)
+    assert reproduce._job("patil_cnn", "drawn", {"epochs": 2}).id == job.id
+    looked.clear()
+    with pytest.raises(ConfigError):
+        reproduce._job("patil_cnn", "drawn", {"epochs": 3})
+
+
 def test_dry_run_lists_and_trains_nothing(folder):
     path = store("patil_cnn", {"epochs": 2})
     work = jobs.work_dir("patil_cnn_ckplus", "drawn", 0)

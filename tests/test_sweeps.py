@@ -166,6 +166,28 @@ def test_processes_that_share_a_sweep_lose_no_trial_and_train_none_twice(folder,
         assert drawn.between(1e-4, 1e-1).all()
 
 
+def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folder):
+    """So that a network too large for the memory does not keep all others waiting for ever."""
+    space = {"batch_size": Parameter(choices=(1, 2))}
+    sweeps.open_sweep(sweep(space=space, sampler="grid", trials=2))
+    study = sweep_trials._study(sweeps.read("s"))
+
+    def died(epochs):
+        """The trial that was claimed by a process that ended after ``epochs`` epochs."""
+        trial, lock = sweep_trials._claim(study, sweeps.read("s"))
+        for epoch in range(1, epochs + 1):
+            trial.report(0.5, epoch)
+        lock.close()
+        return trial.number
+
+    assert [died(0), died(0), died(1), died(1), died(1)] == [0] * 5, "it got further, so it is counted anew"
+    assert died(0) == 1
+    frame = sweep_trials.trials_frame("s")
+    assert frame["state"].tolist() == ["fail", "running"]
+    error = study.get_trials()[0].user_attrs["result"]["error"]
+    assert error == "Its process ended 3 times in epoch 2, perhaps for want of memory."
+
+
 @pytest.mark.slow
 def test_what_is_drawn_depends_on_the_seed_alone(folder):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

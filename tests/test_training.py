@@ -20,7 +20,7 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.training.augmentation import augment
 from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
 from fer_core.training.config import Augmentation, TrainConfig, rescale_sizes
-from fer_core.training.run import recipe, train
+from fer_core.training.run import recipe, train, without_effect
 
 PROJECT = Path(__file__).resolve().parent.parent
 QUICK = TrainConfig(
@@ -304,6 +304,17 @@ def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
             train("majority", drawn, config=recipe("majority", change), work_root=tmp_path, root=tmp_path)
     path = train("majority", drawn, config=recipe("majority", {"epochs": 2}), work_root=tmp_path, root=tmp_path)
     assert artifacts.read_run(path).model == "majority"
+
+
+def test_settings_that_a_fit_in_one_piece_never_looks_at_are_named():
+    given = ["epochs", "learning_rate", "seed", "mask", "arguments", "mixup"]
+    assert without_effect("svm_hog_rbf", given) == ["epochs", "learning_rate", "mixup"]
+    assert without_effect("compact", given) == []
+
+
+def test_a_setting_of_nothing_is_refused_and_not_ignored():
+    with pytest.raises(ConfigError, match="mixup must be a number. Received None"):
+        recipe("compact", {"mixup": None})
 
 
 def test_arguments_of_estimators_can_be_changed_and_are_remembered(drawn, tmp_path):

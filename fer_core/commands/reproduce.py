@@ -162,12 +162,23 @@ def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]
 def _job(model: str, dataset: str, changes: dict) -> jobs.Job:
     """The job that trains ``model`` already, or the last one that did, or a new one."""
     settings = jobs.settings_changed(model, changes)
+    found = _unfinished(model, dataset, settings)
+    if found and found[0].state in jobs.LIVE:
+        return found[0]
+    try:
+        return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
+    except FerError:
+        since = _unfinished(model, dataset, settings)  # another `reproduce` was quicker
+        if since and since[0].state in jobs.LIVE:
+            return since[0]
+        raise
+
+
+def _unfinished(model: str, dataset: str, settings: dict) -> list[jobs.Job]:
+    """Jobs for exactly this, those that live first."""
     found = [job for job in jobs.list_jobs()[0] if (job.model, job.dataset) == (model, dataset)]
     found = [job for job in found if job.settings == settings and job.state != "finished"]
-    live = [job for job in found if job.state in jobs.LIVE]
-    if live:
-        return live[0]
-    return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
+    return sorted(found, key=lambda job: job.state not in jobs.LIVE)
 
 
 def _left(shown: dict, state: str) -> str:

@@ -45,8 +45,11 @@ def train(
         jobs.wait_for_turn(Path(folder))
     from fer_core.training import run as training
 
-    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    config = training.recipe(model, changes | parse_settings(setting or []))
+    options = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {name: value for name, value in options.items() if value is not None} | parse_settings(setting or [])
+    config = training.recipe(model, {"seed": seed} | changes)
+    if idle := training.without_effect(model, changes):
+        typer.echo(f"{model} is fitted in one piece: {', '.join(idle)} changes nothing.", err=True)
     data = datasets.load(dataset)
     with _bars(model) if sys.stdout.isatty() else _lines(model) as shown, _report(folder, model, config) as written:
         path = training.train(

@@ -83,11 +83,15 @@ def head_task(
 def features(
     pooled: keras.Model, split: Split, equalize: str, cache: Path, identity: str, report: Callable[[int, int], None]
 ) -> np.ndarray:
-    """Pooled features float32 (N, D) of ``split``, from the cache if they are there, else computed and kept."""
+    """Pooled features float32 (N, D) of ``split``, from the cache if they are there, else computed and kept.
+
+    A damaged file in the cache is replaced.
+    """
     pictures = hashlib.sha256("".join(picture_digests(split.images).tolist()).encode()).hexdigest()[:16]
     path = cache / f"{pictures}-{identity}.npy"
-    if path.is_file():
-        return np.load(path, allow_pickle=False)
+    stored = _stored(path, (len(split), pooled.output_shape[-1]))
+    if stored is not None:
+        return stored
     _, height, width, channels = pooled.input_shape
     parts = []
     for start in range(0, len(split), CHUNK):
@@ -97,6 +101,14 @@ def features(
     found = np.concatenate(parts)
     write_atomically(path, lambda file: np.save(file, found))
     return found
+
+
+def _stored(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # missing, cut short or overwritten
+        return None
+    return found if found.shape == shape else None
 
 
 def _identity(pooled: keras.Model, size: int, equalize: str) -> str:

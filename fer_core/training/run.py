@@ -4,7 +4,7 @@ import json
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from fer_core.training.task import Progress, reporter
 LEAKY = "Split by frame: frames of one sequence stand in several splits, so these numbers say nothing of new people."
 EVALUATED = ("val", "test")
 OF_PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # which pictures: for estimators too
-OF_NETWORKS = ("equalize", "holdout", "class_weight", "tta")
+OF_NETWORKS = ("equalize", "holdout", "class_weight", "tta")  # refused for estimators: they would change the result
+OF_ESTIMATORS = ("seed", "arguments")
 
 
 def recipe(model: str, changes: dict | None = None) -> TrainConfig:
@@ -31,8 +32,7 @@ def recipe(model: str, changes: dict | None = None) -> TrainConfig:
     Raises:
         ModelError, ConfigError: unknown model or setting, or a value out of range.
     """
-    values = spec(model)["recipe"] | {key: value for key, value in (changes or {}).items() if value is not None}
-    return TrainConfig.from_dict(values)
+    return TrainConfig.from_dict(spec(model)["recipe"] | (changes or {}))
 
 
 def train(
@@ -159,6 +159,13 @@ def estimator_config(model: str, config: TrainConfig) -> dict:
     """What ``run.json`` calls the config of an estimator: its arguments, and which pictures it was fitted on."""
     pictures = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
     return spec(model)["arguments"] | config.arguments | pictures
+
+
+def without_effect(model: str, names: Iterable[str]) -> list[str]:
+    """Those of the settings ``names`` that the training of ``model`` never looks at: passes of what has none."""
+    if spec(model)["family"] == "network":
+        return []
+    return [name for name in names if name not in (*OF_PICTURES, *OF_NETWORKS, *OF_ESTIMATORS)]
 
 
 def answers_to(name: str) -> str:

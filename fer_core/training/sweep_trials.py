@@ -18,6 +18,9 @@ from fer_core.datasets.split import Dataset
 from fer_core.errors import FerError
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, grid, locked, read, sweeps_dir
 
+DEATHS = "deaths"  # of a trial: the epochs it had when its process was last found dead, and how often in a row
+MOST_DEATHS = 3
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -102,8 +105,11 @@ def _claim(study, sweep: Sweep):
         for found in trials:
             if found.state == optuna.trial.TrialState.RUNNING:
                 lock = _try_lock(folder / "trials" / f"{found.number}.lock")
-                if lock is not None:
+                if lock is None:
+                    continue
+                if not _given_up(study, found):
                     return _drawn(optuna.trial.Trial(study, found._trial_id), sweep), lock
+                lock.close()
         if sweep.sampler == "grid":
             for params in grid(sweep.space)[len(trials) : sweep.trials]:
                 study.enqueue_trial(params)
@@ -114,6 +120,22 @@ def _claim(study, sweep: Sweep):
         trial = study.ask()
         lock = _try_lock(folder / "trials" / f"{trial.number}.lock")
         return _drawn(trial, sweep), lock
+
+
+def _given_up(study, found) -> bool:
+    """Whether the process of this trial ended :data:`MOST_DEATHS` times in the same epoch; it has failed then."""
+    import optuna
+
+    trial = optuna.trial.Trial(study, found._trial_id)
+    before, epochs = found.user_attrs.get(DEATHS, {}), len(found.intermediate_values)
+    times = before["times"] + 1 if before.get("epochs") == epochs else 1
+    trial.set_user_attr(DEATHS, {"epochs": epochs, "times": times})
+    if times < MOST_DEATHS:
+        return False
+    error = f"Its process ended {times} times in epoch {epochs + 1}, perhaps for want of memory."
+    trial.set_user_attr("result", {"error": error})
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return True
 
 
 def _sampler(sweep: Sweep, number: int):
