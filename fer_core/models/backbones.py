@@ -89,8 +89,8 @@ def backbone_classifier(
         input_size: side in pixels, or None for any.
         channels: 3.
         backbone: key of :data:`BACKBONES`.
-        norm: ``none``, ``head`` (batch normalisation before the softmax), or ``conv`` (VGG16 only: after each
-            convolution as well as before the softmax).
+        norm: where batch normalisation stands: ``none``, ``head`` (before the softmax), or ``conv`` (VGG16 only: after
+            each convolution).
         dropout: before the softmax.
         input_norm: batch normalisation of the scaled input.
         noise: standard deviation of Gaussian noise on the scaled input while training, as a share of the spread of
@@ -117,7 +117,7 @@ def backbone_classifier(
             x = layers.GaussianNoise(noise, name=step)(x)
             x = layers.Rescaling(spread, name="input_pixels")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(build(x, norm))
-    if norm != "none":
+    if norm == "head":
         x = layers.BatchNormalization(name="head_bn")(x)
     if dropout:
         x = layers.Dropout(dropout, name="head_dropout")(x)

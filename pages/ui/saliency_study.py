@@ -168,13 +168,14 @@ def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
     if reason:
         st.caption(reason)
     lines = []
+    beside = st.container(horizontal=True, gap="small")
     for place, row in enumerate(rows.itertuples(index=False)):
         maps = [study.coarse[at] for study, at in zip(studies, (row.a, row.b), strict=True)]
         drawn = [charts.mean_map(one.astype(float), 255.0) for one in maps]
         captions = [f"{study.record['model']}, {prob:.0%}" for study, prob in zip(studies, (row.prob_a, row.prob_b))]  # noqa: B905
         own = [] if images is None else [images[place]]
         lines.append([*own, *drawn])
-        with st.container(border=True):
+        with beside.container(border=True, width=len(lines[-1]) * (MAP_WIDTH + 16) + 32):
             st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {row.similarity:.0%} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
     return contact_sheet([picture for line in lines for picture in line], len(lines[0]))
