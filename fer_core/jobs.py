@@ -29,7 +29,7 @@ from fer_core import artifacts, datasets, machine
 from fer_core.errors import ConfigError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import config_of_entry
 
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
 LIVE: tuple[str, ...] = STATES[:3]
@@ -134,9 +134,9 @@ def settings_changed(model: str, values: Mapping) -> dict:
     Raises:
         ModelError, ConfigError: unknown model or setting, or a value out of range.
     """
-    recipe = TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
+    recipe = config_of_entry(spec(model)).to_dict()
     changed = {name: value for name, value in values.items() if value != recipe.get(name, ...)}
-    TrainConfig.from_dict(spec(model)["recipe"] | changed)
+    config_of_entry(spec(model), changed)
     return changed
 
 
@@ -359,8 +359,7 @@ def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> 
     (float32), which a head on features computed before does not have. What is refused for this number would surely not
     fit; what is let through may still not.
     """
-    config = TrainConfig.from_dict(spec(model)["recipe"] | dict(settings or {}))
-    entry = spec(model)
+    config, entry = config_of_entry(spec(model), settings), spec(model)
     pixels = (getattr(config, "input_size", 0) or entry["input_size"]) ** 2
     splits = {} if dataset == datasets.DRAWN else datasets.load(dataset).splits
     stored = sum(split.images.nbytes for split in splits.values())

@@ -14,7 +14,7 @@ from fer_core.models.views import VIEWS as VIEWS_AVERAGED
 from fer_core.reporting import duration_text
 from fer_core.training import config as configs
 from fer_core.training import sweep_export
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import config_of_entry
 from pages.ui import cache, state, widgets
 
 OWN = "FERscope"
@@ -168,7 +168,7 @@ def field(name: str, value, key: str):
 
 def choose_settings(model: str) -> dict:
     """All settings of the recipe, some of them changed."""
-    recipe = TrainConfig.from_dict(spec(model)["recipe"]).to_dict()
+    recipe = config_of_entry(spec(model)).to_dict()
     network = spec(model)["family"] == "network"
     few = ("epochs", "batch_size", "learning_rate", "seed") if network else ("seed",)
     values = {}
@@ -206,7 +206,7 @@ def show_form(busy: bool) -> None:
         if done:
             st.info(f"An unfinished training of {model} with seed {seed} has {done} epochs behind it and will go on.")
             fresh = st.toggle("Discard it and begin anew", key=f"fresh-{model}-{dataset}-{seed}")
-        if TrainConfig.from_dict(spec(model)["recipe"] | settings).initial_weights == "imagenet":
+        if config_of_entry(spec(model), settings).initial_weights == "imagenet":
             st.caption("Begins with ImageNet weights: Keras downloads them, or FER_PRETRAINED_DIR names their folder.")
         with st.container(horizontal=True):
             now = st.button("Start", type="primary", icon=":material/play_arrow:")

@@ -1,5 +1,7 @@
 """Which pictures a system sees: classes, duplicates, hold-out, oversampling and masks, each counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from fer_core import caches, masks
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.training.config import TrainConfig
-from fer_core.training.preparation import prepare
+from fer_core.training.preparation import only_classes, prepare
 
 NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -39,6 +41,12 @@ def test_classes_are_renumbered_in_the_order_of_the_dataset():
     assert np.bincount(prepared.fitted.y_true).tolist() == [10, 20]
     assert prepared.evaluated["test"].sample_ids.tolist() == ["test_000", "test_002"]
     assert prepared.evaluated["test"].y_true.tolist() == [1, 0]
+
+
+def test_contempt_can_be_one_of_the_classes():
+    faces = replace(split([0, 1, 2], "test", 1), class_names=("happy", "contempt", "sad"))
+    kept = only_classes(faces, ["contempt", "Happiness"])
+    assert kept.class_names == ("happy", "contempt") and kept.y_true.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("classes", [["happy"], ["happy", "happiness"]])

@@ -166,7 +166,7 @@ def test_processes_that_share_a_sweep_lose_no_trial_and_train_none_twice(folder,
         assert drawn.between(1e-4, 1e-1).all()
 
 
-def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folder):
+def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folder, monkeypatch):
     """So that a network too large for the memory does not keep all others waiting for ever."""
     space = {"batch_size": Parameter(choices=(1, 2))}
     sweeps.open_sweep(sweep(space=space, sampler="grid", trials=2))
@@ -182,6 +182,14 @@ def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folde
 
     assert [died(0), died(0), died(1), died(1), died(1)] == [0] * 5, "it got further, so it is counted anew"
     assert died(0) == 1
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_trials, "_fit", stop)
+    for _ in range(4):  # stopping it by hand is no death
+        with pytest.raises(KeyboardInterrupt):
+            sweep_trials.work("s", datasets.load("drawn"))
     frame = sweep_trials.trials_frame("s")
     assert frame["state"].tolist() == ["fail", "running"]
     error = study.get_trials()[0].user_attrs["result"]["error"]
@@ -216,6 +224,20 @@ def test_export_holds_the_finished_trials_and_their_conditions(folder):
     table.write_text("trial,state\n", encoding="utf-8")
     with pytest.raises(RunError, match=r"s\.csv lacks discrepancy"):
         sweep_export.read_export("s")
+
+
+def test_no_equalisation_is_a_choice_and_not_a_gap(folder):
+    """An empty cell of the table."""
+    from fer_core.charts.training import sweep_lines
+
+    choices = Parameter(choices=("hist", ""))
+    sweeps.open_sweep(sweep(space={"equalize": choices}, sampler="grid", trials=2))
+    worker("s", 0).communicate(timeout=100)
+    sweep_export.export("s")
+    frame, record = sweep_export.read_export("s")
+    axis = sweep_lines(frame, record["space"]).data[0].dimensions[0]
+    assert list(axis["values"]) == [0, 1] and axis.ticktext == ("hist", "none")
+    assert sweep_export.best_settings(frame, record) == (1, "compact", {})
 
 
 def test_a_trial_says_what_it_does_before_its_first_epoch(folder, monkeypatch):

@@ -122,6 +122,46 @@ def test_noise_has_the_deviation_asked_for_in_pixels():
     deviation = np.asarray(noisy(pixels, training=True)).std()
     assert deviation == pytest.approx(0.1 * 64, rel=0.05)
     np.testing.assert_allclose(np.asarray(noisy(pixels, training=False)), pixels, rtol=1e-5)
+    seen = keras.Model(network.input, network.get_layer("input_bn").output)
+    faces = np.random.default_rng(0).uniform(0, 255, (16, 48, 48, 3)).astype(np.float32)
+    signal = np.asarray(seen(faces, training=True))
+    assert signal.std() == pytest.approx(64, rel=0.05), "the noise is a tenth of what it is added to"
+
+
+@pytest.mark.parametrize("size", [48, 80])
+def test_mobilenet_is_trained_on_the_grid_that_it_is_served_on(size):
+    """Its stride-2 blocks pad odd sides differently where the size is not known."""
+    from fer_core.errors import ConfigError
+    from fer_core.models.registry import build_network
+    from fer_core.training.engine import _check_sizes, _training_network
+    from fer_core.training.run import recipe
+
+    change = {"initial_weights": "random", "trainable_layers": -1, "input_size": size}
+    trained = _training_network("mobilenetv2_finetuned", 7, recipe("mobilenetv2_finetuned", change))
+    served = build_network("mobilenetv2_finetuned", input_size=size)
+    assert trained.get_layer("pool").input.shape == served.get_layer("pool").input.shape
+    with pytest.raises(ConfigError, match="one size only"):
+        _check_sizes(
+            "mobilenetv2_finetuned", recipe("mobilenetv2_finetuned", change | {"sizes": [[32, 10], [size, 10]]})
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("patil_cnn", {"trainable_layers": 0}, "no backbone"),
+        ("compact", {"initial_weights": "imagenet"}, "no backbone"),
+        ("vgg16_frozen", {"initial_weights": "random"}, "drawn at random.*trainable_layers is 0"),
+        ("vgg16_finetuned", {"initial_weights": "random"}, "drawn at random.*trainable_layers is 6"),
+    ],
+)
+def test_layers_are_only_kept_as_they_are_where_they_have_learned_something(name, change, said, drawn, tmp_path):
+    from fer_core.errors import ConfigError
+    from fer_core.training import run as training
+
+    config = training.recipe(name, {"sizes": [], "augmentation": {}} | change)
+    with pytest.raises(ConfigError, match=said):
+        training.train(name, drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
 def save_random(backbone: str, folder) -> "object":
@@ -281,7 +321,7 @@ def test_frozen_backbones_refuse_what_changes_pictures(drawn, tmp_path):
     from fer_core.errors import ConfigError
     from fer_core.training import run as training
 
-    changes = {"augmentation": {"flip": 0.5}, "initial_weights": "random", "input_size": 48}
+    changes = {"augmentation": {"flip": 0.5}, "input_size": 48}
     config = training.recipe("mobilenetv2_frozen", changes)
     with pytest.raises(ConfigError, match="sees each picture once"):
         training.train("mobilenetv2_frozen", drawn, config=config, work_root=tmp_path, root=tmp_path)
@@ -291,7 +331,7 @@ def test_frozen_backbones_refuse_layers_before_them(drawn, tmp_path):
     from fer_core.errors import ConfigError
     from fer_core.training import run as training
 
-    changes = {"trainable_layers": 0, "augmentation": {}, "initial_weights": "random", "input_size": 48}
+    changes = {"trainable_layers": 0, "augmentation": {}, "input_size": 48}
     config = training.recipe("mobilenetv2_finetuned", changes)
     with pytest.raises(ConfigError, match="input_bn before its backbone"):
         training.train("mobilenetv2_finetuned", drawn, config=config, work_root=tmp_path, root=tmp_path)

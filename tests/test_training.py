@@ -306,6 +306,12 @@ def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
     assert artifacts.read_run(path).model == "majority"
 
 
+def test_sizes_follow_the_size_of_the_input():
+    assert recipe("vgg16").sizes == [[32, 8], [44, 4]]
+    assert recipe("vgg16", {"input_size": 88, "epochs": 6}).sizes == [[64, 4], [88, 2]]
+    assert recipe("vgg16", {"input_size": 48, "sizes": [[32, 12]]}).sizes == [[32, 12]], "unless they are given too"
+
+
 def test_settings_that_a_fit_in_one_piece_never_looks_at_are_named():
     given = ["epochs", "learning_rate", "seed", "mask", "arguments", "mixup"]
     assert without_effect("svm_hog_rbf", given) == ["epochs", "learning_rate", "mixup"]

@@ -76,4 +76,4 @@ def _text(value) -> str:
     """``128``, ``128.0`` and their numpy kin alike, whatever a CSV has made of them."""
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
-    return f"{value:.6g}" if isinstance(value, int | float | np.number) else str(value)
+    return f"{value:.6g}" if isinstance(value, int | float | np.number) else str(value) or "none"

@@ -6,7 +6,7 @@ from statistics import median
 from fer_core.artifacts import Run
 from fer_core.errors import FerError
 from fer_core.models.specs import spec
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import TrainConfig, config_of_entry
 
 
 def cost(model: str, changes: Mapping | None = None) -> float:
@@ -17,7 +17,7 @@ def cost(model: str, changes: Mapping | None = None) -> float:
     entry = spec(model)
     if entry["family"] != "network":
         return 0.0
-    config = TrainConfig.from_dict(entry["recipe"] | dict(changes or {}))
+    config = config_of_entry(entry, changes)
     side = config.input_size or entry["input_size"]
     passes = 1 if config.trainable_layers == 0 else config.epochs
     return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))

@@ -17,7 +17,7 @@ from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.run import estimator_config, spec_record
 
 ALL = "all"
@@ -83,7 +83,7 @@ def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> R
 
 
 def _config(model: str, changes: dict) -> TrainConfig:
-    return TrainConfig.from_dict(spec(model)["recipe"] | changes)
+    return config_of_entry(spec(model), changes)
 
 
 def _same_config(run: Run, config: TrainConfig) -> bool:

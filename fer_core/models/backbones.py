@@ -95,7 +95,7 @@ def backbone_classifier(
         norm: where batch normalisation stands: ``none``, ``head`` (before the softmax), or ``conv`` (VGG16 only: after
             each convolution).
         dropout: before the softmax.
-        input_norm: batch normalisation of the scaled input.
+        input_norm: batch normalisation of the scaled input, which begins with the spread of pixels.
         noise: standard deviation of Gaussian noise on the scaled input while training, as a share of the spread of
             pixels, 64.
         noise_order: ``bn_noise`` or ``noise_bn``: which of noise and ``input_norm`` comes first.
@@ -110,12 +110,12 @@ def backbone_classifier(
     _, build, scale, offset, _ = BACKBONES[backbone]
     inputs = keras.Input((input_size, input_size, 3), name="pixels")
     x = layers.Rescaling(scale, offset=offset, name="scale")(inputs)
+    spread = PIXEL_SPREAD * scale
     steps = [("input_bn", input_norm), ("input_noise", noise > 0)]
     for step, wanted in steps if noise_order == "bn_noise" else steps[::-1]:
-        if wanted and step == "input_bn":
-            x = layers.BatchNormalization(name=step)(x)
-        elif wanted:
-            spread = PIXEL_SPREAD * scale  # Keras takes deviations up to 1 only
+        if wanted and step == "input_bn":  # what comes out has the spread of pixels: the backbone was trained on such
+            x = layers.BatchNormalization(gamma_initializer=keras.initializers.Constant(spread), name=step)(x)
+        elif wanted:  # Keras takes deviations up to 1 only
             x = layers.Rescaling(1 / spread, name="input_unit")(x)
             x = layers.GaussianNoise(noise, name=step)(x)
             x = layers.Rescaling(spread, name="input_pixels")(x)
@@ -157,7 +157,7 @@ def load_imagenet(network: keras.Model, backbone: str) -> None:
     Raises:
         ModelError: they are not to be had, or the file holds another network.
     """
-    class_name, _, scale, _, turned = BACKBONES[backbone]
+    class_name, _, _, _, turned = BACKBONES[backbone]
     source = _pretrained(class_name, backbone)
     convolutions = [layer for layer in backbone_layers(network) if layer.weights and not layer.name.endswith("_bn")]
     if backbone != "vgg16":
@@ -170,9 +170,6 @@ def load_imagenet(network: keras.Model, backbone: str) -> None:
         if index == 0 and turned:
             values[0] = np.ascontiguousarray(values[0][:, :, ::-1])
         layer.set_weights(values)
-    if any(layer.name == "input_bn" for layer in network.layers):
-        norm = network.get_layer("input_bn")  # so that the backbone first sees pixels of the spread it was trained on
-        norm.gamma.assign(keras.ops.full_like(norm.gamma, PIXEL_SPREAD * scale))
 
 
 def _pretrained(class_name: str, backbone: str) -> keras.Model:

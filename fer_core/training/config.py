@@ -1,6 +1,7 @@
 """Training settings as plain data. Loads without TensorFlow."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fer_core.errors import ConfigError
@@ -199,6 +200,21 @@ class TrainConfig:
         _type("epochs", epochs, int)
         values["sizes"] = rescale_sizes(sizes, epochs)
         return cls(augmentation=augmentation, **values)
+
+
+def config_of_entry(entry: Mapping, changes: Mapping | None = None) -> TrainConfig:
+    """The recipe of an entry of ``MODELS`` with ``changes``.
+
+    Progressive ``sizes`` that are not among the changes are scaled to a changed ``input_size``, and to ``epochs``.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range.
+    """
+    recipe, changes = entry["recipe"], dict(changes or {})
+    own, wanted = recipe.get("input_size") or entry["input_size"], changes.get("input_size")
+    if isinstance(wanted, int) and wanted and recipe.get("sizes") and "sizes" not in changes:
+        changes["sizes"] = [[round(size * wanted / own), epochs] for size, epochs in recipe["sizes"]]
+    return TrainConfig.from_dict(recipe | changes)
 
 
 def rescale_sizes(sizes: list[list[int]], epochs: int) -> list[list[int]]:

@@ -64,6 +64,7 @@ def train_network(
     and averages are restored, so a resumed training sees what the unbroken one would have seen.
     """
     _check_sizes(name, config)
+    _check_backbone(name, config)
     keras.utils.set_random_seed(config.seed)
     if config.trainable_layers == 0:
         task = frozen.head_task(name, train, val, config, work.path.parent / "features", on_progress)
@@ -125,10 +126,25 @@ def _network_task(name: str, train: Split, val: Split, config: TrainConfig) -> T
 def _check_sizes(name: str, config: TrainConfig) -> None:
     size = spec(name)["input_size"]
     others = [other for other, _ in config.sizes if other != (config.input_size or size)]
-    if spec(name).get("fixed_size") and others:
+    one_size = spec(name).get("fixed_size") or _backbone(name, config) == "mobilenetv2"  # pads odd sides differently
+    if one_size and others:
         raise ConfigError(
             f"{name} takes pictures of one size only. Received sizes {config.sizes}.",
             "Leave it out; input_size sets that one size.",
+        )
+
+
+def _check_backbone(name: str, config: TrainConfig) -> None:
+    if config.initial_weights != "imagenet" and config.trainable_layers < 0:
+        return
+    if _backbone(name, config) is None:
+        raise ConfigError(
+            f"{name} has no backbone with ImageNet weights.", "Leave initial_weights and trainable_layers out."
+        )
+    if config.initial_weights == "random":
+        raise ConfigError(
+            f"{name} would keep layers as they were drawn at random: trainable_layers is {config.trainable_layers}.",
+            "Train all of them with trainable_layers=-1, or begin with ImageNet weights.",
         )
 
 
@@ -140,21 +156,19 @@ def _evaluation_side(input_size: int, size: int, config: TrainConfig) -> int:
 
 def _training_network(name: str, num_classes: int, config: TrainConfig) -> keras.Model:
     bfloat16 = config.precision == "mixed_bfloat16" or (config.precision == "auto" and has_bfloat16_units())
-    size = config.input_size or "spec" if spec(name).get("fixed_size") else None
+    size = None if config.sizes else config.input_size or "spec"
     with policy(bfloat16):
         network = build_network(name, input_size=size, num_classes=num_classes, fused=True, arguments=config.arguments)
-    backbone = (spec(name)["arguments"] | config.arguments).get("backbone")
-    if config.initial_weights == "imagenet" or config.trainable_layers >= 0:
-        if backbone is None:
-            raise ConfigError(
-                f"{name} has no backbone with ImageNet weights.", "Leave initial_weights and trainable_layers out."
-            )
+    if config.initial_weights == "imagenet":
         from fer_core.models.backbones import freeze, load_imagenet
 
-        if config.initial_weights == "imagenet":
-            load_imagenet(network, backbone)
+        load_imagenet(network, _backbone(name, config))
         freeze(network, config.trainable_layers)
     return network
+
+
+def _backbone(name: str, config: TrainConfig) -> str | None:
+    return (spec(name)["arguments"] | config.arguments).get("backbone")
 
 
 def _compile(network: keras.Model, config: TrainConfig) -> None:

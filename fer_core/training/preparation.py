@@ -13,7 +13,7 @@ from fer_core import masks
 from fer_core.datasets.split import Dataset, Split, picture_digests
 from fer_core.datasets.subjects import assign, known_subjects
 from fer_core.errors import ConfigError
-from fer_core.labels import canonical_name
+from fer_core.labels import KNOWN_NAMES, canonical_name
 from fer_core.training.config import TrainConfig
 from fer_core.training.task import Progress, reporter
 
@@ -96,7 +96,7 @@ def only_classes(split: Split, names: list[str]) -> Split:
     Raises:
         ConfigError: fewer than two classes, or one that the dataset does not have.
     """
-    wanted = {canonical_name(name) for name in names}
+    wanted = {canonical_name(name, KNOWN_NAMES) for name in names}
     missing = wanted - set(split.class_names)
     if missing or len(wanted) < 2:
         raise ConfigError(

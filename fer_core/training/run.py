@@ -16,7 +16,7 @@ from fer_core.errors import ConfigError
 from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.task import Progress, reporter
 
 LEAKY = "Split by frame: frames of one sequence stand in several splits, so these numbers say nothing of new people."
@@ -32,7 +32,7 @@ def recipe(model: str, changes: dict | None = None) -> TrainConfig:
     Raises:
         ModelError, ConfigError: unknown model or setting, or a value out of range.
     """
-    return TrainConfig.from_dict(spec(model)["recipe"] | (changes or {}))
+    return config_of_entry(spec(model), changes)
 
 
 def train(

@@ -11,7 +11,7 @@ from fer_core import artifacts
 from fer_core.errors import RunError
 from fer_core.models.specs import spec
 from fer_core.storage import environment, read_json, to_json, write_text
-from fer_core.training.config import TrainConfig
+from fer_core.training.config import config_of_entry
 from fer_core.training.sweep_trials import trials_frame
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, read
 
@@ -53,7 +53,8 @@ def read_export(name: str) -> tuple[pd.DataFrame, dict]:
     path = artifacts.root() / "sweeps" / f"{name}.csv"
     record = read_json(path.with_suffix(".json"))
     try:
-        frame = pd.read_csv(path)
+        # An empty word is a choice, such as no equalisation, and not a gap.
+        frame = pd.read_csv(path, keep_default_na=False, na_values={key: [""] for key in (*RESULTS, "error")})
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}.", f"Write it again: sweep export {name}.") from error
     needed = {"trial", "state", *record.get("space", {}), *RESULTS}
@@ -77,11 +78,10 @@ def best_settings(frame: pd.DataFrame, record: Mapping) -> tuple[int, str, dict]
     params = {name: int(value) if _whole(record["space"][name]) else value for name, value in params.items()}
     model = params.get(MODEL, record["model"])
     sweep = Sweep(record["name"], model, record["dataset"], record["fingerprint"], {}, 1, settings=record["settings"])
-    recipe = spec(model)["recipe"]
-    made, own = config_of(sweep, params).to_dict(), TrainConfig.from_dict(recipe).to_dict()
+    made, own = config_of(sweep, params).to_dict(), config_of_entry(spec(model)).to_dict()
     settings = {name: value for name, value in made.items() if value != own[name]}
     without_sizes = {name: value for name, value in settings.items() if name != "sizes"}
-    implied = TrainConfig.from_dict(recipe | without_sizes).to_dict() == made  # they follow the number of epochs
+    implied = config_of_entry(spec(model), without_sizes).to_dict() == made  # they follow epochs and input_size
     return int(row["trial"]), model, without_sizes if implied else settings
 
 

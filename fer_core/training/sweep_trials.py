@@ -186,6 +186,9 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
         history = pd.read_csv(directory.path / "history.csv")
         result = {"epochs": len(history), "seconds": round(float(history["seconds"].sum()), 1)}
         state = TrialState.PRUNED
+    except KeyboardInterrupt:
+        trial.set_user_attr(DEATHS, {})  # somebody stopped it; it would have gone on
+        raise
     except FerError as error:
         result, state = {"error": str(error)}, TrialState.FAIL
     trial.set_user_attr("result", result)

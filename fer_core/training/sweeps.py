@@ -16,7 +16,7 @@ from fer_core import datasets
 from fer_core.errors import ConfigError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
-from fer_core.training.config import Augmentation, TrainConfig
+from fer_core.training.config import Augmentation, TrainConfig, config_of_entry
 
 SAMPLERS: tuple[str, ...] = ("grid", "tpe", "random")
 RESULTS: tuple[str, ...] = (
@@ -109,11 +109,12 @@ def config_of(sweep: Sweep, params: Mapping) -> TrainConfig:
         ModelError, ConfigError: an unknown name, or a value out of range.
     """
     drawn = {name: value for name, value in params.items() if name != MODEL}
-    values = dict(spec(params.get(MODEL, sweep.model))["recipe"]) | sweep.settings
+    entry, changes = spec(params.get(MODEL, sweep.model)), dict(sweep.settings)
     for name, value in drawn.items():
         group, dot, inner = name.partition(".")
-        values[group] = dict(values.get(group) or {}) | {inner: value} if dot else value
-    return TrainConfig.from_dict(values)
+        before = changes.get(group) or entry["recipe"].get(group) or {}
+        changes[group] = dict(before) | {inner: value} if dot else value
+    return config_of_entry(entry, changes)
 
 
 def open_sweep(sweep: Sweep) -> None:
