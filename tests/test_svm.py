@@ -287,6 +287,11 @@ def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
     assert f"train svm_hog_linear drawn --set 'arguments={best}'" in result.output
     assert CliRunner().invoke(app, [*call, "--random", "2"]).exit_code == 0
     assert len(list((tmp_path / "searches").glob("*.csv"))) == 2  # nothing was written over
+    other = ["--set", "kernel=poly", "--set", 'features=["pixels"]', "--set", "components=5", "--random", "1"]
+    result = CliRunner().invoke(app, [*call, *other])
+    (record,) = [json.loads(p.read_text()) for p in (tmp_path / "searches").glob("*-3.json")]
+    assert (record["features"], record["arguments"]["kernel"]) == (48 * 48, "poly")
+    assert '"kernel": "poly", "features": ["pixels"], "components": 5, "C"' in " ".join(result.output.split())
 
 
 def test_search_command_refuses_what_is_no_svm(monkeypatch, tmp_path):
@@ -297,6 +302,8 @@ def test_search_command_refuses_what_is_no_svm(monkeypatch, tmp_path):
     assert "no support vector machine" in str(call(app, ["search", "majority", datasets.DRAWN]).exception)
     both = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--grid", "--random", "3"])
     assert "Give one of them" in str(both.exception)
+    unknown = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--set", "colour=1"])
+    assert "Unknown SVM arguments colour" in str(unknown.exception)
     assert not os.listdir(tmp_path)
 
 

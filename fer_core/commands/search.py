@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fer_core import artifacts, datasets, jobs
+from fer_core.commands.train import parse_settings
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ConfigError
@@ -20,23 +21,31 @@ SHOWN = 10
 
 
 def search(
-    model: Annotated[str, typer.Argument(help="An SVM; its features, scaling and kernel are kept.")],
+    model: Annotated[str, typer.Argument(help="An SVM.")],
     dataset: Annotated[str, typer.Argument(help="A registered dataset; only its training split is used.")] = "fer2013",
     grid: Annotated[bool, typer.Option("--grid", help="Try every setting of the kernel's grid (the default).")] = False,
     random: Annotated[int | None, typer.Option("--random", help="Try this many settings drawn at random.")] = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 3,
     limit: Annotated[int | None, typer.Option(help="Use this many training pictures, with the split's shares.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the pictures, the folds and the settings drawn.")] = 0,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another kernel, scaling or features as NAME=JSON, e.g. --set kernel=poly."),
+    ] = None,
 ) -> None:
     """Search C, gamma and degree of a support vector machine; the table is stored as CSV, its conditions beside it."""
     entry = spec(model)
     if entry["builder"] != "svm":
         raise ConfigError(f"{model} is no support vector machine.", "Choose one of the svm_ models of `train`.")
+    changed = parse_settings(argument or [])
+    arguments = entry["arguments"] | changed
     if grid and random is not None:
         raise ConfigError("--grid and --random were both given.", "Give one of them.")
     from fer_core.models.estimators import features
     from fer_core.models.svm import search as search_settings
+    from fer_core.models.svm import settings as checked
 
+    checked(arguments)
     data = datasets.load(dataset)
     train = data["train"]
     train = train.take(stratified(train.y_true, limit, seed)) if limit is not None else train
@@ -49,11 +58,11 @@ def search(
             progress.update(drawn, completed=done, total=total)
 
         cache = datasets.data_dir() / "features"
-        values = features(model, np.asarray(train.images), cache=cache, on_progress=on_pictures)
+        values = features(model, np.asarray(train.images), arguments, cache, on_pictures)
         progress.update(drawn, completed=len(train), total=len(train))
         fits = progress.add_task("fits", total=None)
         frame = search_settings(
-            entry["arguments"],
+            arguments,
             values,
             train.y_true,
             draws=random,
@@ -74,7 +83,7 @@ def search(
         "folds": folds,
         "folds_by": "picture" if subjects is None else "subject",
         "seed": seed,
-        "arguments": entry["arguments"],
+        "arguments": arguments,
         "date": date.today().isoformat(),
     }
     path = store(frame, conditions)
@@ -82,7 +91,7 @@ def search(
     typer.echo(f"Stored in {path}. To train the best of them:")
     varied = {name: frame.iloc[0][name] for name in ("C", "gamma", "degree") if name in frame}
     best = {name: int(value) if name == "degree" else float(value) for name, value in varied.items()}
-    typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": best})))
+    typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": changed | best})))
 
 
 def stratified(y_true: np.ndarray, limit: int, seed: int) -> np.ndarray:
