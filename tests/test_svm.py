@@ -70,7 +70,7 @@ def test_answers_in_batches_are_libsvms(kernel, classes, train, unseen, values, 
 
 
 def test_a_linear_machine_needs_no_batches(train, values):
-    pipeline = svm.svm_pipeline({"kernel": "linear"}, values[0].shape)
+    pipeline = svm.svm_pipeline({"kernel": "linear", "components": 20, "C": 0.01}, values[0].shape)
     assert batched_svc.batched(svm.fit_svm(pipeline, values[0], train.y_true)) is pipeline
 
 

@@ -294,6 +294,7 @@ def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monke
         np.testing.assert_array_equal(np.load(file), values)
 
 
+@pytest.mark.slow
 def test_features_of_a_frozen_backbone_have_the_precision_asked_for(drawn, tmp_path):
     """``auto`` is float32, whatever the processor; bfloat16 gives nearly the same, kept in files of their own."""
     import keras

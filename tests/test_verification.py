@@ -216,7 +216,12 @@ def test_every_committed_directory_can_be_read():
     assert PROBLEMS == []
 
 
-@pytest.mark.parametrize("committed", COMMITTED, ids=lambda run: run.name)
+def some_quickly(runs):
+    """Every sixth in the quick tests, the others with the slow ones: there will be many."""
+    return [pytest.param(run, marks=[pytest.mark.slow] if at % 6 else [], id=run.name) for at, run in enumerate(runs)]
+
+
+@pytest.mark.parametrize("committed", some_quickly(COMMITTED))
 def test_every_committed_run_is_what_it_says(committed):
     assert verify_run(committed) == []
 
