@@ -1,11 +1,14 @@
 """Train a system and watch it: a process of its own that outlives this page; and what sweeps over settings found."""
 
+import json
+
 import pandas as pd
 import streamlit as st
 
 from fer_core import jobs
 from fer_core.charts import results as result_charts
 from fer_core.charts import training as charts
+from fer_core.errors import ConfigError
 from fer_core.labels import KNOWN_NAMES
 from fer_core.masks import REGIONS
 from fer_core.models.preprocess import EQUALIZERS
@@ -40,9 +43,10 @@ PICTURES = ("oversample", "dedupe", "faces", "mask", "classes")
 MORE = (
     *("optimizer", "schedule", "warmup_epochs", "weight_decay", "label_smoothing", "mixup", "ema", "patience"),
     *("monitor", "select", "holdout", "class_weight", "initial_weights", "trainable_layers", "input_size"),
-    *("precision", "tta", "equalize", *PICTURES),
+    *("precision", "tta", "equalize", *PICTURES, "arguments"),
 )
 MEANING = {
+    "arguments": "Changes of what the model is built with, as JSON",
     "classes": "Only pictures of these; all if none is chosen",
     "dedupe": "Leave out training pictures that repeat another one, or one of val or test",
     "equalize": "Equalisation of every picture, in prediction too",
@@ -151,6 +155,23 @@ def choose_system() -> str:
     return model
 
 
+def arguments(model: str, key: str) -> dict:
+    """What the network's or the SVM's own arguments are changed to.
+
+    Raises:
+        ConfigError: what was typed is no JSON object.
+    """
+    own = json.dumps(spec(model)["arguments"])
+    typed = st.text_input("Arguments", placeholder=own, key=key, help=f"{MEANING['arguments']}. Its own: `{own}`")
+    try:
+        changed = json.loads(typed or "{}")
+    except json.JSONDecodeError:
+        changed = None
+    if not isinstance(changed, dict):
+        raise ConfigError(f"Arguments must be a JSON object. Received {typed}.", f"As in {own}, only what changes.")
+    return changed
+
+
 def field(name: str, value, key: str):
     """A widget for one setting, as its default is."""
     label, about = name.replace("_", " ").capitalize(), MEANING.get(name)
@@ -178,9 +199,10 @@ def choose_settings(model: str) -> dict:
                 values[name] = field(name, recipe[name], f"{model}-{name}")
     with st.expander("More settings"):
         columns = st.columns(3)
-        for place, name in enumerate(MORE if network else PICTURES):
+        for place, name in enumerate(MORE if network else (*PICTURES, "arguments")):
             with columns[place % 3]:
-                values[name] = field(name, recipe[name], f"{model}-{name}")
+                key = f"{model}-{name}"
+                values[name] = arguments(model, key) if name == "arguments" else field(name, recipe[name], key)
         if not network:
             return values
         st.caption("Random changes of the training pictures")
@@ -197,8 +219,8 @@ def show_form(busy: bool) -> None:
     model = choose_system()
     names = cache.dataset_names()
     dataset = state.choice("Dataset", names, key="dataset", width=220)
-    values = choose_settings(model)
     with widgets.page_errors():
+        values = choose_settings(model)
         settings = jobs.settings_changed(model, values)
         seed = values["seed"]
         done = jobs.epochs_done(model, dataset, seed)

@@ -139,6 +139,10 @@ def test_what_happens_to_pictures_before_training_can_be_chosen(folder):
     app = open_page(paper="Patil", system="svm_hog_rbf", dataset="drawn")
     app.toggle(key="svm_hog_rbf-oversample").set_value(True).run()
     assert app.code[0].value == "python -m fer_core train svm_hog_rbf drawn --set oversample=true"
+    app.text_input(key="svm_hog_rbf-arguments").set_value('{"kernel": "poly"}').run()
+    assert """oversample=true --set 'arguments={"kernel": "poly"}'""" in app.code[0].value
+    app.text_input(key="svm_hog_rbf-arguments").set_value("poly").run()
+    assert "Arguments must be a JSON object. Received poly" in app.error[0].value
 
 
 @pytest.mark.slow
