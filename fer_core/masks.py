@@ -160,7 +160,9 @@ def check_fill(fill: str) -> None:
         raise ConfigError(f"Unknown fill {fill!r}.", f"Expected one of {', '.join(FILLS)}.")
 
 
-def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: int = 0) -> np.ndarray:
+def apply(
+    images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: int = 0, whole: bool = False
+) -> np.ndarray:
     """Hide the masked pixels. The inputs stay as they are.
 
     Args:
@@ -169,6 +171,8 @@ def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: in
         fill: ``zero`` (black, the paper's), ``mean`` (mean colour of the visible rest), ``blur`` (Gaussian, sigma a
             tenth of the shorter side: coarse shades stay visible) or ``noise`` (uniform grey, seeded).
         seed: for ``noise``.
+        whole: ``mean`` is that of the whole picture. Then a hidden pixel shows the same whatever else is hidden, as
+            games between parts of a picture need it; but a part leaks into what hides it.
 
     Returns:
         uint8: shape of ``images``, or (M, ...) for one picture with M masks.
@@ -188,10 +192,13 @@ def apply(images: np.ndarray, masks: np.ndarray, fill: str = "zero", *, seed: in
     if not fits or (len(stack) != len(batch) and 1 not in (len(stack), len(batch))):
         raise ConfigError(f"Masks {masks.shape} do not fit pictures {images.shape}.", "Make masks of the same size.")
     n = max(len(batch), len(stack)) if len(batch) and len(stack) else 0
+    everything = batch
     batch = np.broadcast_to(batch, (n, *batch.shape[1:]))
     stack = np.broadcast_to(stack, (n, *stack.shape[1:]))
     if n == 0:
         return np.zeros((0, *images.shape[1 - single :]), dtype=np.uint8)
-    hidden = np.where(stack, FILLS[fill](batch, stack, seed), batch).astype(np.uint8)
+    seen_whole = (everything, np.zeros((1, *size, 1), dtype=bool))
+    filling = FILLS[fill](*(seen_whole if whole else (batch, stack)), seed)
+    hidden = np.where(stack, filling, batch).astype(np.uint8)
     hidden = hidden if colour else hidden[..., 0]
     return hidden[0] if single and masks.ndim == 2 else hidden

@@ -104,6 +104,18 @@ def test_fill_mean_is_the_mean_of_the_visible_part():
     assert (hidden[4:] == 16).all()  # mean of 1..32 is 16.5, and halves round to even
 
 
+@pytest.mark.parametrize("fill", list(masks.FILLS))
+def test_fill_of_the_whole_picture_does_not_depend_on_the_mask(fill):
+    picture = np.stack([PICTURE, 2 * PICTURE, PICTURE[::-1]], axis=-1)
+    everything = masks.apply(picture, np.ones((8, 8), bool), fill, whole=True)
+    stack = np.stack([masks.region_mask(name, (8, 8)) for name in masks.REGIONS])
+    hidden = masks.apply(picture, stack, fill, whole=True)
+    assert np.array_equal(hidden, np.where(stack[..., None], everything, picture))
+    assert np.array_equal(hidden, masks.apply(np.stack([picture] * 3), stack, fill, whole=True))
+    if fill == "mean":
+        assert (everything == (32, 65, 32)).all()  # means of 1..64, 2..128 and 1..64, halves to even
+
+
 def test_fill_mean_per_channel():
     picture = np.zeros((4, 4, 3), np.uint8)
     picture[:2] = (10, 20, 30)

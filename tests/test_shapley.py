@@ -136,6 +136,24 @@ def test_corner_reader_by_hand(white):
     assert found.predicted == "angry"
 
 
+@pytest.mark.parametrize("fill", list(masks.FILLS))
+def test_axioms_hold_for_every_fill(fill):
+    """What hides a corner must not depend on which others are hidden, or hiding one that is not read would count."""
+    rng, image = np.random.default_rng(3), np.zeros((16, 16), np.uint8)
+    for name, top in {"nw": 250, "ne": 120, "se": 30}.items():
+        image[CORNERS[name]] = rng.integers(top // 2, top, 64)
+    image[CORNERS["sw"]] = image[CORNERS["ne"]]
+    found = shapley.explain(CornerReader(), image, CORNERS, fill=fill)
+    assert found.values[3].tolist() == [0, 0, 0]  # the dummy, exactly
+    assert not found.interactions[3].any()
+    assert found.values.sum(axis=0) == pytest.approx(found.full - found.empty, abs=1e-12)
+    hidden = masks.apply(image, np.ones((16, 16), bool), fill, whole=True)
+    lost = 0.4 * (image[CORNERS["nw"]].mean() - hidden[CORNERS["nw"]].mean()) / 255
+    assert found.values[0, 0] == pytest.approx(lost, abs=1e-6)  # nw counts by itself, whatever else is hidden
+    if fill in ("zero", "mean"):  # the others hide ne and sw differently
+        assert found.values[1].tolist() == found.values[2].tolist()  # symmetry, exactly
+
+
 def test_the_region_that_is_read_is_worth_everything(white):
     """A hand-built reader of one region of a face: the others are worth exactly nothing."""
     parts = regions.region_masks(regions.CANONICAL, (48, 48))

@@ -2,7 +2,7 @@
 
 The picture is cut into segments; which of them are hidden is drawn once, the same for every picture, so that a map
 does not depend on its neighbours and all pictures share one least-squares solution. Hidden segments are black unless
-told otherwise: ``mean`` fills with what stays visible, so that the same segment would hide differently in each sample.
+told otherwise; ``mean`` is that of the whole picture, so that a segment shows the same whatever else is hidden.
 Loads without TensorFlow.
 """
 
@@ -21,15 +21,23 @@ Segments = str | np.ndarray
 
 
 def masked_probabilities(
-    classifier: Classifier, images: np.ndarray, stack: np.ndarray, classes: np.ndarray, fill: str
+    classifier: Classifier,
+    images: np.ndarray,
+    stack: np.ndarray,
+    classes: np.ndarray,
+    fill: str,
+    cuts: np.ndarray | None = None,
 ) -> np.ndarray:
     """The probability of each picture's class under every mask, in calls of many masks and pictures.
 
+    With ``cuts``, masks are drawn for one call at a time, which bounds the memory.
+
     Args:
         images: uint8 (N, H, W) or (N, H, W, 3).
-        stack: bool (S, H, W), True where hidden.
+        stack: bool (S, H, W), True where hidden; with ``cuts`` (S, d), True for hidden segments.
         classes: int (N,).
-        fill: one of ``masks.FILLS``.
+        fill: one of ``masks.FILLS``; ``mean`` of what a mask leaves visible, with ``cuts`` of the whole picture.
+        cuts: int (H, W), the segment of each pixel, 0..d - 1.
 
     Returns:
         float32 (N, S).
@@ -39,8 +47,9 @@ def masked_probabilities(
     answers = np.zeros(n * s, np.float32)
     for start in range(0, n * s, step):
         picture, mask = np.divmod(np.arange(start, min(start + step, n * s)), s)
-        hidden = masks.apply(images[picture], stack[mask], fill)
-        probabilities = classifier.predict_proba(hidden)
+        hidden = stack[mask] if cuts is None else stack[mask][:, cuts]
+        asked = masks.apply(images[picture], hidden, fill, whole=cuts is not None)
+        probabilities = classifier.predict_proba(asked)
         answers[start : start + len(picture)] = probabilities[np.arange(len(picture)), classes[picture]]
     return answers.reshape(n, s)
 
@@ -126,7 +135,7 @@ def lime(
 
     def fit(cuts, pictures, targets):
         shown = lime_samples(int(cuts.max()) + 1, samples, seed)
-        scores = masked_probabilities(classifier, pictures, ~shown[:, cuts], targets, fill)
+        scores = masked_probabilities(classifier, pictures, ~shown, targets, fill, cuts)
         return lime_weights(shown, scores, width, ridge)
 
     return _maps(fit, images, classes, segments, cells)
@@ -195,7 +204,7 @@ def kernel_shap(
         shown, weights = coalitions(int(cuts.max()) + 1, samples, seed)
         ends = np.stack([np.zeros_like(shown[0]), np.ones_like(shown[0])])
         asked = np.concatenate([ends, shown])
-        scores = masked_probabilities(classifier, pictures, ~asked[:, cuts], targets, fill).astype(np.float64)
+        scores = masked_probabilities(classifier, pictures, ~asked, targets, fill, cuts).astype(np.float64)
         return shapley_regression(shown, weights, scores[:, 2:], scores[:, 0], scores[:, 1])
 
     return _maps(fit, images, classes, segments, cells)

@@ -72,7 +72,8 @@ def explain(
         regions: name -> bool (H, W), at most ``MOST_PLAYERS`` (one less with ``rest``), no pixel in two of them. A
             region without pixels is a dummy. Pixels in none of them are always visible, unless
         rest: makes a player called ``rest`` of them.
-        fill: what hidden regions show, one of ``masks.FILLS``.
+        fill: what hidden regions show, one of ``masks.FILLS``; ``mean`` is that of the whole picture, since with the
+            mean of what stays visible, hiding one region would change what the others show.
 
     Raises:
         ConfigError: no region, too many, overlapping ones, masks of another size, or an unknown fill.
@@ -249,7 +250,7 @@ def _worths(classifier: Classifier, image: np.ndarray, players: np.ndarray, fill
     answers = []
     for start in range(0, len(hidden), step):
         chunk = np.column_stack([hidden[start : start + step], np.zeros(len(hidden[start : start + step]), bool)])
-        answers.append(classifier.predict_proba(masks.apply(image, chunk[:, owner], fill)))
+        answers.append(classifier.predict_proba(masks.apply(image, chunk[:, owner], fill, whole=True)))
     return np.concatenate(answers).astype(np.float64)
 
 
