@@ -32,6 +32,11 @@ NUMBERS = {
     "interval": st.column_config.Column("95 % interval", width=130),
     "inside": st.column_config.Column("Inside", help="Whether the reported value lies in the measured interval"),
     "run": st.column_config.Column("Run, or why it is open", width=280),
+    "differs_from_recipe": st.column_config.Column(
+        "Differs from the recipe",
+        width=280,
+        help="Settings of the run that are not its model's recipe's, which are the paper's where it prints them",
+    ),
     "reported_on": st.column_config.Column("reported on"),
     "dataset": st.column_config.Column("measured on"),
     "initial_weights": st.column_config.Column("initial weights"),
@@ -92,7 +97,8 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
     if counts["judged"]:
         line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""
-    st.markdown(f"{line}.{others}")
+    changed = f" {counts['other_settings']} of {counts['runs']} runs differ from the recipe: see the table."
+    st.markdown(f"{line}.{others}{changed if counts['other_settings'] else ''}")
     if not counts["measured"]:
         commands = reported.train_commands(paper.key) or ["python -m fer_core train"]
         widgets.empty_state(

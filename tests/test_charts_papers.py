@@ -21,6 +21,7 @@ def frame():
             "low": [0.59, 0.44, np.nan],
             "high": [0.63, np.nan, np.nan],
             "difference": [0.01, -0.05, np.nan],
+            "differs_from_recipe": ["", "epochs 3 instead of 30", ""],
         }
     )
     inside = pd.array([True, False, None], dtype="boolean")
@@ -39,6 +40,7 @@ def test_every_reported_value_is_a_diamond_and_every_measured_one_a_point(frame)
     worse = points["measured, worse"]
     assert list(worse.x) == [0.45]
     assert list(worse.error_x.array) == [0.0]  # no upper end known
+    assert worse.customdata[0][2] == "<br>epochs 3 instead of 30" and inside.customdata[0][2] == ""
     assert "measured, better" not in points
     symbols = [symbol for _, _, symbol in charts.VERDICTS.values()]
     assert len({(colour, symbol) for _, colour, symbol in charts.VERDICTS.values()}) == len(symbols)

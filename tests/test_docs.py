@@ -6,13 +6,17 @@ import pytest
 
 from fer_core import artifacts
 from fer_core.models.specs import spec
+from fer_core.training import recipes
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def results_table() -> str:
-    """The table that README shows of the committed runs on fer2013, best on val first."""
+    """The table that README shows of the committed runs on fer2013, best on val first.
+
+    A star marks those that were not trained by their model's recipe.
+    """
     runs, problems = artifacts.list_runs(PROJECT / "artifacts")
     assert not problems
     runs = [run for run in runs if run.dataset == "fer2013"]
@@ -26,7 +30,8 @@ def results_table() -> str:
         accuracy = {split: f"{100 * run.metrics(split)['accuracy']:.1f}" for split in ("val", "test", "test_clean")}
         count = f"{run.run['param_count']:,}" if run.run["param_count"] else "-"
         start = run.run.get("initial_weights") or "-"
-        cells = [f"`{run.model}`: {spec(run.model)['title']}", start, count, f"{accuracy['val']} %"]
+        mark = " *" if recipes.told_of_run(run.run) else ""
+        cells = [f"`{run.model}`: {spec(run.model)['title']}{mark}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -35,6 +40,9 @@ def results_table() -> str:
 def test_results_are_the_stored_ones():
     shown = re.search(r"<!-- results:.*?-->\n(.*?)\n<!-- end of results -->", README, re.DOTALL)
     assert shown and shown.group(1).strip() == results_table()
+    assert re.search(r"\| `patil_cnn`: [^|]+ \* \|", results_table()), "16 passes instead of 25, and more"
+    assert not re.search(r"\| `compact`: [^|]+ \* \|", results_table())
+    assert "A star: " in README
 
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in (PROJECT / "pages").glob("*.py")))

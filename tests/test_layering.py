@@ -34,7 +34,7 @@ LEVELS: dict[str, int] = {
     "explain": 6,
     "results": 4,
     "verification": 4,
-    "reported": 5,
+    "reported": 6,
     "latency": 2,
     "caches": 3,
     "machine": 1,

@@ -9,8 +9,10 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from fer_core import artifacts, reported
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.specs import spec
 from fer_core.predictions import Predictions
 from fer_core.reported import comparison
+from fer_core.training.config import config_of_entry
 from tests.test_reported import PAPERS
 
 
@@ -86,6 +88,18 @@ def test_what_a_reader_must_know_of_a_run_stands_beside_its_name(made):
     frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "svm_ckplus", notes="Split by frame.")])
     row = only(reported.shown(frame[frame["system"] == "svm_ckplus"]))
     assert row["run"].endswith(", Split by frame.")
+
+
+def test_settings_that_are_not_the_recipes_stand_in_the_row(made):
+    """``ugwu_depth_4`` takes 128 x 128 pixels and 100 passes."""
+    config = config_of_entry(spec("ugwu_depth_4"), {"epochs": 30, "input_size": 48}).to_dict()
+    runs = [made("ugwu_rafdb", "cnn:depth=4", model="ugwu_depth_4", config=config, spec=None)]
+    runs += [made("ugwu_rafdb", "cnn:depth=3", model="ugwu_depth_3", config=spec("ugwu_depth_3")["recipe"], spec=None)]
+    table = reported.comparison_table("ugwu_rafdb", runs)
+    assert (reported.summary(table)["other_settings"], reported.summary(table)["runs"]) == (1, 2)
+    frame = reported.shown(table).set_index("system")["differs_from_recipe"]
+    assert set(frame["cnn:depth=4"]) == {"epochs 30 instead of 100, input size 48 instead of 128"}
+    assert set(frame["cnn:depth=3"]) == set(frame["cnn:depth=5"]) == {""}
 
 
 def test_several_runs_of_one_system_each_have_a_row(made):

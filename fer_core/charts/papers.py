@@ -28,7 +28,7 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
 
     Args:
         frame: rows of ``reported.comparison_table`` for one metric: system, run, model, reported, measured, low, high,
-            inside, better.
+            inside, better, differs_from_recipe.
         label: of the value axis.
     """
     frame = frame.assign(line=[_line(row) for row in frame.itertuples()], verdict=[*map(_verdict, frame.itertuples())])
@@ -68,8 +68,8 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
                 name=name,
                 mode="markers",
                 marker={"symbol": symbol, "size": 11, "color": colour},
-                customdata=rows[["run", "difference"]],
-                hovertemplate="%{x:.4f} (%{customdata[1]:+.4f})<extra>%{customdata[0]}</extra>",
+                customdata=rows[["run", "difference"]].assign(differs=rows["differs_from_recipe"].map(_other_settings)),
+                hovertemplate="%{x:.4f} (%{customdata[1]:+.4f})%{customdata[2]}<extra>%{customdata[0]}</extra>",
             )
     order = {"autorange": "reversed", "categoryorder": "array", "categoryarray": lines, "title": None}
     figure.update_layout(
@@ -105,6 +105,10 @@ def _line(row) -> str:
     """What stands at the axis: the system, and the model that was measured."""
     words = row.system.replace("_", " ").replace(":", ": ")
     return "<br>".join([*textwrap.wrap(words, 24), *([f"<i>{row.model}</i>"] if row.model else [])])
+
+
+def _other_settings(differs: str) -> str:
+    return f"<br>{'<br>'.join(textwrap.wrap(differs, 48))}" if differs else ""
 
 
 def _verdict(row) -> str:

@@ -13,11 +13,12 @@ from fer_core.models.specs import MODELS
 from fer_core.predictions import Predictions
 from fer_core.reported.consistency import distinct, printed
 from fer_core.reported.reading import label, papers, read, systems
+from fer_core.training import recipes
 
 COLUMNS: tuple[str, ...] = (
     *("system", "metric", "class", "reported", "where", "run", "model", "measured", "low", "high", "difference"),
     *("inside", "better", "n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs", "source"),
-    "open",
+    *("differs_from_recipe", "open"),
 )
 # Of the papers' metrics, those that a stored run can be held against.
 CLASS_METRICS: tuple[str, ...] = ("f1", "recall", "precision", "tpr", "fpr")
@@ -54,8 +55,9 @@ def comparison_table(
         ``val_accuracy``; NaN where there is none. ``inside``: whether the reported value lies in it (missing without
         one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
         digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours. ``source`` says which
-        file the measured value stands in. Systems without a run have one row per number, with ``open`` saying why; in
-        other rows ``open`` holds the notes of the run.
+        file the measured value stands in. ``differs_from_recipe``: the settings of the run that are not those of its
+        model's recipe, which follows the paper. Systems without a run have one row per number, with ``open`` saying
+        why; in other rows ``open`` holds the notes of the run.
 
     Raises:
         ConfigError, RunError: as :func:`fer_core.reported.read`.
@@ -138,30 +140,22 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(interval=interval, inside=inside, run=runs, metric=frame["metric"].map(label))
     hidden = [name for name in ("metric", "class") if frame[name].nunique() < 2]
     first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside", "run"]
-    rest = [
-        "n",
-        "reported_on",
-        "dataset",
-        "split",
-        "initial_weights",
-        "input_size",
-        "epochs",
-        "where",
-        "source",
-        "better",
-    ]
+    rest = ["differs_from_recipe", "n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs"]
+    rest += ["where", "source", "better"]
     return frame[[name for name in first + rest if name not in hidden]]
 
 
 def summary(frame: pd.DataFrame) -> dict[str, int]:
-    """``systems``, ``measured`` (systems with a run), ``runs``, and of the headline numbers with an interval
-    ``judged``, how many lie ``inside`` it."""
+    """``systems``, ``measured`` (systems with a run), ``runs``, how many of these differ from their recipe
+    (``other_settings``), and of the headline numbers with an interval ``judged``, how many lie ``inside`` it."""
+    runs = frame[frame["run"] != ""].drop_duplicates("run")
     headline = frame[frame["class"] == ""]
     judged = headline["inside"].dropna()
     return {
         "systems": int(frame["system"].nunique()),
-        "measured": int(frame.loc[frame["run"] != "", "system"].nunique()),
-        "runs": int(frame.loc[frame["run"] != "", "run"].nunique()),
+        "measured": int(runs["system"].nunique()),
+        "runs": len(runs),
+        "other_settings": int((runs["differs_from_recipe"] != "").sum()),
         "judged": len(judged),
         "inside": int(judged.sum()),
     }
@@ -206,7 +200,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def _reported(rows: pd.DataFrame) -> list[dict]:
     """A record per distinct reported number that can be measured."""
     empty = dict.fromkeys(COLUMNS) | dict.fromkeys(
-        ("run", "model", "dataset", "split", "source", "open", "initial_weights"), ""
+        ("run", "model", "dataset", "split", "source", "open", "initial_weights", "differs_from_recipe"), ""
     )
     found = []
     for (metric, class_name), of_quantity in rows.groupby(["metric", "class_name"], sort=False):
@@ -234,6 +228,7 @@ class _Measured:
     def __init__(self, run: Run, split: str) -> None:
         self.run, self.split = run, split
         self.record = run.run["metrics"].get(split)
+        self.differs = recipes.told_of_run(run.run)
         try:
             history = run.history()
         except RunError:
@@ -250,6 +245,7 @@ class _Measured:
             "initial_weights": record.get("initial_weights") or "",
             "input_size": (record.get("spec") or {}).get("input_size"),
             "epochs": record.get("epochs"),
+            "differs_from_recipe": self.differs,
             "open": record.get("notes") or "",
         }
         metric, class_name = reported["metric"], reported["class"]

@@ -1,0 +1,65 @@
+"""In what a training differs from its model's recipe."""
+
+import json
+
+import pytest
+
+from fer_core.errors import ConfigError
+from fer_core.models.specs import spec
+from fer_core.training import recipes
+from fer_core.training.config import config_of_entry
+
+
+def record(model, changes=None, **fields):
+    """What ``run.json`` says of a network that was trained with ``changes``."""
+    config = config_of_entry(spec(model), changes)
+    found = {"model": model, "config": config.to_dict(), "spec": recipes.network_of(model, config)}
+    return json.loads(json.dumps(found | fields))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "found"),
+    [
+        ("patil_cnn", {}, {}),
+        ("patil_cnn", {"seed": 3}, {}),
+        ("patil_cnn", {"epochs": 16, "schedule": "cosine"}, {"epochs": (16, 25), "schedule": ("cosine", "constant")}),
+        ("patil_cnn", {"augmentation": {"crop": 0.92, "flip": 0.5}}, {"crop": (0.92, 1.0), "flip": (0.5, 0.0)}),
+        ("patil_cnn", {"arguments": {"dropout": 0.5}}, {"dropout": (0.5, 0.25)}),
+        ("patil_cnn", {"input_size": 48}, {}),  # said, but the same
+        ("ugwu_depth_4", {"input_size": 48}, {"input_size": (48, 128)}),
+        ("vgg16_plain", {"initial_weights": "random"}, {"initial_weights": ("random", "imagenet")}),
+        ("compact", {"epochs": 8}, {"epochs": (8, 40)}),  # sizes only follow
+        ("compact", {"sizes": []}, {"sizes": ([], [[32, 26], [44, 14]])}),
+    ],
+)
+def test_settings_that_differ_from_the_recipe(model, changes, found):
+    assert recipes.from_recipe(record(model, changes)) == found
+
+
+def test_estimators_differ_in_arguments_and_pictures():
+    arguments = spec("svm_hog_rbf")["arguments"]
+    assert recipes.from_recipe({"model": "svm_hog_rbf", "config": json.loads(json.dumps(arguments))}) == {}
+    given = arguments | {"C": 1.0, "dedupe": True}
+    assert recipes.from_recipe({"model": "svm_hog_rbf", "config": given}) == {"C": (1.0, 3.0), "dedupe": (True, None)}
+
+
+def test_a_network_that_models_describe_otherwise_by_now_differs():
+    old = recipes.network_of("patil_cnn", config_of_entry(spec("patil_cnn"))) | {"input_size": 96, "builder": "older"}
+    found = recipes.from_recipe(record("patil_cnn", spec=old))
+    assert found == {"input_size": (96, 48), "builder": ("older", "asymmetric_cnn")}
+
+
+def test_differences_as_people_read_them():
+    assert recipes.told({}) == ""
+    found = {"learning_rate": (0.003, 0.01), "dedupe": (True, None), "mask": ("mouth", ""), "dense": ([64], [512])}
+    assert recipes.told(found) == (
+        "learning rate 0.003 instead of 0.01, dedupe true instead of none, mask mouth instead of none, "
+        "dense [64] instead of [512]"
+    )
+
+
+def test_what_cannot_be_told_is_said_or_left_out():
+    with pytest.raises(ConfigError, match="such"):
+        recipes.from_recipe({"model": "patil_cnn", "config": {"no such": 1}})
+    assert recipes.told_of_run({"model": "patil_cnn", "config": {"no such": 1}}) == "settings that are no more"
+    assert recipes.told_of_run({"model": "a model that is no more", "config": {}}) == ""
