@@ -126,7 +126,7 @@ def test_intervals_are_those_of_the_library():
     assert rows.loc["mouth", ["beyond", "beyond_low", "beyond_high"]].tolist() == pytest.approx(
         [expected.difference, expected.low, expected.high]
     )
-    assert found.beyond_control.costs["mouth"].p_value == pytest.approx(expected.p_value)
+    assert found.beyond_control.values["mouth"].p_value == pytest.approx(expected.p_value)
     interval = metrics.evaluate(control)["intervals"]["accuracy"]
     assert rows.loc["mouth", ["control_low", "control_high"]].tolist() == pytest.approx(interval)
     weights = metrics.resamples(len(whole), 1000)
@@ -137,16 +137,22 @@ def test_intervals_are_those_of_the_library():
 
 
 @pytest.mark.parametrize(
-    ("drops", "beyond", "holds"),
+    ("drops", "beyond", "holds", "leaders"),
     [
-        ({"mouth": 60, "eyes": 20}, {"mouth": 40, "eyes": 5}, "So it costs most by either count"),
-        ({"mouth": 60, "eyes": 30}, {"mouth": 0, "eyes": 25}, "costs most as it is, the eyes mask for its area"),
-        ({"mouth": 60, "eyes": 30}, {"mouth": 21, "eyes": 20}, "only one statement holds: the mouth mask"),
-        ({"mouth": 60, "eyes": 20}, {"mouth": -9, "eyes": -3}, "may be due to its size alone"),
-        ({"mouth": 41, "eyes": 40}, {"mouth": 21, "eyes": 20}, "Neither count tells"),
+        ({"mouth": 60, "eyes": 20}, {"mouth": 40, "eyes": 5}, "So it costs most by either count", ["mouth"] * 2),
+        (
+            {"mouth": 60, "eyes": 30}, {"mouth": 0, "eyes": 25}, "costs most as it is, the eyes mask for its area",
+            ["mouth", "eyes"],
+        ),
+        (
+            {"mouth": 60, "eyes": 30}, {"mouth": 21, "eyes": 20}, "only one statement holds: the mouth mask",
+            ["mouth", "undecided"],
+        ),
+        ({"mouth": 60, "eyes": 20}, {"mouth": -9, "eyes": -3}, "due to its size alone", ["mouth", "nothing"]),
+        ({"mouth": 41, "eyes": 40}, {"mouth": 21, "eyes": 20}, "Neither count tells", ["undecided"] * 2),
     ],
 )  # fmt: skip
-def test_sentence_says_which_statement_holds(drops, beyond, holds):
+def test_sentence_says_which_statement_holds(drops, beyond, holds, leaders):
     """Of 100 pictures, all recognised whole, ``drops`` are lost to a mask and ``beyond`` fewer to random ones."""
     y_true = np.tile([1, 2], 50)
 
@@ -162,8 +168,11 @@ def test_sentence_says_which_statement_holds(drops, beyond, holds):
     areas = {"mouth": 0, "eyes": 1, "forehead": 2}
     record = {"run": "toy", "picture_size": [2, 2], "areas": areas, "control_seeds": [0], "n": 100}
     study = MaskStudy(record, predictions | {"control-2-0": right(98)})
-    said = " ".join(mask_numbers.verdict(mask_numbers.numbers(study)))
+    found = mask_numbers.numbers(study)
+    said = " ".join(mask_numbers.verdict(found))
     assert holds in said
+    assert list(mask_numbers.leaders(found)) == leaders
+    assert ("Which mask costs most accuracy is undecided" in said) == (leaders[0] == "undecided")
     assert ("found the same" in said) == (drops["mouth"] - drops["eyes"] > 5)
 
 
@@ -174,6 +183,17 @@ def test_another_costliest_mask_is_said():
     costs, paper = mask_numbers.verdict(mask_numbers.numbers(study))
     assert costs.startswith("The eyes mask costs most accuracy: 100.0 points")
     assert "found the mouth mask costliest, this study does not" in paper
+
+
+def test_the_papers_answer_is_open_only_where_the_mouth_may_cost_most():
+    y_true = np.tile([1, 2], 30)
+    lost, kept = np.zeros(60, dtype=int), np.where(np.arange(60) < 1, 0, y_true)
+    study = from_classes(y_true, none=y_true, forehead=lost, eyes=lost, mouth=kept)
+    costs, paper = mask_numbers.verdict(mask_numbers.numbers(study))
+    assert costs.startswith("Which mask costs most accuracy is undecided: the forehead mask leads with 100.0 points")
+    assert "this study does not" in paper
+    study = from_classes(y_true, none=y_true, forehead=kept, eyes=lost, mouth=lost)
+    assert "these data cannot tell" in mask_numbers.verdict(mask_numbers.numbers(study))[1]
 
 
 # Tables

@@ -39,9 +39,9 @@ def test_says_what_the_library_computes(studied):
     app = open_page("masks", PARTS)
     assert_healthy(app)
     assert not app.error
-    found = part_numbers.table(studied)
-    said = text_of(app).replace("\\", "")
-    for sentence in part_numbers.verdict(found):
+    numbers = part_numbers.numbers(studied)
+    found, said = numbers.table, text_of(app).replace("\\", "")
+    for sentence in part_numbers.verdict(numbers):
         assert sentence in said
     assert "70 pictures; landmarks were found in 60" in said
     assert part_numbers.area_words(found) in said

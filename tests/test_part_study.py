@@ -64,7 +64,8 @@ def study_of(classifier, seeds=(0,), **changes):
 
 
 def test_reader_of_the_eyes_loses_everything_under_what_covers_them_and_nothing_else():
-    found = part_numbers.table(study_of(EyeReader()), n_boot=50)
+    numbers = part_numbers.numbers(study_of(EyeReader()), n_boot=50)
+    found = numbers.table
     over_all = found[found["class"] == "all"].set_index("shape")
     assert over_all.loc["eyes", ["recall", "drop", "drop_low", "drop_high", "flip_rate"]].tolist() == [0, 1, 1, 1, 1]
     for shape in ("nose", "mouth", "chin", "cheeks", "face_mask"):
@@ -75,8 +76,9 @@ def test_reader_of_the_eyes_loses_everything_under_what_covers_them_and_nothing_
     per_class = found[found["shape"] == "eyes"].set_index("class")
     assert list(per_class.index) == ["all", "happy", "sad"]  # no picture is angry
     assert per_class["n"].to_dict() == {"all": 12, "happy": 6, "sad": 6}
-    said = part_numbers.verdict(found)
-    assert said[0].startswith("The eyes shape costs most accuracy: 100.0 points [100.0, 100.0]; most for happy: 100.0")
+    undecided, *_ = part_numbers.verdict(numbers)
+    assert undecided.startswith("Which shape costs most accuracy is undecided: the eyes shape leads with 100.0 points")
+    assert undecided.endswith("but by no more than chance over the sunglasses shape (0.0 [0.0, 0.0]).")
 
 
 def test_shapes_and_controls_have_each_pictures_own_area():
@@ -113,7 +115,8 @@ def test_numbers_by_hand():
     record = {"picture_size": [4, 4], "shapes": ["eyes"], "control_seeds": [0]}
     predictions = {"none": found["none"], "part-eyes": found["eyes"], "control-eyes-0": found["control"]}
     areas = np.array([[4], [4], [8], [8], [4], [4]])
-    table = part_numbers.table(PartStudy(record, predictions, areas, np.ones(6, bool)), n_boot=200)
+    numbers = part_numbers.numbers(PartStudy(record, predictions, areas, np.ones(6, bool)), n_boot=200)
+    table = numbers.table
     rows = table.set_index("class")
     assert rows.loc["all", "area"] == pytest.approx(32 / 6 / 16)
     assert rows["recall"].tolist() == pytest.approx([4 / 6, 1 / 2, 1, 1 / 2])
@@ -127,7 +130,7 @@ def test_numbers_by_hand():
         own = found["eyes"].take(np.arange(6)[some])
         assert rows.loc[name, "ece"] == pytest.approx(metrics.ece(own))
     assert rows.loc["all", "drop_low"] < 0 < rows.loc["all", "drop_high"]
-    assert part_numbers.verdict(table) == [
+    assert part_numbers.verdict(numbers) == [
         "No shape costs accuracy beyond chance: this model does not need what they hide."
     ]
 
@@ -150,9 +153,74 @@ def test_a_study_of_rows_has_the_same_numbers():
 
 
 def test_without_controls_nothing_is_said_of_them():
-    found = part_numbers.table(study_of(EyeReader(), seeds=()), n_boot=20)
-    assert found[["beyond", "flip_beyond", "p_beyond", "beyond_low"]].isna().all(axis=None)
-    assert len(part_numbers.verdict(found)) == 1
+    found = part_numbers.numbers(study_of(EyeReader(), seeds=()), n_boot=20)
+    assert found.table[["beyond", "flip_beyond", "p_beyond", "beyond_low"]].isna().all(axis=None)
+    assert found.beyond_control is None and part_numbers.leaders(found) == ("undecided", None)
+    assert not any("random masks" in line for line in part_numbers.verdict(found))
+
+
+def counted_study(lost, random=None, n=100):
+    """All of ``n`` pictures are recognised whole; each shape loses so many of them, its random masks so many."""
+    y_true, ids = np.tile([1, 2], n // 2), [f"p{i}" for i in range(n)]
+
+    def right(count):
+        hit = np.random.default_rng(count).permutation(n) < count
+        return Predictions(ids, y_true, 0.1 + 0.7 * np.eye(3)[np.where(hit, y_true, 0)], CLASSES)
+
+    predictions = {"none": right(n)} | {f"part-{shape}": right(n - count) for shape, count in lost.items()}
+    predictions |= {f"control-{shape}-0": right(n - count) for shape, count in (random or {}).items()}
+    record = {"picture_size": [4, 4], "shapes": list(lost), "control_seeds": [0] if random else []}
+    return PartStudy(record, predictions, np.full((n, len(lost)), 4), np.ones(n, bool))
+
+
+@pytest.mark.parametrize(
+    ("lost", "random", "first", "beyond", "leaders"),
+    [
+        (
+            {"eyes": 60, "mouth": 20, "nose": 5}, {"eyes": 20, "mouth": 18, "nose": 2},
+            "The eyes shape costs most accuracy: 60.0 points", "So it costs most by either count",
+            ("eyes", "eyes"),
+        ),
+        (
+            {"eyes": 60, "mouth": 20, "nose": 5}, {"eyes": 37, "mouth": 0, "nose": 2},
+            "The eyes shape costs most accuracy: 60.0 points",
+            "which shape costs most is undecided: the eyes shape leads with 23.0 points",
+            ("eyes", "undecided"),
+        ),
+        (
+            {"eyes": 42, "mouth": 40, "nose": 5}, {"eyes": 41, "mouth": 2, "nose": 3},
+            "Which shape costs most accuracy is undecided: the eyes shape leads with 42.0 points",
+            "So only one statement holds: the mouth shape costs most for its area",
+            ("undecided", "mouth"),
+        ),
+        (
+            {"eyes": 60, "mouth": 20, "nose": 5}, {"eyes": 70, "mouth": 30, "nose": 9},
+            "The eyes shape costs most accuracy", "no shape costs more",
+            ("eyes", "nothing"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_shape_whose_lead_is_chance_is_not_named_the_costliest(lost, random, first, beyond, leaders):
+    found = part_numbers.numbers(counted_study(lost, random))
+    said = part_numbers.verdict(found)
+    assert said[0].startswith(first)
+    assert beyond in said[-1]
+    assert part_numbers.leaders(found) == leaders
+    assert ("over the mouth shape (" in said[0]) == (leaders[0] == "undecided")
+
+
+def test_the_class_that_loses_most_is_named_only_where_that_is_more_than_chance():
+    study = counted_study({"eyes": 60})
+    assert any("which class loses most recall is undecided" in line for line in part_numbers.verdict(
+        part_numbers.numbers(study)))  # fmt: skip
+    whole, happy = study.predictions["none"], study.predictions["none"].y_true == 1
+    probs = 0.1 + 0.7 * np.eye(3)[np.where(happy, 0, whole.y_true)]
+    hidden = Predictions(whole.sample_ids, whole.y_true, probs, CLASSES)
+    found = part_numbers.numbers(
+        PartStudy(study.record, {"none": whole, "part-eyes": hidden}, study.areas, study.found)
+    )
+    line = "With the eyes shape hidden, the happy class loses most recall: 100.0 points [100.0, 100.0], 100.0 [100.0"
+    assert part_numbers.verdict(found)[1].startswith(line)
 
 
 def test_interrupted_study_goes_on_and_gives_the_same(tmp_path):
@@ -270,7 +338,7 @@ def test_command_stores_the_study_and_says_what_it_found(command, tmp_path):
     call, loaded = command
     result = call()
     assert result.exit_code == 0, result.output
-    assert "The eyes shape costs most accuracy: 100.0 points" in result.stdout
+    assert "the eyes shape leads with 100.0 points" in result.stdout
     assert "landmarks found in 12" in result.stdout
     (record,), _ = part_study.KIND.list_records()
     assert record["control_seeds"] == [0] and record["n"] == N

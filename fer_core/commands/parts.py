@@ -47,7 +47,7 @@ def _study(run: Run, split_name: str, fill: str, seeds: list[int], tta: str | No
 
 
 def _print(made: part_study.PartStudy) -> None:
-    found, record = part_numbers.table(made), made.record
+    found, record = part_numbers.numbers(made), made.record
     about = f"{record['run']} on {record['dataset']} {record['split']}, n = {record['n']}"
     seen = f"landmarks found in {record['n_found']}"
     title = f"{about}, {seen}, fill {record['fill']}, views {record['tta']}"
@@ -56,7 +56,7 @@ def _print(made: part_study.PartStudy) -> None:
     table.add_column("shape")
     for column in shown:
         table.add_column("accuracy [95 %]" if column == "recall" else MEASURES[column], justify="right")
-    for row in found[found["class"] == ALL].to_dict("records"):
+    for row in found.table[found.table["class"] == ALL].to_dict("records"):
         cells = [with_interval(row[name], (row[f"{name}_low"], row[f"{name}_high"]), percent) for name in shown]
         table.add_row(row["shape"], *cells)
     print_table(table)

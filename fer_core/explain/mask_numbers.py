@@ -9,7 +9,6 @@ differences are paired. They say nothing about training the network again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,11 @@ from fer_core import comparison, metrics
 from fer_core.artifacts import Run
 from fer_core.artifacts import root as artifacts_root
 from fer_core.errors import RunError
+from fer_core.explain import ranking
 from fer_core.explain.conditions import WHOLE
+from fer_core.explain.headline import leader
 from fer_core.explain.mask_study import REGIONS, MaskStudy, trained_mask
+from fer_core.explain.ranking import Ranking, estimates, rank, resamples
 from fer_core.models.specs import MODELS
 from fer_core.predictions import Predictions
 from fer_core.storage import to_json
@@ -40,53 +42,6 @@ ACCURACY_COLUMNS = [
     *("control_flip_rate", "control_flip_rate_low", "control_flip_rate_high"),
 ]
 MEASURES = {"recall": "accuracy", "f1": "weighted_f1"}  # per class -> over all, as in the paper's tables
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % bootstrap interval and the two-sided p of its being 0."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def beyond_chance(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return not self.low <= 0.0 <= self.high
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Which mask costs most, by one way of counting.
-
-    Attributes:
-        costs: region -> cost in accuracy, 0..1, the costliest first.
-        margin: the costliest minus the next one, paired.
-    """
-
-    costs: dict[str, Estimate]
-    margin: Estimate
-
-    @property
-    def first(self) -> str:
-        return next(iter(self.costs))
-
-    @property
-    def second(self) -> str:
-        return list(self.costs)[1]
-
-    @property
-    def any_cost(self) -> bool:
-        """Whether the costliest mask costs more than chance."""
-        cost = self.costs[self.first]
-        return cost.beyond_chance and cost.value > 0
-
-    @property
-    def decided(self) -> bool:
-        """Whether the costliest mask costs something, and more than the next one, beyond chance."""
-        return self.any_cost and self.margin.beyond_chance
 
 
 @dataclass(frozen=True)
@@ -118,32 +73,9 @@ def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbe
         accuracy=_accuracy_table(study, drops, beyond, weights),
         recall=recall_rows(study, weights),
         flips=flip_rows(study),
-        by_drop=_ranking(drops, weights),
-        beyond_control=_ranking(beyond, weights) if beyond else None,
+        by_drop=rank(drops, weights),
+        beyond_control=rank(beyond, weights) if beyond else None,
     )
-
-
-@lru_cache(maxsize=1)
-def resamples(n: int, n_boot: int, seed: int) -> np.ndarray:
-    """:func:`fer_core.metrics.resamples`, kept: every study of a split asks for the same."""
-    weights = metrics.resamples(n, n_boot, seed)
-    weights.flags.writeable = False
-    return weights
-
-
-def estimates(values: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Estimate]:
-    """Mean of each of ``values`` (N,) with interval and p from bootstrap ``weights`` (N, B), as
-    :func:`fer_core.comparison.paired_bootstrap` computes them.
-    """
-    if not values:
-        return {}
-    stack = np.stack(list(values.values()))
-    resampled = (stack @ weights) / len(weights)  # each resample has N draws
-    edges = np.percentile(resampled, [2.5, 97.5], axis=1).T
-    rarer = np.minimum((resampled <= 0).sum(axis=1), (resampled >= 0).sum(axis=1))
-    p_values = np.minimum(1.0, 2.0 * (1.0 + rarer) / (resampled.shape[1] + 1.0))
-    found = zip(stack.mean(axis=1).tolist(), *edges.T.tolist(), p_values.tolist(), strict=True)
-    return {name: Estimate(*numbers) for name, numbers in zip(values, found, strict=True)}
 
 
 def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
@@ -211,26 +143,25 @@ def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:
 
 
 def verdict(found: MaskNumbers) -> list[str]:
-    """The answer in sentences: which mask costs most, whether that is the paper's answer, and what is left of it
-    against random masks as large.
+    """The answer in sentences: which mask costs most accuracy, or that this is undecided; whether that is the paper's
+    answer; and what is left of it against random masks as large.
     """
     by_drop, beyond = found.by_drop, found.beyond_control
-    if not by_drop.any_cost:
+    if not by_drop.positive:
         return ["No mask costs accuracy beyond chance: this model does not need what they hide."]
-    lines = [f"The {by_drop.first} mask costs most accuracy: {_lead(by_drop)}"]
-    if not by_drop.decided:
+    lines = [ranking.lead_sentence(by_drop, "mask", "costs most accuracy")]
+    if "mouth" in by_drop.tied or (by_drop.tied and by_drop.first == "mouth"):
         lines.append("The paper (Feeling It, Tables 2 and 3) found the mouth costliest; these data cannot tell.")
     elif by_drop.first == "mouth":
         lines.append("The paper (Feeling It, Tables 2 and 3) found the same.")
     else:
         lines.append("The paper (Feeling It, Tables 2 and 3) found the mouth mask costliest, this study does not.")
-    return lines + ([] if beyond is None else [_beyond_sentences(by_drop, beyond)])
+    return lines + ([] if beyond is None else [ranking.beyond_sentence(by_drop, beyond, "mask")])
 
 
 def leaders(found: MaskNumbers) -> tuple[str, str | None]:
     """The mask that costs most, and the one that costs most beyond its size, see :func:`fer_core.explain.headline`."""
-    first, beyond = found.by_drop, found.beyond_control
-    return first.first if first.any_cost else "", None if beyond is None else beyond.first if beyond.any_cost else ""
+    return leader(found.by_drop), None if found.beyond_control is None else leader(found.beyond_control)
 
 
 def area_words(record: Mapping) -> str:
@@ -415,46 +346,6 @@ def _beyond(study: MaskStudy, region: str) -> np.ndarray:
 
 def _flipped(whole: Predictions, masked: Predictions) -> np.ndarray:
     return (whole.y_pred != masked.y_pred).astype(np.float64)
-
-
-def _ranking(costs: Mapping[str, np.ndarray], weights: np.ndarray) -> Ranking:
-    order = sorted(costs, key=lambda region: -costs[region].mean())
-    margin = costs[order[0]] - costs[order[1]]
-    found = estimates({region: costs[region] for region in order} | {"margin": margin}, weights)
-    margin = found.pop("margin")
-    return Ranking(found, margin)
-
-
-def _points(found: Estimate, unit: str = " points") -> str:
-    return f"{100 * found.value:.1f}{unit} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-
-
-def _lead(ranking: Ranking) -> str:
-    """``26.9 points [24.9, 28.7], 14.5 [12.4, 16.6] more than the eyes mask.``"""
-    margin, cost = _points(ranking.margin, ""), _points(ranking.costs[ranking.first])
-    if ranking.margin.beyond_chance:
-        return f"{cost}, {margin} more than the {ranking.second} mask."
-    return f"{cost}; its lead over the {ranking.second} mask, {margin}, is no more than chance."
-
-
-def _beyond_sentences(by_drop: Ranking, beyond: Ranking) -> str:
-    opening = "Compared with random masks of the same area, "
-    if not beyond.any_cost:
-        return (
-            f"{opening}no mask costs more; the {beyond.first} mask comes nearest, "
-            f"{_points(beyond.costs[beyond.first])}. That the {by_drop.first} mask costs most may be due to its size "
-            "alone."
-        )
-    told = f"{opening}the {beyond.first} mask costs most: {_lead(beyond)}"
-    if by_drop.first == beyond.first and by_drop.decided and beyond.decided:
-        return f"{told} So it costs most by either count, not just by its size."
-    if by_drop.first != beyond.first and by_drop.decided and beyond.decided:
-        return f"{told} So the {by_drop.first} mask costs most as it is, the {beyond.first} mask for its area."
-    holds = by_drop if by_drop.decided else beyond if beyond.decided else None
-    if holds is None:
-        return f"{told} Neither count tells the two costliest masks apart."
-    count = "as it is" if holds is by_drop else "for its area"
-    return f"{told} So only one statement holds: the {holds.first} mask costs most {count}."
 
 
 def _val_accuracy(run: Run) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 from fer_core import masks, metrics
 from fer_core.errors import ConfigError
 from fer_core.explain.conditions import control_seed
-from fer_core.explain.mask_numbers import estimates
+from fer_core.explain.ranking import estimates
 from fer_core.predictions import Classifier
 
 CHUNK = 256  # pictures per call of the classifier

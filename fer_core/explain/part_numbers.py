@@ -8,15 +8,18 @@ about training the network again.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from fer_core import metrics
+from fer_core.explain import ranking
 from fer_core.explain.conditions import WHOLE
-from fer_core.explain.mask_numbers import resamples
+from fer_core.explain.headline import leader
 from fer_core.explain.mask_study import MaskStudy
 from fer_core.explain.part_study import PartStudy
+from fer_core.explain.ranking import Ranking, rank, rank_resampled, resamples
 from fer_core.predictions import Predictions
 from fer_core.regions import OCCLUDERS
 
@@ -40,6 +43,23 @@ COLUMNS = [
     "area",
     *(f"{name}{end}" for name in ("recall", *MEASURES) for end in ("", "_low", "_high")),
 ]
+
+
+@dataclass(frozen=True)
+class PartNumbers:
+    """What :func:`numbers` computes.
+
+    Attributes:
+        table: see :func:`table`.
+        by_drop: the shapes by the accuracy that they cost, 0..1.
+        beyond_control: by what they cost beyond random masks as large; None without any.
+        by_class: the classes by the recall that they lose under the first of ``by_drop``.
+    """
+
+    table: pd.DataFrame
+    by_drop: Ranking
+    beyond_control: Ranking | None
+    by_class: Ranking
 
 
 def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -69,37 +89,40 @@ def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) ->
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def verdict(found: pd.DataFrame) -> list[str]:
-    """The answer in sentences: which shape costs most, which costs most beyond its area, whom it costs most.
+def numbers(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> PartNumbers:
+    """:func:`table` and the rankings of a study of parts, on one set of resamples."""
+    whole = study.predictions[WHOLE]
+    weights = resamples(len(whole), n_boot, seed)
+    values = {shape: _values(study, shape) for shape in study.shapes}
+    by_drop = rank({shape: of_shape["drop"] for shape, of_shape in values.items()}, weights)
+    beyond = {shape: of_shape["beyond"] for shape, of_shape in values.items() if "beyond" in of_shape}
+    return PartNumbers(
+        table=table(study, n_boot=n_boot, seed=seed),
+        by_drop=by_drop,
+        beyond_control=rank(beyond, weights) if beyond else None,
+        by_class=_rank_classes(values[by_drop.first]["drop"], whole, weights),
+    )
 
-    Args:
-        found: of :func:`table`.
+
+def verdict(found: PartNumbers) -> list[str]:
+    """The answer in sentences: which shape costs most accuracy, whom it costs most, and which costs most beyond its
+    area; or that this is undecided.
     """
-    over_all = found[found["class"] == ALL].set_index("shape")
-    first = over_all["drop"].idxmax()
-    if not over_all.loc[first, "drop_low"] > 0:
+    if not found.by_drop.positive:
         return ["No shape costs accuracy beyond chance: this model does not need what they hide."]
-    per_class = found[(found["shape"] == first) & (found["class"] != ALL)].set_index("class")
-    most = per_class["drop"].idxmax()
-    lines = [
-        f"The {_title(first)} shape costs most accuracy: {_points(over_all.loc[first], 'drop')}; most for {most}: "
-        f"{_points(per_class.loc[most], 'drop')}."
-    ]
-    if over_all["beyond"].isna().all():
-        return lines
-    beyond = over_all["beyond"].idxmax()
-    told = f"Compared with random masks as large in each picture, the {_title(beyond)} shape costs most"
-    if over_all.loc[beyond, "beyond_low"] > 0:
-        return [*lines, f"{told}: {_points(over_all.loc[beyond], 'beyond')}."]
-    return [*lines, f"{told}, but no more than chance: {_points(over_all.loc[beyond], 'beyond')}."]
+    lines = [ranking.lead_sentence(found.by_drop, "shape", "costs most accuracy", title=_title)]
+    if found.by_class.positive:
+        opening = f"With the {_title(found.by_drop.first)} shape hidden, "
+        lines.append(ranking.lead_sentence(found.by_class, "class", "loses most recall", opening))
+    if found.beyond_control is not None:
+        lines.append(ranking.beyond_sentence(found.by_drop, found.beyond_control, "shape", _title))
+    return lines
 
 
-def leaders(found: pd.DataFrame) -> tuple[str, str | None]:
+def leaders(found: PartNumbers) -> tuple[str, str | None]:
     """The shape that costs most, and the one that costs most beyond its size, see :func:`fer_core.explain.headline`."""
-    over_all = found[found["class"] == ALL].set_index("shape")
-    if over_all["beyond"].isna().all():
-        return _leader(over_all, "drop"), None
-    return _leader(over_all, "drop"), _leader(over_all, "beyond")
+    beyond = found.beyond_control
+    return leader(found.by_drop, _title), None if beyond is None else leader(beyond, _title)
 
 
 def area_words(found: pd.DataFrame) -> str:
@@ -147,6 +170,18 @@ def _means(values: Mapping[str, np.ndarray], rows: np.ndarray, weights: np.ndarr
     return row
 
 
+def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) -> Ranking:
+    """The classes that have pictures by the mean of ``drops`` (N,) over theirs."""
+    means, resampled = {}, {}
+    for index, name in enumerate(whole.class_names):
+        of_class = whole.y_true == index
+        if of_class.any():
+            own = weights[of_class]
+            means[name] = float(drops[of_class].mean())
+            resampled[name] = (drops[of_class] @ own) / np.maximum(own.sum(axis=0), 1)
+    return rank_resampled(means, resampled)
+
+
 def _interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
     low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
     return {name: value, f"{name}_low": low, f"{name}_high": high}
@@ -171,15 +206,5 @@ def _true(predictions: Predictions) -> np.ndarray:
     return predictions.pred_probs[np.arange(len(predictions)), predictions.y_true].astype(np.float64)
 
 
-def _leader(over_all: pd.DataFrame, column: str) -> str:
-    first = over_all[column].idxmax()
-    return _title(first) if over_all.loc[first, f"{column}_low"] > 0 else ""
-
-
 def _title(shape: str) -> str:
     return TITLES[shape].lower()
-
-
-def _points(row: Mapping, name: str) -> str:
-    value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.1f} points [{low:.1f}, {high:.1f}]"

@@ -7,9 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, faces, regions
-from fer_core.explain import mask_study, occlusion, occlusion_batch, part_numbers, part_study
+from fer_core.explain import mask_study, occlusion, occlusion_batch, part_study
+from fer_core.explain import part_numbers as numbers_of_parts
 from fer_core.explain import shapley as explain_shapley
 from fer_core.explain.occlusion_batch import BatchEffect
+from fer_core.explain.part_numbers import PartNumbers
 from fer_core.explain.shapley import Shapley
 from fer_core.explain.studies import studies_folder
 from fer_core.faces import FaceCrop
@@ -148,18 +150,18 @@ def part_studies() -> tuple[list[dict], list[str]]:
     return _part_studies(str(artifacts.root()), cache.studies_stamp() + cache.runs_stamp())
 
 
-def part_table(study_name: str) -> pd.DataFrame:
-    """Every number of a study of parts, see :func:`fer_core.explain.part_numbers.table`.
+def part_numbers(study_name: str) -> PartNumbers:
+    """Every number of a study of parts, see :func:`fer_core.explain.part_numbers.numbers`.
 
     Raises:
         RunError: its files are damaged.
     """
     folder = studies_folder() / study_name
-    return _part_table(str(folder), cache.stamp(folder))
+    return _part_numbers(str(folder), cache.stamp(folder))
 
 
 def band_table(study_name: str) -> pd.DataFrame:
-    """The same numbers of a mask study.
+    """The same table of a mask study, see :func:`fer_core.explain.part_numbers.table`.
 
     Raises:
         RunError: its files are damaged.
@@ -174,10 +176,10 @@ def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
-def _part_table(folder: str, stamp: Stamp) -> pd.DataFrame:
-    return part_numbers.table(part_study.read_study(Path(folder)))
+def _part_numbers(folder: str, stamp: Stamp) -> PartNumbers:
+    return numbers_of_parts.numbers(part_study.read_study(Path(folder)))
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
-    return part_numbers.table(mask_study.read_study(Path(folder)))
+    return numbers_of_parts.table(mask_study.read_study(Path(folder)))

@@ -21,9 +21,10 @@ def show() -> None:
     records = mask_study.choose(records)
     if not records:
         return
-    tables = {record["run"]: cache_masks.part_table(record["name"]) for record in records}
-    told = {run: part_numbers.verdict(table) for run, table in tables.items()}
-    mask_study.show_headline(told, [part_numbers.leaders(table) for table in tables.values()])
+    found = {record["run"]: cache_masks.part_numbers(record["name"]) for record in records}
+    tables = {run: of_run.table for run, of_run in found.items()}
+    told = {run: part_numbers.verdict(of_run) for run, of_run in found.items()}
+    mask_study.show_headline(told, [part_numbers.leaders(of_run) for of_run in found.values()])
     masks_measures.show(tables, "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))]))
     mask_study.show_each(told)
     _show_conditions(records, tables)
