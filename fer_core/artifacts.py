@@ -44,8 +44,8 @@ FIELDS: dict[str, str] = {
     "versions": "library versions",
     "git_commit": "commit of the code, or null",
     "param_count": "number of weights, or null",
-    "weights_sha256": "of the weights file, or null where weights are not shipped",
-    "weights_bytes": "size of the weights file, or null",
+    "weights_sha256": "of the weights file that the predictions are of, or null where it was never written",
+    "weights_bytes": "size of the weights file, or null where it is not shipped",
     "retrain": "command that trains the run again",
     "notes": "what a reader of the numbers must know, or null",
     "metrics": "fer_core.metrics.evaluate of every split",
@@ -271,6 +271,20 @@ def read_run(path: Path | str) -> Run:
         if not zipfile.is_zipfile(file):
             raise RunError(f"{file} is damaged: it is no complete archive.", restore)
     return Run(path, record)
+
+
+def strip_run(run: Run) -> Run:
+    """Delete the weights, which are too large to keep; their checksum stays, and studies of them remain valid.
+
+    Raises:
+        RunError: it has none.
+    """
+    if run.weights_path is None:
+        raise RunError(f"{run.name} has no weights here.")
+    path = run.weights_path
+    stripped = update_run(run, {"weights_bytes": None})
+    path.unlink()
+    return stripped
 
 
 def update_run(run: Run, changes: Mapping) -> Run:

@@ -67,7 +67,7 @@ def refresh_run(run: Run) -> Run:
 def _weights_differences(run: Run) -> list[str]:
     path, expected = run.weights_path, run.run.get("weights_sha256")
     if path is None:
-        return ["weights are missing, though run.json has their checksum."] if expected else []
+        return ["weights are missing, though run.json has their size."] if run.run.get("weights_bytes") else []
     if not expected:
         return [f"{path.name} is there, but run.json has no weights_sha256."]
     found = sha256(path)

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets
+from fer_core.__main__ import app
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
 from fer_core.labels import CLASS_NAMES
@@ -146,13 +148,26 @@ def test_changed_missing_and_unlisted_weights_are_noticed(run):
     np.savez(run.weights_path, shift=np.ones(1))
     assert "SHA-256" in verify_run(run)[0]
     run.weights_path.unlink()
-    assert verify_run(run) == ["weights are missing, though run.json has their checksum."]
+    assert verify_run(run) == ["weights are missing, though run.json has their size."]
 
     def forget(record):
         record["weights_sha256"] = None
 
     np.savez(run.path / "weights.npz", shift=np.zeros(1))
     assert "no weights_sha256" in verify_run(change(run, forget))[0]
+
+
+def test_weights_that_were_stripped_are_no_difference(run):
+    checksum = run.run["weights_sha256"]
+    result = CliRunner().invoke(
+        app, ["runs", "strip", run.name], env={"FER_ARTIFACTS_DIR": str(run.path.parent.parent)}
+    )
+    assert result.exit_code == 0 and "Deleted" in result.output
+    stripped = artifacts.read_run(run.path)
+    assert stripped.weights_path is None and stripped.run["weights_sha256"] == checksum
+    assert verify_run(stripped) == []
+    with pytest.raises(RunError, match="no weights here"):
+        artifacts.strip_run(stripped)
 
 
 def test_a_history_of_another_length_is_noticed(run):

@@ -120,6 +120,17 @@ def refresh(name: Annotated[str, typer.Argument(help="Name of the run.")]) -> No
     typer.echo(f"{run.name}: metrics written again for {', '.join(run.splits)}.")
 
 
+@app.command()
+def strip(name: Annotated[str, typer.Argument(help="Name of the run.")]) -> None:
+    """Delete the weights of a run, so that it is small enough to share; predictions and studies stay."""
+    run = artifacts.find_run(name)
+    freed = run.run.get("weights_bytes") or 0
+    artifacts.strip_run(run)
+    typer.echo(
+        f"Deleted {freed / 1e6:.1f} MB of {run.name}. To have them again: {run.run.get('retrain') or 'train it'}"
+    )
+
+
 @app.command("time")
 def measure_latency(
     names: Annotated[list[str] | None, typer.Argument(help="Runs with weights; all of them by default.")] = None,
