@@ -7,7 +7,6 @@ import streamlit as st
 
 from fer_core import jobs
 from fer_core.charts import results as result_charts
-from fer_core.charts import training as charts
 from fer_core.errors import ConfigError
 from fer_core.labels import KNOWN_NAMES
 from fer_core.masks import REGIONS
@@ -16,17 +15,11 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.models.views import VIEWS as VIEWS_AVERAGED
 from fer_core.reporting import duration_text
 from fer_core.training import config as configs
-from fer_core.training import sweep_export
 from fer_core.training.config import config_of_entry
-from pages.ui import cache, state, widgets
+from pages.ui import cache, state, sweeps_view, widgets
 
 OWN = "FERscope"
 LOOK_EVERY_S = 1.0
-SWEEP_COMMAND = (
-    "python -m fer_core sweep run compact fer2013 --trials 20 --epochs 8 "
-    "--space learning_rate=1e-3..3e-1:log --space batch_size=64,128,256\n"
-    "python -m fer_core sweep export fer2013-compact"
-)
 COLOURS = {"running": "blue", "finished": "green", "failed": "red"}
 CHOICES = {
     "optimizer": configs.OPTIMIZERS,
@@ -283,34 +276,7 @@ def show_trainings() -> None:
         st.warning(widgets.plain(problem), icon=":material/warning:")
 
 
-def show_sweeps() -> None:
-    names = cache.sweep_names()
-    if not names:
-        widgets.empty_state("No sweep has been exported yet. These commands vary two settings:", SWEEP_COMMAND)
-        return
-    name = state.choice("Sweep", names, key="sweep")
-    with widgets.page_errors():
-        frame, record = cache.sweep(name)
-        number, model, settings = sweep_export.best_settings(frame, record)
-        best = frame[frame["trial"] == number].iloc[0]
-        counts = ", ".join(f"{count} {kind}" for kind, count in record["states"].items())
-        st.markdown(
-            f"**{record['model']}** on **{record['dataset']}**, sampler {record['sampler']}: {counts}. Best is trial "
-            f"{number} with **{best['val_accuracy']:.1%}** on val (train {best['train_accuracy']:.1%}), judged on val "
-            "alone; test was not looked at."
-        )
-        figure = charts.sweep_lines(frame, record["space"])
-        widgets.show_figure(figure, f"sweep-{name}", frame)
-        st.subheader("Does a higher val accuracy come with a larger gap to train?")
-        widgets.show_figure(charts.sweep_scatter(frame, list(record["space"]), number), f"sweep-gap-{name}")
-        st.caption("Discrepancy: train accuracy minus val accuracy of the kept weights, without augmentation.")
-        st.markdown("Train the best trial's settings and measure them on test:")
-        st.code(jobs.command_text(jobs.train_arguments(model, record["dataset"], settings)), language="bash")
-        with st.expander("All trials"):
-            st.dataframe(frame, hide_index=True)
-
-
-VIEWS = {"Trainings": show_trainings, "Sweeps": show_sweeps}
+VIEWS = {"Trainings": show_trainings, "Sweeps": sweeps_view.show}
 
 
 def body() -> None:

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from fer_core import artifacts, datasets, jobs
 from fer_core.charts import training as charts
 from fer_core.predictions import Predictions
-from fer_core.training import sweep_export
+from fer_core.training import sweep_export, sweep_trials, sweeps
 
 PROJECT = Path(__file__).resolve().parent.parent
 HISTORY = pd.DataFrame(
@@ -248,7 +248,7 @@ def export_sweep():
 
 def test_without_sweeps_the_page_says_how_to_get_one(folder):
     app = open_page(view="Sweeps")
-    assert "No sweep has been exported yet" in text(app)
+    assert "No sweep yet" in text(app)
     assert "python -m fer_core sweep run compact" in app.code[0].value
 
 
@@ -260,6 +260,22 @@ def test_a_sweep_is_shown_with_its_best_trial(folder):
     assert "3 complete, 1 fail" in said
     assert app.code[0].value == "python -m fer_core train compact drawn --epochs 2 --learning-rate 0.01"
     assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_sweep_of_this_machine_is_shown_as_it_goes_on(folder):
+    rates = {"learning_rate": sweeps.Parameter(low=1e-3, high=1e-1, log=True)}
+    sweeps.open_sweep(sweeps.Sweep("live", "compact", "drawn", "f", rates, 4, sampler="random"))
+    study = sweep_trials._study(sweeps.read("live"))
+    trial, lock = sweep_trials._claim(study, sweeps.read("live"))
+    app = open_page(view="Sweeps")
+    assert "No trial of compact on drawn is complete yet" in text(app)
+    result = dict.fromkeys(sweeps.RESULTS, 0.25) | {"epochs": 2}
+    trial.set_user_attr("result", result)
+    study.tell(trial, 0.25)
+    lock.close()
+    said = text(app.run())
+    assert "trial 0 with **25.0%** on val" in said and "1 complete" in said
+    assert app.code[-1].value == "python -m fer_core sweep export live"
 
 
 def test_the_best_trials_settings_are_its_own_and_the_sweeps(folder):

@@ -83,7 +83,7 @@ def list_sweeps(name: Annotated[str | None, typer.Argument(help="Show the trials
         return
     found = sorted(path.parent.name for path in sweeps.sweeps_dir().glob("*/sweep.json"))
     for sweep in map(sweeps.read, found):
-        done = sweep_trials.trials_frame(sweep.name)["state"].isin(["complete", "pruned", "fail"]).sum()
+        done = sweep_trials.trials_frame(sweep.name)["state"].isin(sweep_export.FINISHED).sum()
         typer.echo(
             f"{sweep.name}: {sweep.model} on {sweep.dataset}, {', '.join(sweep.space)}, {done} of {sweep.trials}"
         )

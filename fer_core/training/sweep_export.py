@@ -15,6 +15,8 @@ from fer_core.training.config import config_of_entry
 from fer_core.training.sweep_trials import trials_frame
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, read
 
+FINISHED = ("complete", "pruned", "fail")
+
 
 def export(name: str) -> tuple[Path, Path]:
     """Write the finished trials of a sweep as ``sweeps/<name>.csv`` of the artifacts, and its conditions as ``.json``.
@@ -22,20 +24,30 @@ def export(name: str) -> tuple[Path, Path]:
     Raises:
         RunError: there is no such sweep, or no trial of it is complete.
     """
-    sweep, frame = read(name), trials_frame(name)
-    complete = frame[frame["state"] == "complete"]
-    if complete.empty:
+    frame, record = current(name)
+    if record["best_trial"] is None:
         raise RunError(f"No trial of {name} is complete yet.", "Let the sweep run first.")
-    kept = frame[frame["state"].isin(["complete", "pruned", "fail"])]
-    best = complete.loc[complete["val_accuracy"].astype(float).idxmax()]
-    record = dataclasses.asdict(sweep) | {"date": date.today().isoformat(), "best_trial": int(best["trial"])}
-    record |= {"states": kept["state"].value_counts().to_dict(), "split": "val"} | environment()
+    kept = frame[frame["state"].isin(FINISHED)]
+    record |= {"states": kept["state"].value_counts().to_dict(), "date": date.today().isoformat()} | environment()
     folder = artifacts.root() / "sweeps"
     folder.mkdir(parents=True, exist_ok=True)
     table, conditions = folder / f"{name}.csv", folder / f"{name}.json"
     write_text(table, kept.round(dict.fromkeys(RESULTS, 6)).to_csv(index=False))
     write_text(conditions, to_json(record))
     return table, conditions
+
+
+def current(name: str) -> tuple[pd.DataFrame, dict]:
+    """Trials and conditions of a sweep of this machine as it stands; ``best_trial`` is None until one is complete.
+
+    Raises:
+        RunError: there is no such sweep.
+    """
+    sweep, frame = read(name), trials_frame(name)
+    complete = frame.loc[frame["state"] == "complete", "val_accuracy"].astype(float)
+    best = None if complete.empty else int(frame.loc[complete.idxmax(), "trial"])
+    states = frame["state"].value_counts().to_dict()
+    return frame, dataclasses.asdict(sweep) | {"best_trial": best, "states": states, "split": "val"}
 
 
 def exported() -> list[str]:

@@ -23,6 +23,7 @@ from fer_core.explain.studies import studies_folder
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import sweep_export
+from fer_core.training.sweeps import sweeps_dir
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -461,9 +462,15 @@ def _paper_table(base: str, paper: str, split: str, stamp: Stamp) -> pd.DataFram
 # Sweeps
 
 
-def sweep_names() -> list[str]:
-    """Exported sweeps."""
-    return sweep_export.exported()
+def sweep_names() -> tuple[list[str], list[str]]:
+    """Exported sweeps, and those of this machine."""
+    return sweep_export.exported(), sorted(path.parent.name for path in sweeps_dir().glob("*/sweep.json"))
+
+
+def own_sweep(name: str) -> tuple[pd.DataFrame, dict]:
+    """Trials and conditions of a sweep of this machine, see :func:`fer_core.training.sweep_export.current`."""
+    folder = sweeps_dir() / name
+    return _own_sweep(str(folder), name, stamp(folder / "journal.log", folder / "sweep.json"))
 
 
 def sweep(name: str) -> tuple[pd.DataFrame, dict]:
@@ -474,6 +481,11 @@ def sweep(name: str) -> tuple[pd.DataFrame, dict]:
     """
     folder = artifacts.root() / "sweeps"
     return _sweep(str(folder), name, stamp(folder / f"{name}.csv", folder / f"{name}.json"))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _own_sweep(folder: str, name: str, stamp: Stamp) -> tuple[pd.DataFrame, dict]:
+    return sweep_export.current(name)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -1,0 +1,70 @@
+"""Sweeps on the Training page: those among the artifacts, and those of this machine as they go on."""
+
+import pandas as pd
+import streamlit as st
+
+from fer_core import jobs
+from fer_core.charts import training as charts
+from fer_core.training import sweep_export
+from pages.ui import cache, state, widgets
+
+LOOK_EVERY_S = 5.0
+COMMAND = (
+    "python -m fer_core sweep run compact fer2013 --trials 20 --epochs 8 "
+    "--space learning_rate=1e-3..3e-1:log --space batch_size=64,128,256"
+)
+
+
+def show() -> None:
+    """Choose a sweep and see it; one that is not exported yet is read anew every few seconds."""
+    exported, own = cache.sweep_names()
+    names = [*exported, *(name for name in own if name not in exported)]
+    if not names:
+        widgets.empty_state("No sweep yet. This command varies two settings:", COMMAND)
+        return
+    name = state.choice("Sweep", names, key="sweep")
+    if name in exported:
+        _show_exported(name)
+    else:
+        st.fragment(_show_own, run_every=LOOK_EVERY_S)(name)
+
+
+def _show_exported(name: str) -> None:
+    with widgets.page_errors():
+        frame, record = cache.sweep(name)
+        _show_trials(name, frame, record)
+
+
+def _show_own(name: str) -> None:
+    with widgets.page_errors():
+        frame, record = cache.own_sweep(name)
+        finished = int(frame["state"].isin(sweep_export.FINISHED).sum())
+        st.progress(finished / record["trials"], f"{finished} of {record['trials']} trials have ended")
+        if record["best_trial"] is None:
+            st.info(
+                f"No trial of {record['model']} on {record['dataset']} is complete yet; this page looks again."
+            )
+            st.dataframe(frame, hide_index=True)
+            return
+        _show_trials(name, frame, record)
+        st.markdown("Keep it among the artifacts:")
+        st.code(f"python -m fer_core sweep export {name}", language="bash")
+
+
+def _show_trials(name: str, frame: pd.DataFrame, record: dict) -> None:
+    number, model, settings = sweep_export.best_settings(frame, record)
+    best = frame[frame["trial"] == number].iloc[0]
+    counts = ", ".join(f"{count} {kind}" for kind, count in record["states"].items())
+    st.markdown(
+        f"**{record['model']}** on **{record['dataset']}**, sampler {record['sampler']}: {counts}. Best is trial "
+        f"{number} with **{best['val_accuracy']:.1%}** on val (train {best['train_accuracy']:.1%}), judged on val "
+        "alone; test was not looked at."
+    )
+    widgets.show_figure(charts.sweep_lines(frame, record["space"]), f"sweep-{name}", frame)
+    st.subheader("Does a higher val accuracy come with a larger gap to train?")
+    widgets.show_figure(charts.sweep_scatter(frame, list(record["space"]), number), f"sweep-gap-{name}")
+    st.caption("Discrepancy: train accuracy minus val accuracy of the kept weights, without augmentation.")
+    st.markdown("Train the best trial's settings and measure them on test:")
+    st.code(jobs.command_text(jobs.train_arguments(model, record["dataset"], settings)), language="bash")
+    with st.expander("All trials"):
+        st.dataframe(frame, hide_index=True)
