@@ -136,6 +136,23 @@ def ece(predictions: Predictions, weights: np.ndarray | None = None) -> float | 
     return float(values[0]) if weights is None else values
 
 
+def class_ece(predictions: Predictions, weights: np.ndarray | None = None) -> np.ndarray:
+    """Class-wise expected calibration error: float64 (K,), or (B, K).
+
+    Of each class k, its probability on *all* samples, in 15 equal-width bins (lower, upper], against whether they are
+    of the class (classwise-ECE of Kull et al. 2019, section 2, before its mean over classes; Nixon et al. 2019).
+    To take only the samples of a class would punish a perfectly calibrated model: its other answers are missing.
+    """
+    columns, k = _columns(predictions, weights), len(predictions.class_names)
+    probs = predictions.pred_probs.T.astype(np.float64)
+    gap = np.zeros((k, ECE_BINS, len(predictions)))
+    of_class = np.eye(k)[:, predictions.y_true]
+    np.put_along_axis(gap, _bins(probs)[:, None], (of_class - probs)[:, None], axis=1)
+    sums = (gap.reshape(k * ECE_BINS, -1) @ columns).reshape(k, ECE_BINS, -1)
+    values = (np.abs(sums).sum(1) / columns.sum(0)).T
+    return values[0] if weights is None else values
+
+
 def top2_accuracy(predictions: Predictions, weights: np.ndarray | None = None) -> float | np.ndarray:
     """Share of samples whose true class is among the two most probable; ties go to the earlier class, as in argmax."""
     top2 = np.argsort(-predictions.pred_probs, axis=1, kind="stable")[:, :2]
@@ -265,8 +282,12 @@ def _calibration(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.n
     """Confidence, hit (0 or 1) and bin of each sample, (N,) each."""
     confidence = predictions.confidence.astype(np.float64)
     correct = (predictions.y_pred == predictions.y_true).astype(np.float64)
-    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    return confidence, correct, bins
+    return confidence, correct, _bins(confidence)
+
+
+def _bins(probs: np.ndarray) -> np.ndarray:
+    """The bin (lower, upper] of each probability; 0 lies in the first."""
+    return np.clip(np.ceil(probs * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
 
 
 def _roc_auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -125,6 +125,27 @@ def test_a_confusion_matrix_worked_by_hand():
     assert metrics.mean_fpr(made) == pytest.approx((1 / 3 + 1 / 4 + 1 / 5 + 0) / 4)
 
 
+def test_calibration_error_of_each_class_worked_by_hand():
+    probs = [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0.5, 0.3, 0.2], [0.9, 0.1, 0.0]]
+    made = predictions([0, 0, 1, 0], probs)
+    # p(a): .5 .5 share a bin, one of them a; .3 is a; .9 is a. p(b): .3 .3 share a bin, one of them b. No c: its p.
+    expected = [abs(1 - 2 * 0.5) + abs(1 - 0.3) + abs(1 - 0.9), abs(1 - 2 * 0.3) + 0.5 + 0.1, 3 * 0.2]
+    np.testing.assert_allclose(metrics.class_ece(made), np.array(expected) / 4, atol=1e-7)
+    twice = np.array([[1.0, 2.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    again = metrics.class_ece(made, twice)
+    np.testing.assert_allclose(again[0], metrics.class_ece(made))
+    drawn_twice = predictions([0, 0, 1, 0], [probs[at] for at in (0, 0, 2, 3)])
+    np.testing.assert_allclose(again[1], metrics.class_ece(drawn_twice))
+
+
+@cases
+def test_no_class_is_calibrated_worse_than_all_its_probability(made):
+    found, probs = metrics.class_ece(made), made.pred_probs.astype(float)
+    of_class = np.eye(probs.shape[1])[made.y_true]
+    assert (found >= np.abs(probs.mean(0) - of_class.mean(0)) - EXACT).all()  # with all in one bin
+    assert (found <= np.abs(probs - of_class).mean(0) + EXACT).all()  # with each in a bin of its own
+
+
 def test_expected_calibration_error_worked_by_hand():
     # confidences .50 .50 .52 share the bin (7/15, 8/15], one right; .90 stands alone in (13/15, 14/15], right
     probs = [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0.24, 0.24, 0.52], [0.9, 0.05, 0.05]]

@@ -126,13 +126,31 @@ def test_numbers_by_hand():
     assert rows["flip_beyond"].tolist() == pytest.approx([1 / 6, 0, 1 / 2, 0])
     assert rows["p_shift"].tolist() == pytest.approx([0, -0.35, 0.35, 0])
     assert rows["p_beyond"].tolist() == pytest.approx([0.7 / 6, 0, 0.35, 0], abs=1e-6)
-    for name, some in {"all": slice(None), "happy": y_true == 1}.items():
-        own = found["eyes"].take(np.arange(6)[some])
-        assert rows.loc[name, "ece"] == pytest.approx(metrics.ece(own))
+    # p(happy) is 0.8 on three pictures, two of them happy, and 0.1 on the three others, none of them happy; whole it is
+    # 0.8 on one, which is happy, and 0.1 on the five others, one of them happy
+    masked, whole = (abs(2 - 3 * 0.8) + 3 * 0.1) / 6, (abs(1 - 0.8) + abs(1 - 5 * 0.1)) / 6
+    assert rows.loc["happy", ["ece", "ece_change"]].tolist() == pytest.approx([masked, masked - whole], abs=1e-6)
+    assert rows.loc["all", "ece"] == pytest.approx(metrics.ece(found["eyes"]))
     assert rows.loc["all", "drop_low"] < 0 < rows.loc["all", "drop_high"]
     assert part_numbers.verdict(numbers) == [
         "No shape costs accuracy beyond chance: this model does not need what they hide."
     ]
+
+
+def test_a_perfectly_calibrated_model_has_no_calibration_error_in_any_class():
+    """Of ten pictures with probabilities 0.7, 0.2 and 0.1, seven are of the first class, two of the next, one of the
+    last: sixty of them, and sixty the other way round."""
+    often, seldom = np.repeat([0, 1, 2], [42, 12, 6]), np.repeat([2, 1, 0], [42, 12, 6])
+    probs = np.repeat([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], 60, axis=0)
+    told = Predictions([f"p{i}" for i in range(120)], np.concatenate([often, seldom]), probs, CLASSES)
+    record = {"picture_size": [4, 4], "shapes": ["eyes"], "control_seeds": []}
+    study = PartStudy(record, {"none": told, "part-eyes": told}, np.full((120, 1), 4), np.ones(120, bool))
+    table = part_numbers.table(study, n_boot=50).set_index("class")
+    assert table["ece"].to_dict() == pytest.approx(dict.fromkeys(("all", *CLASSES), 0.0), abs=1e-7)
+    assert table["ece_change"].abs().max() == 0
+    shown = part_numbers.measure_rows(table.reset_index(), "ece").set_index("class")["n"]
+    assert shown.to_dict() == dict.fromkeys(("all", *CLASSES), 120)
+    assert table["n"].to_dict() == {"all": 120, "angry": 48, "happy": 24, "sad": 48}
 
 
 def test_a_study_of_rows_has_the_same_numbers():

@@ -36,6 +36,7 @@ MEASURES: dict[str, str] = {
     "ece": "Calibration error",
     "ece_change": "Change of calibration error",
 }
+OVER_ALL = ("ece", "ece_change")  # of a class too they are over all pictures
 COLUMNS = [
     "shape",
     "class",
@@ -67,23 +68,24 @@ def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) ->
 
     Columns, each measure with ``_low`` and ``_high``: shape, class, n, area (mean hidden share); recall (under the
     mask; accuracy for ``all``), drop (recall of the whole pictures minus that); flip_rate (share of pictures whose most
-    probable class changes); p_shift (mean change of the true class's probability); ece (of the masked pictures that
-    truly are of the class), ece_change (minus that of the whole ones). ``beyond``, ``flip_beyond``, ``p_beyond``: the
-    same minus what random masks of the same area do; NaN without any. A class without pictures has no row.
+    probable class changes); p_shift (mean change of the true class's probability); ece (calibration error of the masked
+    pictures: :func:`metrics.ece`, and of a class :func:`metrics.class_ece`, which is over all pictures as well),
+    ece_change (minus that of the whole ones). ``beyond``, ``flip_beyond``, ``p_beyond``: the same minus what random
+    masks of the same area do; NaN without any. A class without pictures has no row.
     """
     whole = study.predictions[WHOLE]
     weights = resamples(len(whole), n_boot, seed)
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
-    eces = {name: _ece(whole, rows, weights) for name, rows in groups.items()}
+    eces = _eces(whole, weights)
     found = []
     for shape in study.shapes:
-        masked, values = study.masked(shape), _values(study, shape)
+        masked, values = _eces(study.masked(shape), weights), _values(study, shape)
         for name, rows in groups.items():
             row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
             row |= _means(values, rows, weights)
-            own, resampled = _ece(masked, rows, weights)
+            own, resampled = masked[name]
             row |= _interval("ece", own, resampled)
             found.append(row | _interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
     return pd.DataFrame(found, columns=COLUMNS)
@@ -132,8 +134,10 @@ def area_words(found: pd.DataFrame) -> str:
 
 
 def measure_rows(found: pd.DataFrame, measure: str, titles: Mapping[str, str] = TITLES) -> pd.DataFrame:
-    """One measure of :func:`table`: columns shape (by ``titles``), class, n, value, low, high."""
+    """One measure of :func:`table`: columns shape (by ``titles``), class, n (pictures), value, low, high."""
     shown = found[["shape", "class", "n", measure, f"{measure}_low", f"{measure}_high"]]
+    if measure in OVER_ALL:
+        shown = shown.assign(n=found["n"].max())
     shown = shown.set_axis(["shape", "class", "n", "value", "low", "high"], axis=1)
     return shown.assign(shape=[titles[name] for name in shown["shape"]])
 
@@ -187,10 +191,11 @@ def _interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def _ece(predictions: Predictions, rows: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
-    some, own = predictions.take(rows), weights[rows]
-    own = np.where(own.sum(axis=0) > 0, own, 1.0)  # a resample without any picture of a rare class says nothing
-    return metrics.ece(some), metrics.ece(some, own)
+def _eces(predictions: Predictions, weights: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
+    """Calibration error over all pictures and of each class, and of the resamples (B,)."""
+    own, resampled = metrics.class_ece(predictions), metrics.class_ece(predictions, weights)
+    found = {ALL: (metrics.ece(predictions), metrics.ece(predictions, weights))}
+    return found | dict(zip(predictions.class_names, zip(own.tolist(), resampled.T, strict=True), strict=True))
 
 
 def _hits(predictions: Predictions) -> np.ndarray:

@@ -12,6 +12,10 @@ from fer_core.explain.part_numbers import ALL, MEASURES, TITLES
 from pages.ui import cache, state, widgets
 
 UNSIGNED = ("flip_rate", "ece")
+CALIBRATION = (
+    "Expected calibration error, 15 bins: over all pictures that of the most probable class's probability, for a class "
+    "that of the probability given to it, on all pictures (class-wise, Kull et al. 2019)."
+)
 ABOUT = {
     "drop": "Recall of the whole pictures minus that of the masked ones; over all pictures that is accuracy.",
     "beyond": "Recall lost beyond what random masks as large in each picture cost.",
@@ -19,8 +23,8 @@ ABOUT = {
     "flip_beyond": "Flips beyond those by random masks as large in each picture.",
     "p_shift": "Mean change of the true class's probability.",
     "p_beyond": "Mean change of the true class's probability, minus that by random masks as large in each picture.",
-    "ece": "Expected calibration error (15 bins) of the masked pictures that truly are of the class.",
-    "ece_change": "Calibration error of the masked pictures minus that of the whole ones.",
+    "ece": f"{CALIBRATION} Of the masked pictures.",
+    "ece_change": f"{CALIBRATION} That of the masked pictures minus that of the whole ones.",
 }
 
 
