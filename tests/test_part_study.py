@@ -153,6 +153,23 @@ def test_a_perfectly_calibrated_model_has_no_calibration_error_in_any_class():
     assert table["n"].to_dict() == {"all": 120, "angry": 48, "happy": 24, "sad": 48}
 
 
+def test_intervals_of_calibration_errors_are_not_shifted_by_the_resampling():
+    """Right as often as it is sure: of 300 answers with 0.6 to 0.9, errors of resamples are larger than its own."""
+    rng = np.random.default_rng(1)
+    sure = rng.uniform(0.6, 0.9, 300)
+    probs = np.column_stack([sure, 1 - sure, np.zeros(300)])
+    told = Predictions([f"p{i}" for i in range(300)], (rng.random(300) > sure).astype(int), probs, CLASSES)
+    record = {"picture_size": [4, 4], "shapes": ["eyes"], "control_seeds": []}
+    study = PartStudy(record, {"none": told, "part-eyes": told}, np.full((300, 1), 4), np.ones(300, bool))
+    row = part_numbers.table(study, n_boot=400).set_index("class").loc["all"]
+    value, drawn = metrics.ece(told), metrics.ece(told, metrics.resamples(300, 400))
+    assert drawn.mean() > value + 0.01
+    edges = np.clip(2 * value - np.percentile(drawn, [97.5, 2.5]), [0, value], [value, 1])
+    assert row[["ece", "ece_low", "ece_high"]].tolist() == pytest.approx([value, *edges])
+    assert row["ece_low"] < 0.02 < np.percentile(drawn, 2.5)
+    assert row[["ece_change", "ece_change_low", "ece_change_high"]].tolist() == [0, 0, 0]
+
+
 def test_a_study_of_rows_has_the_same_numbers():
     split = mask_pictures()  # happy and sad; what is hidden below reads as angry
     study = mask_study_of(MouthReader(), split)
