@@ -94,6 +94,8 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
 def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
     counts = reported.summary(frame)
     line = f"**{counts['measured']} of {counts['systems']} systems** have been trained here"
+    if counts["by_relatives"]:
+        line += f", and beside {counts['by_relatives']} more stands a relative, a network of our own"
     if counts["judged"]:
         line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""

@@ -43,6 +43,16 @@ def test_estimators_differ_in_arguments_and_pictures():
     assert recipes.from_recipe({"model": "svm_hog_rbf", "config": given}) == {"C": (1.0, 3.0), "dedupe": (True, None)}
 
 
+def test_differences_from_a_changed_recipe():
+    short = record("ugwu_depth_4", {"epochs": 30, "input_size": 48})
+    assert recipes.from_recipe(short, {"epochs": 30}) == {"input_size": (48, 128)}
+    assert recipes.from_recipe(short, {"epochs": 30, "input_size": 48}) == {}
+    assert recipes.from_recipe(record("compact", {"epochs": 8}), {"epochs": 4}) == {"epochs": (8, 4)}
+    svm = {"model": "svm_hog_rbf", "config": spec("svm_hog_rbf")["arguments"] | {"C": 1.0}}
+    changes = {"arguments": {"C": 1.0}, "dedupe": True, "epochs": 3}
+    assert recipes.from_recipe(svm, changes) == {"dedupe": (None, True)}
+
+
 def test_a_network_that_models_describe_otherwise_by_now_differs():
     old = recipes.network_of("patil_cnn", config_of_entry(spec("patil_cnn"))) | {"input_size": 96, "builder": "older"}
     found = recipes.from_recipe(record("patil_cnn", spec=old))
@@ -62,4 +72,5 @@ def test_what_cannot_be_told_is_said_or_left_out():
     with pytest.raises(ConfigError, match="such"):
         recipes.from_recipe({"model": "patil_cnn", "config": {"no such": 1}})
     assert recipes.told_of_run({"model": "patil_cnn", "config": {"no such": 1}}) == "settings that are no more"
-    assert recipes.told_of_run({"model": "a model that is no more", "config": {}}) == ""
+    assert recipes.told_of_run({"model": "a model that is no more", "config": {"epochs": 3}}) == ""
+    assert recipes.told_of_run({"model": "patil_cnn", "config": None}) == ""

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from fer_core import artifacts, reported
 from fer_core.labels import CLASS_NAMES
-from fer_core.models.specs import spec
+from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
 from fer_core.reported import comparison
 from fer_core.training.config import config_of_entry
@@ -30,7 +30,8 @@ def made(tmp_path):
     """Write a run and return it as read: 62 of 100 right on test, 50 of 100 on val."""
 
     def made(paper, system, *, history=None, n_right=62, **fields):
-        record = {"model": "made", "dataset": "fer2013", "paper": paper, "system": system, "date": "2026-01-31"}
+        model = next(name for name in reversed(MODELS) if MODELS[name].get("system") == system)
+        record = {"model": model, "dataset": "fer2013", "paper": paper, "system": system, "date": "2026-01-31"}
         record |= {"initial_weights": "random", "spec": {"input_size": 64}, "train_accuracy": 0.75} | fields
         predictions = {"val": answers(50, split="val"), "test": answers(n_right)}
         return artifacts.read_run(
@@ -93,8 +94,8 @@ def test_what_a_reader_must_know_of_a_run_stands_beside_its_name(made):
 def test_settings_that_are_not_the_recipes_stand_in_the_row(made):
     """``ugwu_depth_4`` takes 128 x 128 pixels and 100 passes."""
     config = config_of_entry(spec("ugwu_depth_4"), {"epochs": 30, "input_size": 48}).to_dict()
-    runs = [made("ugwu_rafdb", "cnn:depth=4", model="ugwu_depth_4", config=config, spec=None)]
-    runs += [made("ugwu_rafdb", "cnn:depth=3", model="ugwu_depth_3", config=spec("ugwu_depth_3")["recipe"], spec=None)]
+    runs = [made("ugwu_rafdb", "cnn:depth=4", config=config, spec=None)]
+    runs += [made("ugwu_rafdb", "cnn:depth=3", config=spec("ugwu_depth_3")["recipe"], spec=None)]
     table = reported.comparison_table("ugwu_rafdb", runs)
     assert (reported.summary(table)["other_settings"], reported.summary(table)["runs"]) == (1, 2)
     frame = reported.shown(table).set_index("system")["differs_from_recipe"]
@@ -169,6 +170,29 @@ def test_without_a_history_ugwus_numbers_come_from_the_run(made):
     assert math.isnan(rows.loc["train_loss", "measured"])
 
 
+def test_a_network_of_our_own_leaves_the_papers_system_open(made):
+    """``vgg16`` stands beside VGG16_modified, which is ``vgg16_finetuned``."""
+    frame = reported.comparison_table("kumar_ukken", [made("kumar_ukken", "VGG16_modified", model="vgg16")])
+    rows = frame[(frame["system"] == "VGG16_modified") & (frame["reported"] == 0.584)].set_index("model")
+    assert list(rows.index) == ["vgg16", "vgg16_finetuned"]
+    assert rows.loc["vgg16", "differs_from_recipe"].startswith("another network: VGG16 with batch normalisation")
+    assert rows.loc["vgg16_finetuned", "open"] == (
+        "needs ImageNet weights: run `python -m fer_core train vgg16_finetuned`"
+    )
+    counts = reported.summary(frame)
+    assert (counts["measured"], counts["by_relatives"], counts["runs"], counts["other_settings"]) == (0, 1, 1, 0)
+
+
+def test_models_of_a_system_without_a_run_are_open_beside_those_with_one(made):
+    frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "svm_fer2013", model="svm_hog_rbf")])
+    rows = frame[(frame["system"] == "svm_fer2013") & (frame["metric"] == "accuracy")].set_index("model")
+    models = [name for name, entry in MODELS.items() if entry.get("system") == "svm_fer2013"]
+    assert sorted(rows.index) == sorted(models) and len(models) > 4
+    assert (rows["run"] != "").sum() == 1 and rows.loc["svm_hog_rbf", "run"]
+    assert rows.loc["svm_hog_poly", "open"] == "not trained yet: run `python -m fer_core train svm_hog_poly`"
+    assert reported.summary(frame)["measured"] == 1
+
+
 def test_parameter_counts_are_compared_without_a_verdict(made):
     frame = reported.comparison_table("patil_thesis", [made("patil_thesis", "cnn_fer2013", param_count=3_931_975)])
     row = only(frame, system="cnn_fer2013", metric="param_count")
@@ -230,7 +254,7 @@ def test_shown_table_hides_what_says_nothing(made):
     table = reported.shown(reported.of_metric(frame, "accuracy"))
     assert table.columns[:4].tolist() == ["system", "reported", "measured", "difference"]
     assert table["run"].str.startswith("open: ").sum() == 7
-    assert table.loc[table["system"] == "VGG16_modified", "run"].tolist() == ["fer2013-made-s0-20260131"] * 2
+    assert table.loc[table["system"] == "VGG16_modified", "run"].tolist() == ["fer2013-vgg16_finetuned-s0-20260131"] * 2
     assert {"metric", "class", "low", "open"}.isdisjoint(table)
     assert {"metric", "class"} <= set(reported.shown(frame))
 

@@ -10,6 +10,7 @@ from fer_core import metrics
 from fer_core.artifacts import Run
 from fer_core.errors import RunError
 from fer_core.models.specs import MODELS
+from fer_core.models.systems import own
 from fer_core.predictions import Predictions
 from fer_core.reported.consistency import distinct, printed
 from fer_core.reported.reading import label, papers, read, systems
@@ -56,24 +57,27 @@ def comparison_table(
         one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
         digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours. ``source`` says which
         file the measured value stands in. ``differs_from_recipe``: the settings of the run that are not those of its
-        model's recipe, which follows the paper. Systems without a run have one row per number, with ``open`` saying
-        why; in other rows ``open`` holds the notes of the run.
+        model's recipe, which follows the paper; of a :func:`relative`, that it is another network. Every model of a
+        system that has no run has a row per number too, with ``open`` saying why; so has a system without any model.
+        In other rows ``open`` holds the notes of the run.
 
     Raises:
         ConfigError, RunError: as :func:`fer_core.reported.read`.
     """
     table = read() if table is None else table
     split = split or papers()[paper].split
-    own = runs_of(paper, runs)
+    runs = runs_of(paper, runs)
     rows = []
     for system in systems(table, paper):
         reported = _reported(table[(table["paper"] == paper) & (table["system"] == system)])
-        of_system = [run for run in own if run.run.get("system") == system]
+        of_system = [run for run in runs if run.run.get("system") == system]
         for run in of_system:
             measured = _Measured(run, split)
             rows += [row | measured.row(row) for row in reported]
-        if not of_system:
-            rows += [row | {"open": why_open(paper, system)} for row in reported]
+        trained = {run.model for run in of_system}
+        models = [name for name in _entries(paper, system) if not relative(name)]
+        for model in [name for name in models if name not in trained] or [""] * (not of_system):
+            rows += [row | {"model": model, "open": why_open(paper, system, model=model)} for row in reported]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "unit"])
     frame = frame.astype(dict.fromkeys(("reported", "measured", "low", "high"), float))
     return _judged(frame)[list(COLUMNS)]
@@ -84,30 +88,37 @@ def runs_of(paper: str, runs: Iterable[Run]) -> list[Run]:
     return sorted((run for run in runs if run.run.get("paper") == paper), key=lambda run: run.name)
 
 
-def why_open(paper: str, system: str, models: Mapping[str, Mapping] | None = None) -> str:
+def relative(model: str) -> bool:
+    """Whether ``model`` is a network of our own that only stands beside a paper's system, as ``vgg16`` does."""
+    return model in own.SYSTEMS
+
+
+def why_open(paper: str, system: str, models: Mapping[str, Mapping] | None = None, model: str = "") -> str:
     """Why a system has no measured row, and the command that mends it.
 
     Args:
         models: as ``fer_core.models.specs.MODELS``, which is the default.
+        model: the one of the system's models that is meant; all of them by default.
     """
     of_system = _entries(paper, system, models)
     reasons = [
         f"{'needs ImageNet weights' if _imagenet(entry) else 'not trained yet'}: run `{TRAIN} {name}`"
         for name, entry in of_system.items()
+        if not relative(name) and model in ("", name)
     ]
     return "; ".join(reasons) or "not built yet"
 
 
 def train_commands(paper: str, models: Mapping[str, Mapping] | None = None) -> list[str]:
     """Commands that train a system of ``paper``, those first that need no ImageNet weights."""
-    entries = _entries(paper, None, models)
+    entries = {name: entry for name, entry in _entries(paper, None, models).items() if not relative(name)}
     return [f"{TRAIN} {name}" for name in sorted(entries, key=lambda name: _imagenet(entries[name]))]
 
 
-def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | None) -> dict[str, Mapping]:
+def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | None = None) -> dict[str, Mapping]:
     known = MODELS if models is None else models
-    own = {name: entry for name, entry in known.items() if entry.get("paper") == paper}
-    return {name: entry for name, entry in own.items() if system in (None, entry.get("system"))}
+    found = {name: entry for name, entry in known.items() if entry.get("paper") == paper}
+    return {name: entry for name, entry in found.items() if system in (None, entry.get("system"))}
 
 
 def _imagenet(entry: Mapping) -> bool:
@@ -146,16 +157,20 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(frame: pd.DataFrame) -> dict[str, int]:
-    """``systems``, ``measured`` (systems with a run), ``runs``, how many of these differ from their recipe
-    (``other_settings``), and of the headline numbers with an interval ``judged``, how many lie ``inside`` it."""
+    """``systems``, ``measured`` (systems with a run), ``by_relatives`` (systems with runs of a :func:`relative` alone,
+    not among the measured), ``runs``, how many of these differ from their paper's recipe (``other_settings``), and
+    of the headline numbers with an interval ``judged``, how many lie ``inside`` it."""
     runs = frame[frame["run"] != ""].drop_duplicates("run")
+    of_papers = runs[~runs["model"].isin(list(own.SYSTEMS))]
+    measured = set(of_papers["system"])
     headline = frame[frame["class"] == ""]
     judged = headline["inside"].dropna()
     return {
         "systems": int(frame["system"].nunique()),
-        "measured": int(runs["system"].nunique()),
+        "measured": len(measured),
+        "by_relatives": len(set(runs["system"]) - measured),
         "runs": len(runs),
-        "other_settings": int((runs["differs_from_recipe"] != "").sum()),
+        "other_settings": int((of_papers["differs_from_recipe"] != "").sum()),
         "judged": len(judged),
         "inside": int(judged.sum()),
     }
@@ -229,6 +244,9 @@ class _Measured:
         self.run, self.split = run, split
         self.record = run.run["metrics"].get(split)
         self.differs = recipes.told_of_run(run.run)
+        if relative(run.model):
+            title = f"another network: {MODELS[run.model]['title']}"
+            self.differs = "; ".join(filter(None, (title, self.differs)))
         try:
             history = run.history()
         except RunError:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 
 from fer_core.errors import FerError
-from fer_core.models.specs import spec
+from fer_core.models.specs import MODELS, spec
 from fer_core.training.config import TrainConfig, config_of_entry
 
 Differences = dict[str, tuple]  # setting -> (its own value, the other's); None where one of them does not know it
+PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # settings that estimators follow too
 ENTRY = ("builder", "input_size", "channels", "arguments")  # what ``run.json`` repeats of an entry of MODELS
 
 
@@ -18,28 +19,31 @@ def network_of(model: str, config: TrainConfig) -> dict:
     return {key: entry[key] for key in ENTRY} | {"input_size": size, "arguments": entry["arguments"] | config.arguments}
 
 
-def from_recipe(run: Mapping) -> Differences:
+def from_recipe(run: Mapping, changes: Mapping | None = None) -> Differences:
     """Settings of a stored run that are not those of its model's recipe in ``MODELS`` of today.
 
     The seed does not count, and neither do progressive ``sizes`` that only follow other ``epochs`` or ``input_size``.
 
     Args:
         run: content of ``run.json``.
+        changes: of the recipe, to compare with that.
 
     Raises:
         ModelError: its model is not in ``MODELS`` any more.
         ConfigError: it has settings that are no more.
     """
-    entry, stored = spec(run["model"]), run.get("config") or {}
+    entry, stored, changes = spec(run["model"]), run.get("config") or {}, dict(changes or {})
     if entry["family"] != "network":
-        return differences({"arguments": stored}, {"arguments": entry["arguments"]})
-    config, recipe = TrainConfig.from_dict(stored), config_of_entry(entry)
+        pictures = {name: changes[name] for name in PICTURES if changes.get(name)}
+        wanted = entry["arguments"] | changes.get("arguments", {}) | pictures
+        return differences({"arguments": stored}, {"arguments": wanted})
+    config, recipe = TrainConfig.from_dict(stored), config_of_entry(entry, changes)
     network = network_of(run["model"], config) | (run.get("spec") or {})
     found = differences(
         config.to_dict() | {"network": network}, recipe.to_dict() | {"network": network_of(run["model"], recipe)}
     )
     found.pop("seed", None)
-    scaled = config_of_entry(entry, {"epochs": config.epochs, "input_size": config.input_size})
+    scaled = config_of_entry(entry, changes | {"epochs": config.epochs, "input_size": config.input_size})
     if config.sizes == scaled.sizes:
         found.pop("sizes", None)
     return found
@@ -67,14 +71,12 @@ def told(found: Differences) -> str:
     )
 
 
-def told_of_run(run: Mapping) -> str:
-    """:func:`told` of :func:`from_recipe`; says so where the settings cannot be read, and nothing of unknown models."""
-    try:
-        spec(run["model"])
-    except FerError:
+def told_of_run(run: Mapping, changes: Mapping | None = None) -> str:
+    """:func:`told` of :func:`from_recipe`; empty where model or settings are not known, said where they are no more."""
+    if run["model"] not in MODELS or not run.get("config"):
         return ""
     try:
-        return told(from_recipe(run))
+        return told(from_recipe(run, changes))
     except FerError:
         return "settings that are no more"
 
