@@ -79,6 +79,37 @@ def test_map_that_fails_says_so_in_words(working, monkeypatch):
     assert any("This map fails" in said.value and "too coarse to tell eyes" in said.value for said in app.warning)
 
 
+def test_empty_grad_cam_offers_layer_cam_which_comes_first_before_the_last_layer(
+    working, classifier, first_test_picture, monkeypatch
+):
+    empty = {
+        index: layer.name
+        for layer in saliency.cam_layers(classifier)
+        for index in range(len(classifier.class_names))
+        if not saliency.explain(classifier, first_test_picture[None], index, "grad_cam", layer.name).values.any()
+    }
+    index, layer = next(iter(empty.items()))
+    target = classifier.class_names[index]
+    address = {"dataset": working.dataset, "explain": target, "check": "false"}
+    app = open_page("saliency", address)
+    assert_healthy(app)
+    assert widget(app.selectbox, "Method").value == "grad_cam"
+    layer_title = next(option for option in widget(app.selectbox, "Layer").options if option.startswith(f"{layer},"))
+    widget(app.selectbox, "Layer").select(layer_title)
+    app.run()
+    assert f"The map is empty: in this layer nothing speaks for {target}" in text_of(app)
+    widget(app.button, "Show LayerCAM").click().run()
+    assert_healthy(app)
+    assert widget(app.selectbox, "Method").value == "layer_cam"
+    assert f"LayerCAM at {layer}" in text_of(app)
+    assert "The map is empty" not in text_of(app)
+    monkeypatch.setattr(saliency, "default_layer", lambda model: saliency.cam_layers(model)[0])
+    app = open_page("saliency", address)
+    assert_healthy(app)
+    assert widget(app.selectbox, "Method").value == "layer_cam"
+    assert "Show LayerCAM" not in [button.label for button in app.button]
+
+
 def test_checks_can_be_left_out_by_the_address(working):
     app = open_page("saliency", {"dataset": working.dataset, "check": "false"})
     assert_healthy(app)

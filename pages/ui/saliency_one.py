@@ -8,12 +8,19 @@ import streamlit as st
 
 from fer_core.charts import explain as charts
 from fer_core.charts.trust import outlined
+from fer_core.errors import FerError
 from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
 from fer_core.pictures import is_network
 from pages.ui import cache, pick, saliency_more, saliency_trust, state, widgets
 
 PREDICTED, TRUE = "predicted", "true"
 THUMBNAIL = 128
+GRAD_CAM, LAYER_CAM = "grad_cam", "layer_cam"
+WHOLE_MAPS = (GRAD_CAM, "grad_cam_pp", "score_cam")
+OFTEN_EMPTY = (
+    "This method weighs each feature map as a whole, so that nothing is left where maps that speak against the class "
+    "win everywhere: this happens most in layers before the last. LayerCAM weighs each place by itself."
+)
 
 
 class Look(NamedTuple):
@@ -85,12 +92,29 @@ def choose_method(models: list[str]) -> str:
     """A method that works for at least one of the models."""
     networks = [model for model in models if is_network(cache.run(model))]
     offered = [name for name, one in METHODS.items() if networks or not models or not one.needs_network]
-    method = state.choice("Method", offered, key="method", format_func=lambda name: METHODS[name].title)
+    default = default_method(networks)
+    method = state.choice(
+        "Method", offered, key="method", default=default, format_func=lambda name: METHODS[name].title
+    )
     st.caption(METHODS[method].about)
+    if default == LAYER_CAM and method == GRAD_CAM:
+        st.caption(f"The last layer of this network is too coarse, so an earlier one is taken. {OFTEN_EMPTY}")
     if len(offered) < len(METHODS):
         others = ", ".join(one.title for one in METHODS.values() if one.needs_network)
         st.caption(f"Not offered: {others}. They need the layers of a neural network, and this model has none.")
     return method
+
+
+def default_method(networks: list[str]) -> str:
+    """Grad-CAM; LayerCAM where the last layer is too coarse to show: in earlier ones Grad-CAM is often empty."""
+    for network in networks:
+        try:
+            layers, default = cache.cam_layers(network)
+        except FerError:  # told where the model is shown
+            continue
+        if default != layers[-1].name:
+            return LAYER_CAM
+    return GRAD_CAM
 
 
 def choose_class(class_names: list[str], has_truth: bool) -> str:
@@ -158,9 +182,17 @@ def show_map(face: pick.Face, found: SaliencyMap, target: str, look: Look, stem:
     if not found.values.any():
         where = "in this layer nothing" if found.layer else "nothing"
         st.info(f"The map is empty: {where} speaks for {target}.")
+        if found.method in WHOLE_MAPS:
+            st.caption(OFTEN_EMPTY)
+            st.button("Show LayerCAM", key=f"layer-cam-{stem}", on_click=show_layer_cam)
     with st.container(horizontal=True, gap="small"):
         widgets.download_picture(picture, stem)
         widgets.download_table(map_frame(found), stem, "Map (CSV)")
+
+
+def show_layer_cam() -> None:
+    """Change the method; for a button, whose callback runs before the widget is drawn."""
+    st.session_state["method"] = LAYER_CAM
 
 
 def show_words(
