@@ -26,9 +26,10 @@ from pathlib import Path
 import pandas as pd
 
 from fer_core import artifacts, datasets, machine
-from fer_core.errors import ConfigError, RunError
+from fer_core.errors import ConfigError, FerError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
+from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
 
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
@@ -151,7 +152,8 @@ def start(
         queue: where another training runs, wait for its end instead of refusing.
 
     Raises:
-        ModelError, DatasetError, ConfigError: unknown model or dataset, a bad setting, or no room for it.
+        ModelError, DatasetError, ConfigError: unknown model or dataset, a bad setting, no room for it, or an unfinished
+            training with other settings is in the way.
     """
     settings = settings_changed(model, settings or {})
     if dataset != datasets.DRAWN and dataset not in datasets.available():
@@ -160,6 +162,7 @@ def start(
     created = datetime.now().isoformat(timespec="seconds")
     with _exclusive():
         _refuse_double(model, dataset, settings)
+        _refuse_other_settings(model, dataset, settings, fresh)
         _refuse_without_room(model, dataset, settings, queue)
         path = _new_folder(f"{created.replace('-', '').replace(':', '').replace('T', '-')}-{model}")
         return _launch(Job(path, model, dataset, settings, command, created, queued=queue, fresh=fresh))
@@ -184,7 +187,8 @@ def resume(job: Job, *, queue: bool = False) -> Job:
     """Start the process of a stopped or failed job again; it goes on with the epoch that was interrupted.
 
     Raises:
-        ConfigError: it is running or finished, or there is no room for it.
+        ConfigError: it is running or finished, there is no room for it, or an unfinished training with other settings
+            lies where its own did.
     """
     with _exclusive():
         job = read(job.id)
@@ -194,9 +198,10 @@ def resume(job: Job, *, queue: bool = False) -> Job:
             raise ConfigError(f"{job.id} is finished.", "Start a new training.")
         _refuse_double(job.model, job.dataset, job.settings)
         _refuse_without_room(job.model, job.dataset, job.settings, queue)
-        begun = (job.path / "progress.json").is_file()  # what it was to discard is gone then
+        fresh = job.fresh and not _has_trained(job)  # what it was to discard is gone then
+        _refuse_other_settings(job.model, job.dataset, job.settings, fresh)
         (job.path / "progress.json").unlink(missing_ok=True)
-        return _launch(dataclasses.replace(job, queued=queue, stopped=False, fresh=job.fresh and not begun))
+        return _launch(dataclasses.replace(job, queued=queue, stopped=False, fresh=fresh))
 
 
 def read(job_id: str) -> Job:
@@ -260,26 +265,16 @@ def progress(job: Job) -> dict:
 
 
 def history(job: Job) -> pd.DataFrame | None:
-    """A row per finished epoch, or None before the first one and for models without passes."""
+    """A row per finished epoch, or None before the first one and for models without passes.
+
+    None too where what lies in the folder of its unfinished training is another's: a later job's or a terminal's.
+    """
     try:
         if job.run is not None:
             return artifacts.find_run(job.run).history()
-        return pd.read_csv(work_dir(job.model, job.dataset, job.seed) / "history.csv")
-    except (RunError, OSError, ValueError):
+        return unfinished.history(job.model, job.dataset, job.seed) if _has_work_dir(job) else None
+    except FerError:
         return None
-
-
-def epochs_done(model: str, dataset: str, seed: int) -> int:
-    """Epochs that an unfinished training of ``model`` has behind it."""
-    try:
-        return len(pd.read_csv(work_dir(model, dataset, seed) / "history.csv"))
-    except (OSError, ValueError):
-        return 0
-
-
-def work_dir(model: str, dataset: str, seed: int) -> Path:
-    """Where ``training.run`` keeps the state of an unfinished training."""
-    return datasets.data_dir() / "work" / f"{dataset}-{model}-s{seed}"
 
 
 def log_tail(job: Job, lines: int = 20) -> str:
@@ -415,6 +410,32 @@ def _refuse_double(model: str, dataset: str, settings: Mapping) -> None:
             raise ConfigError(
                 f"{model} with seed {seed} is being trained on {dataset} already.", "Choose another seed, or stop it."
             )
+
+
+def _refuse_other_settings(model: str, dataset: str, settings: Mapping, fresh: bool) -> None:
+    differs = "" if fresh else unfinished.other_settings(model, dataset, settings)
+    if differs:
+        again = command_text([*train_arguments(model, dataset, settings), "--fresh"])
+        raise ConfigError(
+            f"There is an unfinished training with other settings of {model} on {dataset}: {differs}.",
+            f"Train with those to finish it, or discard it: on the Training page, or by `{again}`.",
+        )
+
+
+def _has_work_dir(job: Job) -> bool:
+    """Whether the unfinished training in the work folder is that of ``job``: it was the last to begin there."""
+    if job.fresh and not _has_trained(job):
+        return False
+    same = (job.model, job.dataset, job.seed)
+    later = [other for other in list_jobs()[0] if other.started > job.started]
+    if any((other.model, other.dataset, other.seed) == same and _has_trained(other) for other in later):
+        return False
+    return not unfinished.other_settings(job.model, job.dataset, job.settings, pictures=False)
+
+
+def _has_trained(job: Job) -> bool:
+    """Whether it has got as far as its pictures: by then it has taken the work folder."""
+    return "steps_done" in progress(job)
 
 
 def _refuse_without_room(model: str, dataset: str, settings: Mapping, queue: bool) -> None:

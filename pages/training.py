@@ -15,6 +15,7 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.models.views import VIEWS as VIEWS_AVERAGED
 from fer_core.reporting import duration_text
 from fer_core.training import config as configs
+from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
 from pages.ui import cache, state, sweeps_view, widgets
 
@@ -207,6 +208,20 @@ def choose_settings(model: str) -> dict:
     return values
 
 
+def choose_fresh(model: str, dataset: str, seed: int, settings: dict) -> tuple[bool, str]:
+    """Whether to discard the unfinished training that lies there, and in what it differs from what is chosen."""
+    done = unfinished.epochs_done(model, dataset, seed)
+    differs = unfinished.other_settings(model, dataset, settings)
+    if not done and not differs:
+        return False, ""
+    name = f"An unfinished training of {model} with seed {seed} has {done} epochs behind it"
+    if differs:
+        st.warning(f"{name}, with other settings: {differs}. Choose those to go on with it, or discard it.")
+    else:
+        st.info(f"{name} and will go on.")
+    return st.toggle("Discard it and begin anew", key=f"fresh-{model}-{dataset}-{seed}"), differs
+
+
 def show_form(busy: bool) -> None:
     """Choose, see the command, start."""
     model = choose_system()
@@ -215,17 +230,14 @@ def show_form(busy: bool) -> None:
     with widgets.page_errors():
         values = choose_settings(model)
         settings = jobs.settings_changed(model, values)
-        seed = values["seed"]
-        done = jobs.epochs_done(model, dataset, seed)
-        fresh = False
-        if done:
-            st.info(f"An unfinished training of {model} with seed {seed} has {done} epochs behind it and will go on.")
-            fresh = st.toggle("Discard it and begin anew", key=f"fresh-{model}-{dataset}-{seed}")
+        fresh, differs = choose_fresh(model, dataset, values["seed"], settings)
         if config_of_entry(spec(model), settings).initial_weights == "imagenet":
             st.caption("Begins with ImageNet weights: Keras downloads them, or FER_PRETRAINED_DIR names their folder.")
         with st.container(horizontal=True):
-            now = st.button("Start", type="primary", icon=":material/play_arrow:")
-            later = busy and st.button("Queue", icon=":material/queue:", help="Starts when the others have ended")
+            blocked = bool(differs) and not fresh
+            now = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=blocked)
+            about = "Starts when the others have ended"
+            later = busy and st.button("Queue", icon=":material/queue:", help=about, disabled=blocked)
         if now or later:
             job = jobs.start(model, dataset, settings, fresh=fresh, queue=bool(later))
             state.set_query("job", job.id)

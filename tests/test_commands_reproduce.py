@@ -1,5 +1,6 @@
 """``reproduce``: killed at any moment and started again, it trains what is missing and nothing twice."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,11 +17,13 @@ from fer_core.commands import pace, reproduce
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
-from fer_core.training.config import TrainConfig
+from fer_core.training import unfinished
+from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.run import spec_record
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAIR = ("patil_cnn", "patil_cnn_ckplus")
+ONLY_PAIR = [word for model in PAIR for word in ("--only", model)]
 WAIT_S = 240
 
 
@@ -45,6 +48,16 @@ def store(model, changes=None, **fields):
     record["config"] = config if entry["family"] == "network" else entry["arguments"]
     made = {"test": Predictions(test.sample_ids, test.y_true, uniform, test.class_names)}
     return artifacts.write_run(record | fields, predictions=made)
+
+
+def leave_unfinished(model, **settings):
+    """An epoch of ``model`` on the drawn faces, as a training with ``settings`` leaves it."""
+    config = config_of_entry(spec(model), settings)
+    claimed = unfinished.what_is_trained(model, "drawn", datasets.load("drawn").fingerprint, config)
+    work = unfinished.folder(model, "drawn", config.seed)
+    work.mkdir(parents=True)
+    (work / "settings.json").write_text(json.dumps(claimed), encoding="utf-8")
+    (work / "history.csv").write_text("epoch,val_accuracy\n1,0.2\n", encoding="utf-8")
 
 
 def run(*arguments):
@@ -153,7 +166,7 @@ def test_a_system_that_cannot_be_started_does_not_keep_the_others(folder, monkey
         raise ConfigError(f"Training {model} takes 99.0 GB of memory.")
 
     monkeypatch.setattr(reproduce, "_job", no_room)
-    failures = reproduce._train_all(list(PAIR), "drawn", {})
+    failures = reproduce._train_all(list(PAIR), "drawn", {}, {})
     assert list(failures) == list(PAIR) and "99.0 GB" in failures["patil_cnn"]
 
 
@@ -175,9 +188,7 @@ def test_two_that_start_the_same_system_at_once_share_its_job(folder, monkeypatc
 
 def test_dry_run_lists_and_trains_nothing(folder):
     path = store("patil_cnn", {"epochs": 2})
-    work = jobs.work_dir("patil_cnn_ckplus", "drawn", 0)
-    work.mkdir(parents=True)
-    (work / "history.csv").write_text("epoch,val_accuracy\n1,0.2\n", encoding="utf-8")
+    leave_unfinished("patil_cnn_ckplus", epochs=2)
     result = run("patil_thesis", "--dataset", "drawn", "--epochs", "2", "--dry-run")
     assert result.exit_code == 0, result.output
     assert f"{path.name}: " in result.output and "14.3 % on test" in result.output
@@ -185,11 +196,39 @@ def test_dry_run_lists_and_trains_nothing(folder):
     assert not jobs.list_jobs()[0]
 
 
+def test_the_plan_says_what_is_measured_otherwise_what_is_in_the_way_and_how_long_it_takes(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    epochs = spec("patil_cnn")["recipe"]["epochs"]
+    path = store("patil_cnn", {"epochs": epochs // 5}, wall_time_s=120.0, epochs=epochs // 5)
+    leave_unfinished("patil_cnn_ckplus", epochs=4)
+    result = run("patil_thesis", "--dataset", "drawn", *ONLY_PAIR, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"measured with other settings: {path.name} (epochs {epochs // 5} instead of {epochs})" in result.output
+    assert f"an unfinished training is in the way: epochs 4 instead of {epochs}" in result.output
+    assert result.output.count("10 min") == 2, "five times two minutes, each"
+    assert "2 of 2 are open: about 20 min, by the time that stored runs took." in result.output
+    store("patil_cnn", wall_time_s=600.0)
+    result = run("patil_thesis", "--dataset", "drawn", "--only", "patil_cnn", "--only", "svm_hog_rbf", "--dry-run")
+    assert "1 of 2 are open. No stored run tells how long." in result.output
+    assert "measured with other settings" not in result.output
+
+
+def test_an_unfinished_training_takes_what_is_left_of_it(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    epochs = spec("patil_cnn")["recipe"]["epochs"]
+    store("patil_cnn", {"seed": 1}, wall_time_s=60.0 * epochs, epochs=epochs)
+    leave_unfinished("patil_cnn")
+    result = run("patil_thesis", "--dataset", "drawn", "--only", "patil_cnn", "--dry-run")
+    assert f"1 of 1 are open: about {epochs - 1} min" in result.output
+    assert (
+        "unfinished, 1 epochs are done; measured with other settings" in result.output and "(seed 1)" in result.output
+    )
+
+
 def test_nothing_is_left_to_do(folder):
     for model in PAIR:
         store(model)
-    only = [word for model in PAIR for word in ("--only", model)]
-    result = run("patil_thesis", "--dataset", "drawn", *only)
+    result = run("patil_thesis", "--dataset", "drawn", *ONLY_PAIR)
     assert result.exit_code == 0, result.output
     assert "2 of 2 systems have a run on drawn" in result.output
     assert not jobs.list_jobs()[0]
@@ -198,11 +237,8 @@ def test_nothing_is_left_to_do(folder):
 @pytest.mark.slow
 def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
     """The work folder of the first system holds an unfinished training with other settings."""
-    work = jobs.work_dir("patil_cnn", "drawn", 0)
-    work.mkdir(parents=True)
-    (work / "settings.json").write_text("{}", encoding="utf-8")
-    only = [word for model in PAIR for word in ("--only", model)]
-    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", *only)
+    leave_unfinished("patil_cnn", epochs=2)
+    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", *ONLY_PAIR)
     assert result.exit_code == 1
     assert "1 of 2 systems have a run on drawn" in result.output
     assert "patil_cnn: " in result.output and "unfinished training with other" in result.output
@@ -213,8 +249,7 @@ def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_and_started_again_it_finishes_and_redoes_nothing(folder):
-    only = [word for model in PAIR for word in ("--only", model)]
-    command = [sys.executable, "-m", "fer_core", "reproduce", "patil_thesis", "--dataset", "drawn", *only]
+    command = [sys.executable, "-m", "fer_core", "reproduce", "patil_thesis", "--dataset", "drawn", *ONLY_PAIR]
     command += ["--epochs", "2", "--set", "precision=float32"]
 
     def start_and_kill_when(reached):
@@ -227,7 +262,7 @@ def test_killed_and_started_again_it_finishes_and_redoes_nothing(folder):
         process.wait()
 
     def epoch_of(model):
-        return lambda: jobs.epochs_done(model, "drawn", 0) >= 1
+        return lambda: unfinished.epochs_done(model, "drawn", 0) >= 1
 
     start_and_kill_when(epoch_of(PAIR[0]))  # its training goes on by itself and is joined
     (first,) = jobs.list_jobs()[0]

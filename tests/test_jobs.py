@@ -19,6 +19,8 @@ from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, DatasetError, ModelError, RunError
 from fer_core.models.specs import spec
 from fer_core.reporting import Reporter, duration_text
+from fer_core.training import unfinished
+from fer_core.training.config import config_of_entry
 
 PROJECT = Path(__file__).resolve().parent.parent
 WAIT_S = 240
@@ -311,7 +313,11 @@ def test_stop_ends_the_process_and_resume_starts_it_again(busy):
     assert job.pid != pid and job.state == jobs.read(job.id).state == "waiting"
     assert "--fresh" in command_of(job), "it has not begun, so what it was to discard is still there"
     jobs.stop(job)
-    (job.path / "progress.json").write_text("{}")  # it began
+    (job.path / "progress.json").write_text('{"logs": {}}')  # it had its turn, no more
+    job = jobs.resume(job, queue=True)
+    assert "--fresh" in command_of(job)
+    jobs.stop(job)
+    (job.path / "progress.json").write_text('{"steps_done": 0, "steps_total": 9}')  # it began
     assert "--fresh" not in command_of(jobs.resume(job, queue=True))
 
 
@@ -350,6 +356,73 @@ def test_a_zombie_does_not_live():
     assert machine.process_identity(ended.pid) is None
     assert Path(f"/proc/{ended.pid}").exists() or not Path("/proc/self").exists(), "nobody has waited for it yet"
     ended.wait()
+
+
+def leave_unfinished(seed=0, **settings):
+    """An epoch of ``compact`` on the drawn faces, as a training with ``settings`` leaves it."""
+    config = config_of_entry(spec("compact"), settings | {"seed": seed})
+    claimed = unfinished.what_is_trained("compact", "drawn", datasets.load("drawn").fingerprint, config)
+    work = unfinished.folder("compact", "drawn", seed)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "settings.json").write_text(json.dumps(claimed), encoding="utf-8")
+    (work / "history.csv").write_text("epoch,val_accuracy\n1,0.2\n", encoding="utf-8")
+
+
+def write_job(name, started, trained=True, **fields):
+    """A job whose process has ended."""
+    path = jobs.jobs_dir() / name
+    path.mkdir(parents=True)
+    record = {"model": "compact", "dataset": "drawn", "settings": {}, "command": [], "created": "", "started": started}
+    (path / "job.json").write_text(json.dumps(record | fields), encoding="utf-8")
+    (path / "progress.json").write_text('{"steps_done": 3, "steps_total": 9}' if trained else '{"logs": {}}')
+    return jobs.read(name)
+
+
+def test_an_unfinished_training_goes_on_with_its_own_settings_only(folder):
+    assert unfinished.other_settings("compact", "drawn") == "" and unfinished.epochs_done("compact", "drawn", 0) == 0
+    leave_unfinished(learning_rate=0.5)
+    assert unfinished.epochs_done("compact", "drawn", 0) == 1
+    assert unfinished.other_settings("compact", "drawn", {"learning_rate": 0.5}) == ""
+    assert unfinished.other_settings("compact", "drawn", {"seed": 1}) == "", "another folder"
+    assert unfinished.other_settings("compact", "drawn") == "learning rate 0.5 instead of 0.1"
+    refused = (
+        r"unfinished training with other settings of compact on drawn: learning rate 0\.5 instead of 0\.1.*--fresh"
+    )
+    with pytest.raises(ConfigError, match=refused):
+        jobs.start("compact", "drawn")
+    assert not jobs.list_jobs()[0], "a refused job leaves nothing behind"
+    with pytest.raises(ConfigError, match=refused):
+        jobs.resume(write_job("a", 1.0))
+    file = unfinished.folder("compact", "drawn", 0) / "settings.json"
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(stored | {"fingerprint": "others"}), encoding="utf-8")
+    assert unfinished.other_settings("compact", "drawn", {"learning_rate": 0.5}) == "other pictures"
+    assert unfinished.other_settings("compact", "drawn", {"learning_rate": 0.5}, pictures=False) == ""
+    for damaged in ("{", "{}"):
+        file.write_text(damaged, encoding="utf-8")
+        assert unfinished.other_settings("compact", "drawn") == "settings that cannot be read"
+
+
+def test_what_an_unfinished_training_must_agree_with_is_what_the_training_claims():
+    from fer_core.training import run
+
+    config, drawn = config_of_entry(spec("patil_cnn"), {"arguments": {"dropout": 0.5}}), datasets.load("drawn")
+    claimed = run.what_is_trained("patil_cnn", drawn, config)
+    assert unfinished.what_is_trained("patil_cnn", "drawn", drawn.fingerprint, config) == claimed
+
+
+def test_a_job_shows_no_other_jobs_curve(folder):
+    leave_unfinished()
+    first = write_job("a", 1.0)
+    assert len(jobs.history(first)) == 1
+    waiting = write_job("b", 2.0, trained=False, fresh=True)
+    assert len(jobs.history(first)) == 1 and jobs.history(waiting) is None, "it has not discarded it yet"
+    second = write_job("c", 3.0, fresh=True)
+    assert jobs.history(first) is None and len(jobs.history(second)) == 1
+    write_job("d", 4.0, settings={"seed": 1})
+    assert len(jobs.history(second)) == 1, "that one has a folder of its own"
+    leave_unfinished(learning_rate=0.5)  # from a terminal
+    assert jobs.history(second) is None
 
 
 def test_damaged_jobs_are_named_and_the_others_listed(busy):

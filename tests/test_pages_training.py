@@ -15,8 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from fer_core import artifacts, datasets, jobs
 from fer_core.charts import training as charts
+from fer_core.models.specs import spec
 from fer_core.predictions import Predictions
-from fer_core.training import sweep_export, sweep_trials, sweeps
+from fer_core.training import sweep_export, sweep_trials, sweeps, unfinished
+from fer_core.training.config import config_of_entry
 
 PROJECT = Path(__file__).resolve().parent.parent
 HISTORY = pd.DataFrame(
@@ -83,10 +85,18 @@ def write_job(name, state, **fields):
     if state == "finished":
         (path / "result.json").write_text(json.dumps({"run": write_run()}), encoding="utf-8")
     else:
-        work = jobs.work_dir("compact", "drawn", 0)
-        work.mkdir(parents=True, exist_ok=True)
-        HISTORY.to_csv(work / "history.csv", index=False)
+        leave_unfinished()
     return path
+
+
+def leave_unfinished(**settings):
+    """Two epochs of ``compact`` on the drawn faces, as a training with ``settings`` leaves them."""
+    config = config_of_entry(spec("compact"), settings)
+    claimed = unfinished.what_is_trained("compact", "drawn", datasets.load("drawn").fingerprint, config)
+    work = unfinished.folder("compact", "drawn", 0)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "settings.json").write_text(json.dumps(claimed), encoding="utf-8")
+    HISTORY.to_csv(work / "history.csv", index=False)
 
 
 def write_run():
@@ -168,9 +178,18 @@ def test_an_unfinished_training_is_shown_with_its_curve(folder):
     assert "Epoch 2 of 4" in app.get("progress")[0].proto.text
     assert app.get("plotly_chart")
     assert "Resume training" in labels(app) and "Stop training" not in labels(app)
-    assert "2 epochs behind it" in text(app)
+    assert "2 epochs behind it and will go on" in text(app) and not button(app, "Start").disabled
     table = app.dataframe[0].value
     assert table[["model", "state", "epoch", "val_accuracy"]].values.tolist() == [["compact", "stopped", 2, 0.3]]
+
+
+def test_an_unfinished_training_with_other_settings_must_be_discarded_first(folder):
+    leave_unfinished(epochs=4, sizes=[[32, 4]])
+    app = open_page()
+    assert "with other settings: epochs 4 instead of 40, sizes [[32, 4]] instead of" in app.warning[0].value
+    assert "will go on" not in text(app) and button(app, "Start").disabled
+    app.toggle(key="fresh-compact-drawn-0").set_value(True).run()
+    assert not button(app, "Start").disabled and app.code[0].value.endswith("compact drawn --fresh")
 
 
 def test_a_finished_training_names_its_run(folder):

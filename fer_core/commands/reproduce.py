@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -17,11 +18,28 @@ from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
+from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.run import estimator_config, spec_record
 
 ALL = "all"
 POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A system and what is to be done for it.
+
+    Attributes:
+        state: in words.
+        run: its run, if it has one.
+        left: share of its training that is to be done.
+    """
+
+    model: str
+    state: str
+    run: Run | None = None
+    left: float = 0.0
 
 
 def reproduce(
@@ -41,13 +59,16 @@ def reproduce(
     """
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
-    fingerprint = datasets.load(dataset).fingerprint
-    done = {model: finished_run(model, fingerprint, changes) for model in models}
-    print_table(_plan(models, done, dataset, changes))
-    waiting = [model for model in models if done[model] is None]
+    runs = artifacts.list_runs()[0]
+    on_these = [run for run in runs if run.run.get("dataset_fingerprint") == datasets.load(dataset).fingerprint]
+    plan = [_planned(model, dataset, changes, on_these) for model in models]
+    waiting = [each.model for each in plan if not each.run]
+    expected = expected_seconds(waiting, changes, runs)
+    print_table(_table(plan, expected, dataset, changes))
+    typer.echo(_time_in_all(plan, expected))
     if dry_run:
         return
-    failures = _train_all(waiting, dataset, changes)
+    failures = _train_all(waiting, dataset, changes, expected)
     for model, reason in failures.items():
         typer.secho(f"{model}: {reason}", fg="red", err=True)
     typer.echo(f"{len(models) - len(failures)} of {len(models)} systems have a run on {dataset}.")
@@ -74,12 +95,18 @@ def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
 
 def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
     """The newest stored run of ``model`` with these settings on these pictures."""
-    config = _config(model, changes or {})
-    for run in sorted(artifacts.list_runs()[0], key=lambda run: str(run.run.get("date")), reverse=True):
-        same = run.model == model and run.run.get("dataset_fingerprint") == fingerprint
-        if same and run.run.get("seed") == config.seed and _same_config(run, config):
-            return run
-    return None
+    runs = [run for run in artifacts.list_runs()[0] if run.run.get("dataset_fingerprint") == fingerprint]
+    return _with_settings(_newest(model, runs), _config(model, changes or {}))
+
+
+def _newest(model: str, runs: Iterable[Run]) -> list[Run]:
+    """Runs of ``model``, the newest first."""
+    return sorted((run for run in runs if run.model == model), key=lambda run: str(run.run.get("date")), reverse=True)
+
+
+def _with_settings(runs: Iterable[Run], config: TrainConfig) -> Run | None:
+    """The first of ``runs`` that was trained with just these settings."""
+    return next((run for run in runs if run.run.get("seed") == config.seed and _same_config(run, config)), None)
 
 
 def _config(model: str, changes: dict) -> TrainConfig:
@@ -101,26 +128,52 @@ def _same_config(run: Run, config: TrainConfig) -> bool:
         return False
 
 
-def _plan(models: list[str], done: dict[str, Run | None], dataset: str, changes: dict) -> Table:
-    table = Table(title=f"{len(models)} systems on {dataset}, the cheapest first", title_justify="left")
-    for column in ("system", "paper", "what it is", "epochs", "weights", "state"):
+def _planned(model: str, dataset: str, changes: dict, runs: Iterable[Run]) -> Planned:
+    """What is to be done for ``model``, given the ``runs`` on the dataset's pictures."""
+    config, own = _config(model, changes), _newest(model, runs)
+    run = _with_settings(own, config)
+    if run:
+        return Planned(model, f"{run.name}: {100 * run.metrics('test')['accuracy']:.1f} % on test", run)
+    changed = jobs.settings_changed(model, changes)
+    differs = unfinished.other_settings(model, dataset, changed)
+    epochs = unfinished.epochs_done(model, dataset, config.seed)
+    states = [f"an unfinished training is in the way: {differs}"] if differs else []
+    states += [f"unfinished, {epochs} epochs are done"] if epochs and not differs else []
+    if own:
+        told = recipes.told_of_run(own[0].run, changes) or f"seed {own[0].run.get('seed')}"
+        states.append(f"measured with other settings: {own[0].name} ({told})")
+    left = 1.0 if differs else max(0.0, 1.0 - epochs / config.epochs)
+    return Planned(model, "; ".join(states) or "open", None, left)
+
+
+def _table(plan: list[Planned], expected: dict[str, float | None], dataset: str, changes: dict) -> Table:
+    table = Table(title=f"{len(plan)} systems on {dataset}, the cheapest first", title_justify="left")
+    for column in ("system", "paper", "what it is", "epochs", "weights", "time", "state"):
         table.add_column(column, overflow="fold")
-    for model in models:
-        entry, config = spec(model), _config(model, changes)
-        network = entry["family"] == "network"
-        epochs, weights = (str(config.epochs), config.initial_weights) if network else ("-", "-")
-        run = done[model]
-        state = "open" if run is None else f"{run.name}: {100 * run.metrics('test')['accuracy']:.1f} % on test"
-        rows = jobs.epochs_done(model, dataset, config.seed) if run is None and network else 0
-        state = f"unfinished, {rows} epochs are done" if rows else state
-        table.add_row(model, entry["paper"], entry["title"], epochs, weights, state)
+    for each in plan:
+        entry, config = spec(each.model), _config(each.model, changes)
+        epochs, weights = (str(config.epochs), config.initial_weights) if entry["family"] == "network" else ("-", "-")
+        seconds = expected.get(each.model)
+        time_left = "-" if each.run else "?" if seconds is None else duration_text(each.left * seconds)
+        table.add_row(each.model, entry["paper"], entry["title"], epochs, weights, time_left, each.state)
     return table
 
 
-def _train_all(models: list[str], dataset: str, changes: dict) -> dict[str, str]:
+def _time_in_all(plan: list[Planned], expected: dict[str, float | None]) -> str:
+    """A sentence about the time that all of them take that have no run."""
+    open_ones = [each for each in plan if not each.run]
+    known = [each for each in open_ones if expected.get(each.model) is not None]
+    if not known:
+        return f"{len(open_ones)} of {len(plan)} are open." + (" No stored run tells how long." if open_ones else "")
+    seconds = duration_text(sum(each.left * expected[each.model] for each in known))
+    unknown = f" without {len(open_ones) - len(known)} of which no run tells" if len(known) < len(open_ones) else ""
+    return f"{len(open_ones)} of {len(plan)} are open: about {seconds}{unknown}, by the time that stored runs took."
+
+
+def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[str, float | None]) -> dict[str, str]:
     """Train one after the other. Returns why, for each that failed."""
     failures: dict[str, str] = {}
-    pace = Pace(expected_seconds(models, changes, artifacts.list_runs()[0]))
+    pace = Pace(expected)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[left]}")) as bars:
         whole = bars.add_task("systems", total=len(models), left="")

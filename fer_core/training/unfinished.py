@@ -1,0 +1,78 @@
+"""Trainings that were interrupted, and whether one that is wanted may go on with them. Loads without TensorFlow."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from fer_core import datasets
+from fer_core.errors import RunError
+from fer_core.models.specs import spec
+from fer_core.storage import read_json
+from fer_core.training import recipes
+from fer_core.training.config import TrainConfig, config_of_entry
+
+
+def folder(model: str, dataset: str, seed: int) -> Path:
+    """Where ``training.run`` keeps the state of an unfinished training."""
+    return datasets.data_dir() / "work" / f"{dataset}-{model}-s{seed}"
+
+
+def history(model: str, dataset: str, seed: int) -> pd.DataFrame | None:
+    """A row per finished epoch, or None before the first one."""
+    try:
+        return pd.read_csv(folder(model, dataset, seed) / "history.csv")
+    except (OSError, ValueError):
+        return None
+
+
+def epochs_done(model: str, dataset: str, seed: int) -> int:
+    """Epochs that an unfinished training has behind it, whatever its settings."""
+    found = history(model, dataset, seed)
+    return 0 if found is None else len(found)
+
+
+def what_is_trained(model: str, dataset: str, fingerprint: str, config: TrainConfig) -> dict:
+    """What an unfinished training must agree with to be gone on with, as ``settings.json`` in its folder has it.
+
+    Args:
+        dataset, fingerprint: name and fingerprint of the dataset.
+    """
+    settings = config.to_dict()
+    del settings["arguments"]  # they stand in the spec; and trainings older than this setting can be gone on with
+    found = {"model": model, "dataset": dataset, "fingerprint": fingerprint}
+    return found | {"spec": recipes.network_of(model, config), "config": settings}
+
+
+def other_settings(model: str, dataset: str, changes: Mapping | None = None, pictures: bool = True) -> str:
+    """In what an unfinished training differs that is in the way of this one; empty if it may begin or go on.
+
+    ``epochs 4 instead of 3``: those of the unfinished one instead of those wanted.
+
+    Args:
+        changes: of the recipe, the seed among them.
+        pictures: whether other pictures under the dataset's name count; then it must be registered.
+
+    Raises:
+        FerError: unknown model, setting or dataset, or a value out of range.
+    """
+    config = config_of_entry(spec(model), changes)
+    path = folder(model, dataset, config.seed) / "settings.json"
+    if spec(model)["family"] != "network" or not path.is_file():
+        return ""
+    try:
+        stored = read_json(path)
+    except RunError:
+        return "settings that cannot be read"
+    fingerprint = datasets.load(dataset).fingerprint if pictures else stored.get("fingerprint")
+    wanted = json.loads(json.dumps(what_is_trained(model, dataset, fingerprint, config)))
+    if stored == wanted:
+        return ""
+    if not all(isinstance(stored.get(part), dict) for part in ("spec", "config")):
+        return "settings that cannot be read"
+    found = recipes.told(
+        recipes.differences(*(each["config"] | {"network": each["spec"]} for each in (stored, wanted)))
+    )
+    other = "other pictures" if stored.get("fingerprint") != fingerprint else ""
+    return ", ".join(filter(None, (other, found))) or "settings of another version"
