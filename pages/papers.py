@@ -88,7 +88,19 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
     with st.container(horizontal=True, gap="small"):
         widgets.download_table(frame, f"{paper.key}-{split}", "Every number, reported and measured (CSV)")
     st.caption("Difference is measured minus reported: blue where measured is better, orange where it is worse.")
+    show_other_data(rows)
     return frame
+
+
+def show_other_data(rows: pd.DataFrame) -> None:
+    """Why some differences have no colour."""
+    other = rows[~rows["same_data"].fillna(True)]
+    if len(other):
+        theirs, ours = (", ".join(dict.fromkeys(other[name])) for name in ("reported_on", "dataset"))
+        st.caption(
+            f"Reported on {theirs}, measured on {ours}: other pictures, so a difference is no verdict on the system. "
+            "It has no colour, and no reported number counts as inside."
+        )
 
 
 def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
@@ -98,6 +110,8 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
         line += f", and beside {counts['by_relatives']} more stands a relative, a network of our own"
     if counts["judged"]:
         line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
+    if counts["other_data"]:
+        line += f"; {counts['other_data']} numbers were measured on other data than the paper's and are not judged"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""
     changed = f" {counts['other_settings']} of {counts['runs']} runs differ from the recipe: see the table."
     st.markdown(f"{line}.{others}{changed if counts['other_settings'] else ''}")

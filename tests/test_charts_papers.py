@@ -25,7 +25,8 @@ def frame():
         }
     )
     inside = pd.array([True, False, None], dtype="boolean")
-    return rows.assign(inside=inside, better=pd.array([1, -1, None], dtype="Int64"))
+    same = pd.array([True, True, None], dtype="boolean")
+    return rows.assign(inside=inside, better=pd.array([1, -1, None], dtype="Int64"), same_data=same)
 
 
 def test_every_reported_value_is_a_diamond_and_every_measured_one_a_point(frame):
@@ -67,6 +68,14 @@ def test_a_paper_without_runs_is_drawn_too(frame):
     nothing = frame.assign(measured=np.nan, low=np.nan, high=np.nan, difference=np.nan)
     figure = charts.reported_against_measured(nothing.assign(inside=pd.NA, better=pd.NA), "accuracy")
     assert [trace.name for trace in figure.data] == ["reported"]
+
+
+def test_what_was_measured_on_other_data_is_grey_and_says_so(frame):
+    other = frame.assign(same_data=pd.array([False, True, None], dtype="boolean"), inside=pd.NA)
+    points = {trace.name: trace for trace in charts.reported_against_measured(other, "accuracy").data}
+    trace = points["measured on other data than the paper's"]
+    assert list(trace.x) == [0.61] and trace.marker.color == charts.GREY
+    assert list(points["measured, worse"].x) == [0.45]
 
 
 def test_differences_have_a_sign_and_a_ground(frame):

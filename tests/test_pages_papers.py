@@ -154,6 +154,14 @@ def test_kumar_and_ukken_stand_beside_val_and_the_page_says_why(folder):
     assert rows["difference"].tolist() == pytest.approx([0.6 - 0.584, 0.6 - 0.6163276678740597])
 
 
+def test_the_page_says_why_a_difference_has_no_colour(folder):
+    """The runs are of a made-up dataset."""
+    app = open_page(paper="ugwu_rafdb")
+    assert "Reported on raf-db, measured on tiny: other pictures" in text(app)
+    assert "numbers were measured on other data than the paper's and are not judged" in text(app)
+    assert set(measured(app, SYSTEMS["ugwu_rafdb"])["inside"]) == {""}
+
+
 @pytest.mark.parametrize("metric", ["mean_fpr", "roc_auc", "weighted_f1"])
 def test_the_metric_stands_in_the_address(metric, folder):
     rows = measured(open_page(paper="kumar_ukken", metric=reported.label(metric)), "VGG16_modified")

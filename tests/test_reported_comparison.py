@@ -130,6 +130,28 @@ def test_per_class_numbers_are_scikit_learns(made):
         assert headline[f"{kind}_recall"] == pytest.approx(recall_score(y_true, y_pred, average=kind))
 
 
+@pytest.mark.parametrize(
+    ("metric", "share", "n", "low", "high"),
+    [
+        ("recall", 9 / 14, 14, 0.3876, 0.8366),
+        ("tpr", 9 / 14, 14, 0.3876, 0.8366),
+        ("precision", 9 / 15, 15, 0.3575, 0.8018),
+        ("fpr", 6 / 86, 86, 0.0324, 0.1440),
+        ("f1", 18 / 29, 20, None, None),
+    ],
+)
+def test_numbers_of_a_class_rest_on_its_own_pictures(made, metric, share, n, low, high):
+    """Fear: 14 pictures, 9 of them right, and 6 of disgust taken for it; Wilson as R's prop.test(correct = FALSE)."""
+    run = made("kumar_ukken", "VGG16_modified")
+    frame = reported.comparison_table("kumar_ukken", [run], "test")
+    row = frame[(frame["run"] != "") & (frame["class"] == "fear") & (frame["metric"] == metric)].iloc[0]
+    assert (row["measured"], row["n"]) == (pytest.approx(share), n)
+    if low is None:
+        low, high = run.metrics("test")["per_class"]["fear"]["f1_interval"]
+    assert (row["low"], row["high"]) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert row["inside"] == (row["low"] <= row["reported"] <= row["high"])
+
+
 def test_lower_is_better_where_it_is(made):
     run = made("kumar_ukken", "VGG16_modified", n_right=100)
     frame = reported.comparison_table("kumar_ukken", [run], "test")
@@ -149,7 +171,7 @@ def test_ugwus_numbers_come_from_the_last_epoch(made):
             "val_accuracy": [0.3, 0.6],
         }
     )
-    run = made("ugwu_rafdb", "cnn:depth=4", history=history)
+    run = made("ugwu_rafdb", "cnn:depth=4", history=history, dataset="raf-db")
     frame = reported.comparison_table("ugwu_rafdb", [run])
     rows = frame[frame["run"] != ""].set_index("metric")
     measured = {"train_loss": 0.4, "train_accuracy": 0.9, "val_loss": 1.2, "val_accuracy": 0.6, "discrepancy": 0.3}
@@ -159,6 +181,36 @@ def test_ugwus_numbers_come_from_the_last_epoch(made):
     assert rows.loc["train_accuracy", "split"] == "train"
     assert (rows["epochs"] == 2).all()
     assert rows.loc["discrepancy", "better"] == -1  # 0.3 against 0.1705
+
+
+@pytest.mark.parametrize(
+    ("reported_on", "dataset", "same"),
+    [
+        ("fer2013", "fer2013", True),
+        ("fer2013_oheix_cleaned", "fer2013", True),
+        ("ck+", "ckplus-frames", True),
+        ("raf-db", "rafdb", True),
+        ("raf-db", "fer2013", False),
+        ("ck+", "fer2013", False),
+        ("fer2013", "drawn", False),
+    ],
+)
+def test_names_of_the_same_data(reported_on, dataset, same):
+    assert comparison.same_data(reported_on, dataset) is same
+
+
+def test_numbers_on_other_data_are_not_judged(made):
+    """Ugwu's are of RAF-DB: the same run is judged on its pictures, and not on those of FER2013."""
+    frames = {}
+    for dataset in ("rafdb", "fer2013"):
+        frame = reported.comparison_table("ugwu_rafdb", [made("ugwu_rafdb", "cnn:depth=4", dataset=dataset)])
+        frames[dataset] = frame[(frame["run"] != "") & (frame["metric"] == "val_accuracy")].iloc[0]
+        counts = reported.summary(frame)
+        assert (counts["judged"], counts["other_data"]) == ((1, 0) if dataset == "rafdb" else (0, 4))
+    own, other = frames["rafdb"], frames["fer2013"]
+    assert (own["same_data"], own["inside"], own["better"]) == (True, False, -1)
+    assert not other["same_data"] and pd.isna(other["inside"]) and pd.isna(other["better"])
+    assert other["difference"] == own["difference"] == pytest.approx(0.5 - other["reported"])
 
 
 def test_without_a_history_ugwus_numbers_come_from_the_run(made):
@@ -201,7 +253,8 @@ def test_parameter_counts_are_compared_without_a_verdict(made):
 
 def test_open_systems_say_why():
     models = {
-        "frozen": {"paper": "p", "system": "a", "recipe": {"initial_weights": "imagenet"}},
+        "frozen": {"paper": "p", "system": "a", "recipe": {"initial_weights": "imagenet", "trainable_layers": 0}},
+        "whole": {"paper": "p", "system": "d", "recipe": {"initial_weights": "imagenet"}},
         "scratch": {"paper": "p", "system": "b", "recipe": {"initial_weights": "random"}},
         "plain": {"recipe": {}},
     }
@@ -209,9 +262,14 @@ def test_open_systems_say_why():
     assert reported.why_open("p", "a", models) == f"needs ImageNet weights: run {command} frozen`"
     assert reported.why_open("p", "b", models) == f"not trained yet: run {command} scratch`"
     assert reported.why_open("p", "c", models) == "not built yet"
+    assert reported.why_open("p", "d", models) == (
+        f"needs ImageNet weights: run {command} whole`, or without them {command} whole --set initial_weights=random`"
+    )
     assert reported.train_commands("p", models) == [
         "python -m fer_core train scratch",
+        "python -m fer_core train whole --set initial_weights=random",
         "python -m fer_core train frozen",
+        "python -m fer_core train whole",
     ]
     assert reported.train_commands("q", models) == []
 

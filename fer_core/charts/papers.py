@@ -15,6 +15,7 @@ VERDICTS: dict[str, tuple[str, str, str]] = {
     "better": ("measured, better", BLUE, "triangle-up"),
     "worse": ("measured, worse", ORANGE, "triangle-down"),
     "same": ("measured", GREY, "circle"),
+    "other": ("measured on other data than the paper's", GREY, "square"),
 }
 # Light grounds under black text.
 GROUNDS: dict[int, str] = {
@@ -28,7 +29,7 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
 
     Args:
         frame: rows of ``reported.comparison_table`` for one metric: system, run, model, reported, measured, low, high,
-            inside, better, differs_from_recipe.
+            inside, better, same_data, differs_from_recipe.
         label: of the value axis.
     """
     frame = frame.assign(line=[_line(row) for row in frame.itertuples()], verdict=[*map(_verdict, frame.itertuples())])
@@ -86,7 +87,8 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
 def style_differences(table: pd.DataFrame, whole: bool = False) -> Styler:
     """``reported.shown`` with every difference signed, and on a ground that says whether it is for the better.
 
-    Blue is better, orange worse; a difference within the printed digits, or one that is neither, has none.
+    Blue is better, orange worse; a difference within the printed digits, between different data, or one that is neither
+    for better nor worse, has none.
 
     Args:
         table: columns reported, measured, difference, better; the last is taken out.
@@ -112,6 +114,8 @@ def _other_settings(differs: str) -> str:
 
 
 def _verdict(row) -> str:
+    if not pd.isna(row.same_data) and not row.same_data:
+        return "other"
     if not pd.isna(row.inside) and row.inside:
         return "inside"
     return {1: "better", -1: "worse"}.get(0 if pd.isna(row.better) else int(row.better), "same")

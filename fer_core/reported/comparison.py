@@ -1,6 +1,7 @@
 """What the papers print beside what was measured here: tables for pages and charts."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -18,7 +19,19 @@ from fer_core.training import recipes
 
 COLUMNS: tuple[str, ...] = (
     *("system", "metric", "class", "reported", "where", "run", "model", "measured", "low", "high", "difference"),
-    *("inside", "better", "n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs", "source"),
+    *(
+        "inside",
+        "better",
+        "same_data",
+        "n",
+        "reported_on",
+        "dataset",
+        "split",
+        "initial_weights",
+        "input_size",
+        "epochs",
+        "source",
+    ),
     *("differs_from_recipe", "open"),
 )
 # Of the papers' metrics, those that a stored run can be held against.
@@ -34,6 +47,7 @@ HEADLINES: tuple[str, ...] = (*metrics.METRICS, *AVERAGES, *OF_HISTORY, "discrep
 LOWER_IS_BETTER: frozenset[str] = metrics.LOWER_IS_BETTER | {"fpr", "train_loss", "val_loss", "discrepancy"}
 NEUTRAL: frozenset[str] = frozenset({"param_count"})
 TRAIN = "python -m fer_core train"
+FROM_RANDOM = "--set initial_weights=random"
 Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
 
 
@@ -52,11 +66,14 @@ def comparison_table(
 
     Returns:
         :data:`COLUMNS`. A row per system, metric, class (empty for headline numbers), distinct reported value and run.
-        ``low`` and ``high`` are the stored 95 % bootstrap interval, or Wilson's (1927) for per-class recall and for
-        ``val_accuracy``; NaN where there is none. ``inside``: whether the reported value lies in it (missing without
-        one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they agree in all printed
-        digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours. ``source`` says which
-        file the measured value stands in. ``differs_from_recipe``: the settings of the run that are not those of its
+        ``low`` and ``high`` are the stored 95 % bootstrap interval, or Wilson's (1927) for ``val_accuracy`` and for
+        per-class recall, precision and false positive rate; NaN where there is none. ``n`` is the number of pictures
+        that the value rests on: of a class, for its recall; taken for it, for precision; of all others, for its false
+        positive rate; either of the first two, for F1. ``inside``: whether the reported value lies in the interval
+        (missing without one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they
+        agree in all printed digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours;
+        where they are not the :func:`same_data`, neither ``inside`` nor ``better`` is said. ``source`` says which file
+        the measured value stands in. ``differs_from_recipe``: the settings of the run that are not those of its
         model's recipe, which follows the paper; of a :func:`relative`, that it is another network. Every model of a
         system that has no run has a row per number too, with ``open`` saying why; so has a system without any model.
         In other rows ``open`` holds the notes of the run.
@@ -88,6 +105,16 @@ def runs_of(paper: str, runs: Iterable[Run]) -> list[Run]:
     return sorted((run for run in runs if run.run.get("paper") == paper), key=lambda run: run.name)
 
 
+def same_data(reported_on: str, dataset: str) -> bool:
+    """Whether two names of datasets mean the same pictures; a part, a split or a cleaned copy of them counts as such.
+
+    One name is the beginning of the other, punctuation apart: ``ck+`` and ``ckplus-frames``, but not ``raf-db`` and
+    ``fer2013``.
+    """
+    a, b = (re.sub("[^a-z0-9]", "", name.lower().replace("+", "plus")) for name in (reported_on, dataset))
+    return a.startswith(b) or b.startswith(a)
+
+
 def relative(model: str) -> bool:
     """Whether ``model`` is a network of our own that only stands beside a paper's system, as ``vgg16`` does."""
     return model in own.SYSTEMS
@@ -100,19 +127,26 @@ def why_open(paper: str, system: str, models: Mapping[str, Mapping] | None = Non
         models: as ``fer_core.models.specs.MODELS``, which is the default.
         model: the one of the system's models that is meant; all of them by default.
     """
-    of_system = _entries(paper, system, models)
-    reasons = [
-        f"{'needs ImageNet weights' if _imagenet(entry) else 'not trained yet'}: run `{TRAIN} {name}`"
-        for name, entry in of_system.items()
-        if not relative(name) and model in ("", name)
-    ]
+    entries = {name: entry for name, entry in _entries(paper, system, models).items() if model in ("", name)}
+    reasons = []
+    for name, entry in entries.items():
+        if not relative(name):
+            reason = f"{'needs ImageNet weights' if _imagenet(entry) else 'not trained yet'}: run `{TRAIN} {name}`"
+            without = f", or without them `{TRAIN} {name} {FROM_RANDOM}`" if _all_trained(entry) else ""
+            reasons.append(reason + (without if _imagenet(entry) else ""))
     return "; ".join(reasons) or "not built yet"
 
 
 def train_commands(paper: str, models: Mapping[str, Mapping] | None = None) -> list[str]:
-    """Commands that train a system of ``paper``, those first that need no ImageNet weights."""
+    """Commands that train a system of ``paper``, those first that need no ImageNet weights.
+
+    A system whose layers are all trained can do without them and has two.
+    """
     entries = {name: entry for name, entry in _entries(paper, None, models).items() if not relative(name)}
-    return [f"{TRAIN} {name}" for name in sorted(entries, key=lambda name: _imagenet(entries[name]))]
+    pretrained = [name for name, entry in entries.items() if _imagenet(entry)]
+    commands = [f"{TRAIN} {name}" for name in entries if name not in pretrained]
+    commands += [f"{TRAIN} {name} {FROM_RANDOM}" for name in pretrained if _all_trained(entries[name])]
+    return commands + [f"{TRAIN} {name}" for name in pretrained]
 
 
 def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | None = None) -> dict[str, Mapping]:
@@ -123,6 +157,10 @@ def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | Non
 
 def _imagenet(entry: Mapping) -> bool:
     return entry.get("recipe", {}).get("initial_weights") == "imagenet"
+
+
+def _all_trained(entry: Mapping) -> bool:
+    return entry.get("recipe", {}).get("trainable_layers", -1) == -1
 
 
 def metric_names(frame: pd.DataFrame, per_class: bool = False) -> list[str]:
@@ -159,7 +197,8 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 def summary(frame: pd.DataFrame) -> dict[str, int]:
     """``systems``, ``measured`` (systems with a run), ``by_relatives`` (systems with runs of a :func:`relative` alone,
     not among the measured), ``runs``, how many of these differ from their paper's recipe (``other_settings``), and
-    of the headline numbers with an interval ``judged``, how many lie ``inside`` it."""
+    of the headline numbers with an interval ``judged``, how many lie ``inside`` it; not judged are those measured on
+    other data than the paper's (``other_data``)."""
     runs = frame[frame["run"] != ""].drop_duplicates("run")
     of_papers = runs[~runs["model"].isin(list(own.SYSTEMS))]
     measured = set(of_papers["system"])
@@ -173,6 +212,7 @@ def summary(frame: pd.DataFrame) -> dict[str, int]:
         "other_settings": int((of_papers["differs_from_recipe"] != "").sum()),
         "judged": len(judged),
         "inside": int(judged.sum()),
+        "other_data": int((headline["measured"].notna() & ~headline["same_data"].fillna(True)).sum()),
     }
 
 
@@ -227,14 +267,17 @@ def _reported(rows: pd.DataFrame) -> list[dict]:
 
 
 def _judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """With ``difference``, ``inside`` and ``better``."""
+    """With ``difference``, ``inside``, ``better`` and ``same_data``."""
     difference = frame["measured"] - frame["reported"]
     inside = frame["reported"].between(frame["low"], frame["high"]).astype("boolean").mask(frame["low"].isna())
     direction = frame["metric"].map(lambda name: 0 if name in NEUTRAL else -1 if name in LOWER_IS_BETTER else 1)
     better = np.sign(difference.where(difference.abs() > frame["unit"].astype(float), 0.0)) * direction
-    better = better.where(difference.notna())
+    pairs = zip(frame["reported_on"], frame["dataset"], strict=True)
+    same = pd.Series([same_data(*pair) if pair[1] else pd.NA for pair in pairs], frame.index, dtype="boolean")
+    other = ~same.fillna(True)
+    verdicts = {"inside": inside.mask(other), "better": better.where(difference.notna() & ~other), "same_data": same}
     integers = dict.fromkeys(("n", "input_size", "epochs", "better"), "Int64")
-    return frame.assign(difference=difference, inside=inside, better=better).astype(integers)
+    return frame.assign(difference=difference, **verdicts).astype(integers)
 
 
 class _Measured:
@@ -316,21 +359,19 @@ class _Measured:
         values = self.record.get("per_class", {}).get(class_name)
         if values is None:
             return _value(None, place)
-        if metric == "fpr":
-            return _value(self._false_positive_rate(class_name), place)
-        name = "recall" if metric == "tpr" else metric
-        low, high = math.nan, math.nan
-        if name == "f1":
-            low, high = values.get("f1_interval") or (low, high)
-        elif name == "recall":
-            low, high = wilson(values["recall"], values["support"])
-        return _value(values[name], place) | {"low": low, "high": high}
-
-    def _false_positive_rate(self, class_name: str) -> float:
         counts = np.array(self.record["confusion_matrix"])
         at = self.run.class_names.index(class_name)
-        negatives = counts.sum() - counts[at].sum()
-        return float((counts[:, at].sum() - counts[at, at]) / negatives) if negatives else math.nan
+        support, predicted, hits = int(counts[at].sum()), int(counts[:, at].sum()), int(counts[at, at])
+        if metric == "f1":
+            low, high = values.get("f1_interval") or (math.nan, math.nan)
+            return _value(values["f1"], place) | {"low": low, "high": high, "n": support + predicted - hits}
+        if metric == "fpr":
+            n = int(counts.sum()) - support
+            share = (predicted - hits) / n if n else math.nan
+        else:
+            name = "recall" if metric == "tpr" else metric
+            share, n = values[name], predicted if name == "precision" else support
+        return _value(share, place) | dict(zip(("low", "high"), wilson(share, n), strict=True)) | {"n": n}
 
 
 def _value(value: float | None, source: str) -> dict:
