@@ -90,6 +90,7 @@ def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
         found += [*_totals(of_system), *_discrepancies(of_system), *_ranges(of_system), *_mean_fprs(of_system, rows)]
         if of_system[0].system != DATASET:
             found += [*_above_majority(of_system, rows), *_against_references(of_system)]
+    found += _beyond_selection(rows)
     if rows:
         found += [_claim(claim, rows) for claim in known[paper].claims]
     return found
@@ -272,6 +273,34 @@ def _mean_fprs(rows: list[Printed], table: list[Printed]) -> Iterator[Check]:
             f"{number(accuracy.value)} printed beside it and the class counts of {_place(support)} it can only lie "
             f"between {number(low)} and {number(high)}.",
         )
+
+
+def _beyond_selection(rows: list[Printed]) -> Iterator[Check]:
+    """A system cannot be tested on more pictures, or classes, of a dataset than the paper says it has selected of it.
+
+    A selection is a dataset that is named after another one, as ``fer2013_five_class_subset``.
+    """
+    tested = [row for row in rows if row.metric == "support" and not row.class_name and row.system != DATASET]
+    for selected in (row for row in rows if row.metric == "count" and not row.class_name and row.system == DATASET):
+        kept = _classes(rows, selected)
+        for total in tested:
+            classes = _classes(rows, total)
+            if kept and classes and selected.dataset.startswith(f"{total.dataset}_"):
+                yield _check(
+                    total,
+                    "implausible",
+                    total.metric,
+                    total.value <= selected.value and len(classes) <= len(kept),
+                    f"{total.system}: tested on {number(total.value)} pictures of {len(classes)} classes in "
+                    f"{total.where}; in {selected.where}, {number(selected.value)} pictures of {len(kept)} classes "
+                    f"were selected of {total.dataset}.",
+                )
+
+
+def _classes(rows: list[Printed], total: Printed) -> list[Printed]:
+    """The printed numbers of single classes that ``total`` is the sum of."""
+    same = (total.system, total.dataset, total.metric, total.where)
+    return [row for row in rows if row.class_name and (row.system, row.dataset, row.metric, row.where) == same]
 
 
 def _above_majority(rows: list[Printed], table: list[Printed]) -> Iterator[Check]:
