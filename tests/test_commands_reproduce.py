@@ -234,6 +234,15 @@ def test_nothing_is_left_to_do(folder):
     assert not jobs.list_jobs()[0]
 
 
+def test_a_training_in_the_way_is_told_with_its_remedy_and_none_is_started(folder):
+    leave_unfinished("patil_cnn", epochs=2)
+    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", "--only", "patil_cnn")
+    assert result.exit_code == 1
+    assert "unfinished training with other settings of patil_cnn on drawn: epochs 2 instead of 1" in result.output
+    assert "`python -m fer_core train patil_cnn drawn --epochs 1 --fresh`" in result.output
+    assert not jobs.list_jobs()[0]
+
+
 @pytest.mark.slow
 def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
     """The work folder of the first system holds an unfinished training with other settings."""
