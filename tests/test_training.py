@@ -421,6 +421,14 @@ def test_an_unfinished_training_of_another_network_of_that_name_is_not_gone_on_w
 
 
 @pytest.mark.slow
+def test_the_epoch_that_is_kept_is_one_of_the_size_that_is_served():
+    from fer_core.training.engine import _best
+
+    shown = [(24, 0.9), (48, 0.3), (48, 0.4), (48, 0.4)]
+    rows = [{"size": size, "val_accuracy": value, "val_loss": 1 - value} for size, value in shown]
+    assert [_best(rows[:n], QUICK) for n in (1, 2, 3, 4)] == [0, 1, 2, 2]
+
+
 def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
     config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)
     run = artifacts.read_run(train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path))
@@ -501,12 +509,14 @@ def test_latency_is_measured_and_stored_without_a_difference(drawn, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("scores", "ended"), [([0.5, 0.4, 0.4], True), ([0.5, 0.5, 0.4], True), ([0.5, 0.4, 0.6], False)]
+    ("scores", "small", "ended"),
+    [([0.5, 0.4, 0.4], 0, True), ([0.5, 0.5, 0.4], 0, True), ([0.5, 0.4, 0.6], 0, False), ([0.5, 0.4, 0.3], 1, False)],
 )
-def test_patience_counts_from_the_epoch_that_is_kept(scores, ended):
-    """Of equal epochs the first one is kept."""
+def test_patience_counts_from_the_epoch_that_is_kept(scores, small, ended):
+    """Of equal epochs the first one is kept, and none of the ``small`` ones that were trained at another size."""
     from fer_core.training.engine import _out_of_patience
 
     rows = [{"val_accuracy": score, "val_loss": 1 - score} for score in scores]
+    rows = [row | {"size": 32 if at < small else 48} for at, row in enumerate(rows)]
     for monitor in ("val_accuracy", "val_loss"):
         assert _out_of_patience(rows, TrainConfig(patience=2, monitor=monitor)) is ended

@@ -75,7 +75,7 @@ class TrainConfig:
         class_weight: weigh the loss by inverse class frequency.
         sizes: [[side in pixels, epochs], ...] for progressive resizing; empty trains at ``input_size``.
         patience: stop when ``monitor`` has not improved for so many epochs, 0 for never.
-        select: which epoch's weights are kept, ``best`` (by ``monitor``) or ``last``.
+        select: which epoch's weights are kept, ``best`` (by ``monitor``, of those at the last size) or ``last``.
         monitor: ``val_accuracy`` or ``val_loss``: what ``patience`` and ``select`` go by.
         precision: ``auto`` takes mixed_bfloat16 where the processor has units for it, but for a head on features
             computed once, which it leaves in float32.

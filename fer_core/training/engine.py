@@ -93,9 +93,9 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
         row = {"epoch": epoch + 1, "size": task.size_at(epoch), "loss": logs["loss"], "accuracy": logs["accuracy"]}
         row |= _evaluate(network, averaged, parts, y_true)
         row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
-        if config.select == "last" or not rows or _score(row, config) > max(_score(r, config) for r in rows):
-            work.save_best(averaged)
         rows.append(row)
+        if config.select == "last" or _best(rows, config) == len(rows) - 1:
+            work.save_best(averaged)
         work.save_state(epoch, network, rows)
         on_progress(Progress(epoch + 1, config.epochs, steps, steps, row))
     return rows
@@ -274,5 +274,13 @@ def _score(row: dict, config: TrainConfig) -> float:
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
-    best = max(range(len(rows)), key=lambda index: _score(rows[index], config))
-    return len(rows) - 1 - best >= config.patience
+    return len(rows) - 1 - _best(rows, config) >= config.patience
+
+
+def _best(rows: list[dict], config: TrainConfig) -> int:
+    """Position of the best epoch of those at the size of the last one, the first of equals.
+
+    What was learned at another size would be served at one it has not seen.
+    """
+    same = [index for index, row in enumerate(rows) if row["size"] == rows[-1]["size"]]
+    return max(same, key=lambda index: _score(rows[index], config))
