@@ -9,6 +9,7 @@ from fer_core.charts import occlusion as charts
 from fer_core.errors import ConfigError
 from fer_core.explain import occlusion, occlusion_batch
 from fer_core.explain.conditions import control_seed
+from fer_core.explain.faithfulness import PASSED, grid_verdict
 
 REGION = (slice(24, 40), slice(8, 24))
 
@@ -116,13 +117,32 @@ def test_patch_out_of_range_is_refused():
 
 def test_occlusion_map_is_high_inside_the_region_and_zero_away(picture):
     maps, grid = occlusion.occlusion_map(Reader(), picture[None], np.array([0]), fill="zero")
-    assert grid == (11, 11)
+    assert grid == (6, 6)  # 11 x 11 places, which overlap
     inside = np.zeros((48, 48), bool)
     inside[REGION] = True
     assert inside.flat[maps[0].argmax()]
     assert np.allclose(maps[0, :16], 0, atol=1e-6)
     # a patch of 8 x 8 inside the region of 16 x 16 hides a quarter of it: 0.8 / 4
     assert maps[0, 31, 15] == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "grid", "fine"),
+    [
+        ((48, 48), 1 / 6, (6, 6), True),
+        ((48, 48), 0.25, (4, 4), False),
+        ((48, 48), 1 / 3, (3, 3), False),
+        ((48, 48), 0.2, (5, 5), True),  # a side of 10 pixels
+        ((48, 96), 0.25, (4, 8), False),
+        ((3, 3), 1 / 6, (3, 3), False),
+    ],
+)
+def test_cells_are_as_many_as_patches_fit_however_they_overlap(shape, patch, grid, fine):
+    for stride in (0.25, 1.0):
+        _, found = occlusion.occlusion_map(Reader(), np.zeros((0, *shape), np.uint8), np.zeros(0, int), patch=patch,
+                                           stride=stride)  # fmt: skip
+        assert found == grid
+    assert (grid_verdict(grid).outcome == PASSED) == fine
 
 
 def test_occlusion_map_is_negative_for_a_class_that_gains(picture):

@@ -163,7 +163,7 @@ def test_layer_and_grid_are_reported(classifier, pictures):
     coarse = saliency.explain(classifier, pictures, 1, "grad_cam", layer="coarse")
     assert (coarse.layer, coarse.grid) == ("coarse", (3, 3))
     assert saliency.explain(classifier, pictures, 1, "gradient").layer is None
-    assert saliency.explain(classifier, pictures, 1, "occlusion").grid == (11, 11)
+    assert saliency.explain(classifier, pictures, 1, "occlusion").grid == (6, 6)
 
 
 def test_map_frame_lists_every_pixel():

@@ -161,7 +161,7 @@ def test_all_methods_side_by_side(working, classifier):
     shown = " ".join(captions(app))
     for method in saliency.METHODS.values():
         assert method.title in shown
-    assert "Occlusion, 11 × 11, fine enough" in shown
+    assert "Occlusion, 6 × 6, fine enough" in shown
     assert ", too coarse" in shown or min(saliency.default_layer(classifier).grid) >= gradients.MIN_GRID
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("All maps (PNG)") == labels.count("All maps (CSV)") == 1

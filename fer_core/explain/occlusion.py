@@ -169,13 +169,17 @@ def patch_masks(
     """
     if not 0 < patch <= 1 or not 0 < stride <= 1:
         raise ConfigError(f"patch and stride must lie in 0..1. Received {patch} and {stride}.")
-    side = max(round(patch * min(shape)), 1)
+    side = _side(shape, patch)
     step = max(round(stride * side), 1)
     tops, lefts = ([*range(0, length - side, step), length - side] for length in shape)
     stack = np.zeros((len(tops) * len(lefts), *shape), dtype=bool)
     for index, (top, left) in enumerate((top, left) for top in tops for left in lefts):
         stack[index, top : top + side, left : left + side] = True
     return stack, (len(tops), len(lefts))
+
+
+def _side(shape: tuple[int, int], patch: float) -> int:
+    return max(round(patch * min(shape)), 1)
 
 
 def occlusion_map(
@@ -199,9 +203,12 @@ def occlusion_map(
         fill: one of ``masks.FILLS``.
 
     Returns:
-        float32 (N, H, W), -1..1, positive where hiding lowers the probability; and the number of patches (rows, cols).
+        float32 (N, H, W), -1..1, positive where hiding lowers the probability; and the cells (rows, cols) that it
+        resolves: how many patches fit beside each other. Places closer than a side overlap and hide much the same.
     """
-    stack, grid = patch_masks(images.shape[1:3], patch, stride)
+    shape = images.shape[1:3]
+    stack, _ = patch_masks(shape, patch, stride)
+    grid = tuple(max(round(length / _side(shape, patch)), 1) for length in shape)
     if not len(images):
         return np.zeros(images.shape[:3], np.float32), grid
     whole = classifier.predict_proba(images)[np.arange(len(images)), classes]
