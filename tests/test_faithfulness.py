@@ -288,6 +288,23 @@ def test_upper_layers_are_drawn_anew_first(keras, picture):
     assert np.concatenate(kernels).std() == pytest.approx(np.sqrt(2 / 9), rel=0.2)
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "fan_ins"),
+    [
+        ("DepthwiseConv2D", {"depth_multiplier": 2}, [9]),
+        ("SeparableConv2D", {"filters": 64}, [9, 64]),
+        ("Conv2D", {"filters": 32}, [9 * 64]),
+    ],
+)
+def test_kernels_are_drawn_by_what_each_output_is_made_of(keras, kind, settings, fan_ins):
+    """He et al. (2015): variance 2 over the inputs of one output; of a depthwise one, a single channel's."""
+    inputs = keras.Input((6, 6, 64))
+    layer = getattr(keras.layers, kind)(kernel_size=3, use_bias=False, **settings)
+    copy = randomised._randomised(keras.Model(inputs, layer(inputs)), 1.0, seed=0)
+    for kernel, inputs_of_one in zip(copy.get_weights(), fan_ins, strict=True):
+        assert kernel.std() == pytest.approx(np.sqrt(2 / inputs_of_one), rel=0.1)
+
+
 def test_copies_are_made_once_stay_few_and_die_with_their_network(keras, monkeypatch):
     from fer_core.models.registry import NetworkClassifier
 
@@ -320,6 +337,27 @@ def test_forget_takes_up_changed_weights(keras):
     model.network.get_layer("low").set_weights([np.ones((3, 3, 1, 4), np.float32)])
     randomised.forget(model)
     assert (randomised.randomised_copies(model)[0].network.get_layer("low").get_weights()[0] == 1).all()
+
+
+@pytest.mark.parametrize(("empty", "outcome"), [(2, FAILED), (4, NOT_APPLICABLE)])
+def test_empty_maps_of_copies_are_left_out_and_counted(classifier, picture, empty, outcome):
+    """The map does not depend on the model, so it must not pass because some copies have none."""
+    copies = iter(range(len(randomised.COPIES)))
+
+    def again(model, images, **options):
+        whole = next(copies) - 1  # the first is randomised in part
+        return as_map(0 * picture) if 0 <= whole < empty else edges(model, images)
+
+    found = edges(None, picture[None])
+    checked = faithfulness.randomisation(classifier, picture, found, again)
+    assert np.isnan(checked.spearman).tolist() == [False, *(place < empty for place in range(4))]
+    assert (checked.empty, np.isnan(checked.similarity)) == (empty, empty == 4)
+    curve = faithfulness.deletion(classifier, picture, found)
+    trust = faithfulness.Trust(found.grid, False, curve, curve, checked, np.ones(4), np.zeros(0))
+    verdict = faithfulness.verdicts(trust)[2]
+    assert verdict.outcome == outcome
+    assert ("over 2 of 4 networks" if empty == 2 else "all 4 networks") in verdict.sentence
+    assert faithfulness.randomisation_frame(trust)["spearman"].isna().sum() == empty
 
 
 def test_ensemble_of_networks_is_randomised_member_by_member(keras, picture):
@@ -414,5 +452,5 @@ def test_eight_threads_get_the_answers_of_one(keras):
     assert len(found) == 8 * len(work)
     for (_, place), answers in found.items():
         for own, alone in zip(answers, expected[place], strict=True):
-            assert np.allclose(own, alone, atol=1e-4)
+            assert np.allclose(own, alone, atol=1e-4, equal_nan=True)
     assert randomised.kept_parameters() <= randomised.MAX_PARAMETERS

@@ -90,7 +90,8 @@ class Randomisation:
 
     Attributes:
         shares: share of the layers with weights that were drawn anew, one per copy; 1 for the whole network.
-        spearman, pearson: float64 (C,), correlation with the map of each copy, -1..1; 0 where a copy's map is empty.
+        spearman, pearson: float64 (C,), correlation with the map of each copy, -1..1; NaN where a copy's map is empty:
+            it has no order that could be like another, and counted as unlike it would help to pass.
     """
 
     shares: tuple[float, ...]
@@ -99,8 +100,18 @@ class Randomisation:
 
     @property
     def similarity(self) -> float:
-        """Mean rank correlation with the maps of wholly randomised networks."""
-        return float(self.spearman[np.array(self.shares) == 1].mean())
+        """Mean rank correlation with the maps of wholly randomised networks that are not empty; NaN where all are."""
+        found = self._whole[np.isfinite(self._whole)]
+        return float(found.mean()) if len(found) else float("nan")
+
+    @property
+    def empty(self) -> int:
+        """How many wholly randomised networks have an empty map."""
+        return int(np.isnan(self._whole).sum())
+
+    @property
+    def _whole(self) -> np.ndarray:
+        return self.spearman[np.array(self.shares) == 1]
 
 
 @dataclass(frozen=True)
@@ -294,7 +305,7 @@ def randomisation(classifier: Classifier, image: np.ndarray, found: SaliencyMap,
     maps = [again(copy, image[None]).values[0] for copy in randomised_copies(classifier)]
     ranks = np.array([spearman(found.values[0], one) for one in maps])
     linear = np.array([pearson(found.values[0], one) for one in maps])
-    return Randomisation(tuple(share for share, _ in COPIES), np.nan_to_num(ranks), np.nan_to_num(linear))
+    return Randomisation(tuple(share for share, _ in COPIES), ranks, linear)
 
 
 def shifts(
@@ -398,7 +409,13 @@ def _randomisation_verdict(checked: Trust) -> Verdict:
         return Verdict(name, NOT_APPLICABLE, found, "")
     if checked.even:
         return Verdict(name, FAILED, EVEN, "")
+    if np.isnan(found.similarity):
+        sentence = f"The maps of all {found.empty} networks with weights drawn anew are empty: none to compare with."
+        return Verdict(name, NOT_APPLICABLE, sentence, "")
     value, likeness = f"similarity {found.similarity:.2f}", f"{found.similarity:.2f} (rank correlation)"
+    if found.empty:
+        total = sum(share == 1 for share in found.shares)
+        likeness += f", over {total - found.empty} of {total} networks, as the others' maps are empty"
     if found.similarity < MAX_SIMILARITY:
         sentence = f"With weights drawn anew the map changes: similarity {likeness}, below {MAX_SIMILARITY}."
         return Verdict(name, PASSED, sentence, value)
@@ -429,7 +446,7 @@ def grid_verdict(grid: tuple[int, int]) -> Verdict:
 
 
 def grid_words(grid: tuple[int, int]) -> str:
-    """:func:`grid_verdict` in a caption: ``11 × 11, fine enough``."""
+    """:func:`grid_verdict` in a caption: ``6 × 6, fine enough``."""
     verdict = grid_verdict(grid)
     return f"{verdict.value}, {'fine enough' if verdict.outcome == PASSED else 'too coarse'}"
 

@@ -94,19 +94,26 @@ def _randomised(network: "keras.Model", share: float, seed: int) -> "keras.Model
     layers = [layer for layer in copy.layers if layer.weights]
     rng = np.random.default_rng(seed)
     for layer in layers[len(layers) - round(share * len(layers)) :]:
-        layer.set_weights([_fresh(weight, rng) for weight in layer.weights])
+        layer.set_weights([_fresh(layer, weight, rng) for weight in layer.weights])
     return copy
 
 
-def _fresh(weight, rng: np.random.Generator) -> np.ndarray:
+def _fresh(layer: "keras.Layer", weight, rng: np.random.Generator) -> np.ndarray:
     """As before training: kernels by He et al. (2015), section 2.2, so that signals keep their size; others neutral."""
     shape = tuple(weight.shape)
     if len(shape) >= 2:
-        depthwise = "depthwise" in weight.name
-        inputs = np.prod(shape[:2] if depthwise else shape[:-1])
+        inputs = np.prod(shape[:-2] if _one_channel_each(layer, weight) else shape[:-1])
         return rng.normal(0, np.sqrt(2 / inputs), shape).astype(np.float32)
     if weight.name in ("gamma", "moving_variance"):
         return np.ones(shape, np.float32)
     if weight.name in ("beta", "bias", "moving_mean"):
         return np.zeros(shape, np.float32)
     return np.asarray(weight, np.float32)  # no parameter that is learnt, such as a layer's constants
+
+
+def _one_channel_each(layer: "keras.Layer", weight) -> bool:
+    """Whether each output of a kernel (..., channels, multiplier) is made of one channel alone."""
+    import keras
+
+    depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)  # their weight is called ``kernel``
+    return isinstance(layer, depthwise) or weight.name == "depthwise_kernel"
