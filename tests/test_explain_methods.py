@@ -123,14 +123,15 @@ def test_the_clone_is_folded_and_the_network_is_not(keras, classifier, pictures)
     assert classifier.network.get_layer("out").activation is keras.activations.softmax
 
 
-def test_smoothgrad_is_the_mean_over_seeded_noise(classifier, pictures):
-    found = saliency.explain(classifier, pictures, TARGETS, "smoothgrad", samples=3, noise=0.2, seed=7).raw
+@pytest.mark.parametrize("signed", [False, True])
+def test_smoothgrad_is_the_mean_over_seeded_noise(classifier, pictures, signed):
+    settings = {"samples": 3, "noise": 0.2, "seed": 7, "signed": signed}
+    found = saliency.explain(classifier, pictures, TARGETS, "smoothgrad", **settings).raw
     explainer, pixels = gradients.explainer(classifier.network), classifier.preprocess(pictures)
     draws = np.random.default_rng(7).standard_normal((3, SIDE, SIDE, 1), dtype=np.float32)
-    expected = np.zeros_like(found)
-    for draw in draws:
-        noisy = pixels + 0.2 * np.ptp(pixels, axis=(1, 2, 3), keepdims=True) * draw
-        expected += np.abs(explainer.gradients(noisy, TARGETS)).max(axis=-1) / 3
+    noisy = [pixels + 0.2 * np.ptp(pixels, axis=(1, 2, 3), keepdims=True) * draw for draw in draws]
+    slopes = np.stack([explainer.gradients(one, TARGETS) for one in noisy])
+    expected = (np.abs(slopes.mean(axis=0)) if signed else np.abs(slopes).mean(axis=0)).max(axis=-1)
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
 
@@ -244,6 +245,6 @@ def test_every_method_says_what_it_is_and_what_it_takes(classifier):
         assert method.needs_network == (method.family != "perturbation")
         assert method.takes_layer == (method.family == "cam")
         assert method.seeded == ("seed" in method.options), name
-    assert saliency.METHODS["smoothgrad"].options == {"samples": 20, "noise": 0.15, "seed": 0}
-    with pytest.raises(ConfigError, match="takes samples, noise, seed"):
+    assert saliency.METHODS["smoothgrad"].options == {"samples": 20, "noise": 0.15, "seed": 0, "signed": False}
+    with pytest.raises(ConfigError, match="takes samples, noise, seed, signed"):
         saliency.explain(classifier, np.zeros((1, SIDE, SIDE), np.uint8), 0, "smoothgrad", steps=3)

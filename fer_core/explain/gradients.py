@@ -373,11 +373,27 @@ def gradient(classifier, images, classes, layer):
     return maps, maps.shape[1:], None
 
 
-def smoothgrad(classifier, images, classes, layer, *, samples: int = 20, noise: float = 0.15, seed: int = 0):
-    """Mean absolute gradient over noisy copies (Smilkov et al. 2017, section 3).
+def smoothgrad(
+    classifier,
+    images,
+    classes,
+    layer,
+    *,
+    samples: int = 20,
+    noise: float = 0.15,
+    seed: int = 0,
+    signed: bool = False,
+):
+    """Mean gradient over noisy copies (Smilkov et al. 2017, section 3).
 
-    ``noise`` is the standard deviation as a share of the picture's range. Every picture gets the same draws, so its map
-    does not depend on its neighbours.
+    Every picture gets the same draws, so its map does not depend on its neighbours.
+
+    Args:
+        samples: how many copies.
+        noise: its standard deviation as a share of the picture's range.
+        seed: of the noise.
+        signed: average the gradients as they are and take the size of the mean, as the paper's equation does, so that
+            gradients of both signs cancel. Otherwise the mean of their sizes is taken, as tf-keras-vis does.
     """
     if samples < 1 or noise < 0:
         raise ConfigError(f"samples must be positive and noise not negative. Received {samples} and {noise}.")
@@ -388,7 +404,11 @@ def smoothgrad(classifier, images, classes, layer, *, samples: int = 20, noise: 
     def draw(picture, copy):
         return pixels[picture] + spread[picture] * draws[copy]
 
-    maps = _averaged(explainer(classifier.network), classes, samples, draw, _strength)
+    found = explainer(classifier.network)
+    if signed:
+        maps = _strength(_averaged(found, classes, samples, draw, lambda gradients: gradients))
+    else:
+        maps = _averaged(found, classes, samples, draw, _strength)
     return maps, maps.shape[1:], None
 
 
