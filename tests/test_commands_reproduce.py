@@ -19,7 +19,7 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
 from fer_core.training import unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
-from fer_core.training.run import spec_record
+from fer_core.training.recipes import network_of
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAIR = ("patil_cnn", "patil_cnn_ckplus")
@@ -153,7 +153,7 @@ def test_a_run_older_than_a_setting_still_counts(folder):
 def test_a_run_of_another_network_of_that_name_does_not_count(folder):
     """MODELS may say another input size or depth by now."""
     fingerprint = datasets.load("drawn").fingerprint
-    own = spec_record("patil_cnn")
+    own = network_of("patil_cnn", TrainConfig())
     store("patil_cnn", spec=own | {"input_size": 96})
     store("patil_cnn", spec=own | {"arguments": {"dense": [64]}})
     assert reproduce.finished_run("patil_cnn", fingerprint) is None

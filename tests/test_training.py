@@ -343,7 +343,7 @@ def test_arguments_of_estimators_can_be_changed_and_are_remembered(drawn, tmp_pa
 def test_arguments_of_networks_can_be_changed_and_are_remembered(drawn, tmp_path):
     from fer_core.errors import ModelError
     from fer_core.models.registry import load_classifier
-    from fer_core.training.run import what_is_trained
+    from fer_core.training.unfinished import what_is_trained
 
     change = {"arguments": {"depth": 3}, "input_size": 24, "epochs": 1, "batch_size": 28, "precision": "float32"}
     config = recipe("ugwu_lr_0.001", change)
@@ -351,9 +351,9 @@ def test_arguments_of_networks_can_be_changed_and_are_remembered(drawn, tmp_path
     assert run.run["spec"]["arguments"] == {"depth": 3}
     network = load_classifier(run).network
     assert len([layer for layer in network.layers if layer.name.endswith("_conv")]) == 3
-    plain = what_is_trained("ugwu_lr_0.001", drawn, recipe("ugwu_lr_0.001"))
+    plain = what_is_trained("ugwu_lr_0.001", "drawn", drawn.fingerprint, recipe("ugwu_lr_0.001"))
     assert "arguments" not in plain["config"] and plain["spec"]["arguments"] == {"depth": 2}
-    assert what_is_trained("ugwu_lr_0.001", drawn, config)["spec"]["arguments"] == {"depth": 3}
+    assert what_is_trained("ugwu_lr_0.001", "drawn", drawn.fingerprint, config)["spec"]["arguments"] == {"depth": 3}
     with pytest.raises(ModelError, match=r"no argument colour.*Expected some of depth"):
         config = recipe("ugwu_lr_0.001", {"arguments": {"colour": 1}, "seed": 1})
         train("ugwu_lr_0.001", drawn, config=config, work_root=tmp_path, root=tmp_path)

@@ -20,7 +20,8 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import duration_text
 from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
-from fer_core.training.run import estimator_config, spec_record
+from fer_core.training.recipes import network_of
+from fer_core.training.run import estimator_config
 
 ALL = "all"
 POLL_S = 0.5
@@ -117,7 +118,7 @@ def _same_config(run: Run, config: TrainConfig) -> bool:
     """Settings that are newer than the run count with their defaults; its network must be the model's of today."""
     stored = run.run.get("config")
     entry = spec(run.model)
-    network, own = run.run.get("spec"), json.loads(json.dumps(spec_record(run.model, config)))
+    network, own = run.run.get("spec"), json.loads(json.dumps(network_of(run.model, config)))
     if network and any(network.get(key) != value for key, value in own.items()):
         return False
     if entry["family"] != "network":

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fer_core import artifacts, datasets, jobs
-from fer_core.commands.train import parse_settings
 from fer_core.commands.tables import number, percent, print_table
+from fer_core.commands.train import parse_settings
 from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ConfigError
 from fer_core.models.specs import spec

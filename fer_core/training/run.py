@@ -5,6 +5,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig, config_of_entry
+from fer_core.training.recipes import PICTURES, network_of
 from fer_core.training.task import Progress, reporter
+from fer_core.training.unfinished import what_is_trained
 
 LEAKY = "Split by frame: frames of one sequence stand in several splits, so these numbers say nothing of new people."
 EVALUATED = ("val", "test")
-OF_PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # which pictures: for estimators too
 OF_NETWORKS = ("equalize", "holdout", "class_weight", "tta")  # refused for estimators: they would change the result
 OF_ESTIMATORS = ("seed", "arguments")
 
@@ -102,7 +104,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     from fer_core.training.preparation import prepare
 
     work = WorkDirectory(work_path)
-    work.claim(what_is_trained(model, dataset, config), fresh)
+    work.claim(what_is_trained(model, dataset.name, dataset.fingerprint, config), fresh)
     prepared = prepare(dataset, config, on_progress)
     trained = train_network(model, prepared.fitted, prepared.watched, config, work, on_progress)
 
@@ -125,7 +127,7 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
     record = _record(model, dataset, config.seed, config.to_dict()) | {
         "class_names": list(class_names),
         "initial_weights": config.initial_weights,
-        "spec": spec_record(model, config),
+        "spec": network_of(model, config),
         "retrain": _retrain_command(model, dataset.name, config),
         "backend": keras.backend.backend(),
         "wall_time_s": round(trained.wall_time_s, 1),
@@ -157,7 +159,7 @@ def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
 
 def estimator_config(model: str, config: TrainConfig) -> dict:
     """What ``run.json`` calls the config of an estimator: its arguments, and which pictures it was fitted on."""
-    pictures = {name: getattr(config, name) for name in OF_PICTURES if getattr(config, name)}
+    pictures = {name: getattr(config, name) for name in PICTURES if getattr(config, name)}
     return spec(model)["arguments"] | config.arguments | pictures
 
 
@@ -165,7 +167,7 @@ def without_effect(model: str, names: Iterable[str]) -> list[str]:
     """Those of the settings ``names`` that the training of ``model`` never looks at: passes of what has none."""
     if spec(model)["family"] == "network":
         return []
-    return [name for name in names if name not in (*OF_PICTURES, *OF_NETWORKS, *OF_ESTIMATORS)]
+    return [name for name in names if name not in (*PICTURES, *OF_NETWORKS, *OF_ESTIMATORS)]
 
 
 def answers_to(name: str) -> str:
@@ -206,7 +208,7 @@ def _train_estimator(model, dataset, config, ship_weights, root, on_progress) ->
         "wall_time_s": round(wall_time, 1),
         "train_accuracy": float(metrics.accuracy(answers("train"))),
         "param_count": classifier.param_count,
-        "spec": spec_record(model) | {"arguments": spec(model)["arguments"] | config.arguments},
+        "spec": network_of(model, replace(config, input_size=0)),
         "retrain": _retrain_command(model, dataset.name, config),
     }
     predictions = {name: answers(name) for name in EVALUATED}
@@ -230,26 +232,8 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
         "seed": seed,
         "notes": LEAKY if dataset.info.get("protocol") == FRAMES else None,
         "config": config,
-        "spec": spec_record(model),
         "retrain": f"python -m fer_core train {model} {dataset.name}" + (f" --seed {seed}" if seed else ""),
     }
-
-
-def what_is_trained(model: str, dataset: Dataset, config: TrainConfig) -> dict:
-    """What an unfinished training must agree with to be gone on with: network, pictures and settings."""
-    settings = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-    own = config.to_dict()
-    del own["arguments"]  # they stand in the spec; and trainings older than this setting can be gone on with
-    return settings | {"spec": spec_record(model, config), "config": own}
-
-
-def spec_record(model: str, config: TrainConfig | None = None) -> dict:
-    """What ``run.json`` says about the model: builder, input_size, channels and arguments, by ``config`` if given."""
-    record = {key: spec(model)[key] for key in ("builder", "input_size", "channels", "arguments")}
-    if config is None:
-        return record
-    size = config.input_size or record["input_size"]
-    return record | {"input_size": size, "arguments": record["arguments"] | config.arguments}
 
 
 def _retrain_command(model: str, dataset: str, config: TrainConfig) -> str:

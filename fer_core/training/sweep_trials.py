@@ -202,11 +202,12 @@ def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Call
     from fer_core.models.registry import NetworkClassifier, build_network
     from fer_core.training.engine import train_network
     from fer_core.training.preparation import prepare
-    from fer_core.training.run import answers_to, predict, what_is_trained
+    from fer_core.training.run import answers_to, predict
     from fer_core.training.task import reporter
+    from fer_core.training.unfinished import what_is_trained
 
     model, config = params.get(MODEL, sweep.model), config_of(sweep, params)
-    directory.claim(what_is_trained(model, dataset, config))
+    directory.claim(what_is_trained(model, dataset.name, dataset.fingerprint, config))
     prepared = prepare(dataset, config, watch)
     trained = train_network(model, prepared.fitted, prepared.watched, config, directory, watch)
     class_names = prepared.fitted.class_names
