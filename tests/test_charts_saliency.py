@@ -13,13 +13,16 @@ def share_frame():
     for index, name in enumerate(("happy", "neutral")):
         for place, region in enumerate(regions.PLACES):
             weight = np.nan if name == "neutral" or region == regions.ELSEWHERE else place / 28
-            rows.append((name, region, 5, (place + index) / 50, 0.0, 1.0, 0.1, place / 4, weight))
-    return pd.DataFrame(rows, columns=["class", "region", "n", "share", "low", "high", "area", "lift", "prototype"])
+            lift = place / 4, place / 8, place / 2
+            rows.append((name, region, 5, (place + index) / 50, 0.0, 1.0, 0.1, *lift, weight))
+    lifts = ["lift", "lift_low", "lift_high"]
+    return pd.DataFrame(rows, columns=["class", "region", "n", "share", "low", "high", "area", *lifts, "prototype"])
 
 
 def score_frame(value):
     scores = list(charts.SCORE_TITLES)
-    return pd.DataFrame({"score": scores, "value": value, "low": value - 0.1, "high": value + 0.2, "even": 0.3})
+    ends = {"low": value - 0.1, "high": value + 0.2, "even": 0.3}
+    return pd.DataFrame({"score": scores, "n": 7, "value": value} | ends)
 
 
 def test_model_and_facs_stand_side_by_side_in_one_order():
@@ -37,12 +40,15 @@ def test_lift_has_no_place_outside_of_the_face():
     model = charts.region_shares(share_frame(), "lift").data[0]
     assert len(model.x) == 8
     np.testing.assert_allclose(model.z[0], np.arange(8) / 4)
+    np.testing.assert_allclose(model.customdata[0], np.stack([np.arange(8) / 8, np.arange(8) / 2], axis=1))
+    assert "[%{customdata[0]:.2f}, %{customdata[1]:.2f}]" in model.hovertemplate
 
 
 def test_agreement_draws_intervals_and_the_even_map():
     figure = charts.agreement({"a": score_frame(0.5), "b": score_frame(0.4)}, {"a": "#111111", "b": "#222222"})
     points = {trace.name: trace for trace in figure.data if trace.name in ("a", "b")}
     assert list(points["a"].x) == [0.5] * 4
+    assert points["a"].customdata[0].tolist() == pytest.approx([0.4, 0.7, 0.3, 7])
     assert points["a"].error_x.array == pytest.approx([0.2] * 4)
     assert points["a"].error_x.arrayminus == pytest.approx([0.1] * 4)
     crosses = [trace for trace in figure.data if trace.name == charts.EVEN_MAP and trace.x[0] is not None]

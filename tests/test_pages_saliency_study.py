@@ -80,7 +80,7 @@ def test_regions_stand_beside_facs_with_the_verdict(stored):
     assert_healthy(app)
     study = next(iter(stored.values()))
     shares, scores = saliency_numbers.share_rows(study), saliency_numbers.score_rows(study)
-    for sentence in saliency_numbers.verdict(shares, scores):
+    for sentence in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(study)):
         assert sentence in plain(app)
     assert "happy 6 + 12; sad 1 + 4 + 15" in plain(app)
 
@@ -90,6 +90,15 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     assert_healthy(app)
     assert "what a map reaches that is the same everywhere" in plain(app)
     assert len(app.get("plotly_chart")) == 1
+    alone = len(saliency_numbers.scored(next(iter(stored.values())), saliency_numbers.RIGHT))
+    assert f"On the {alone:,} pictures that this model recognises and has a map with evidence of. Cross" in plain(app)
+    first, second, *_ = stored
+    app = open_page("saliency", query(stored, "Agreement with FACS", first, second))
+    assert_healthy(app)
+    ids = saliency_numbers.scored_by_all([stored[first], stored[second]])
+    each = [len(saliency_numbers.scored(stored[run])) for run in (first, second)]
+    said = f"On the {len(ids):,} pictures that all 2 models have a map with evidence of (alone: {first} {each[0]:,}"
+    assert said in plain(app)
 
 
 def test_disagreement_shows_the_least_alike_first(stored):
@@ -101,6 +110,7 @@ def test_disagreement_shows_the_least_alike_first(stored):
     assert f"On {len(found.pictures):,} pictures that both recognise, their maps are {found.mean:.0%} alike" in plain(
         app
     )
+    assert "Pictures that both take for the same wrong expression are left out" in plain(app)
     least = found.pictures.iloc[0]
     shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]
     assert shown == f"{least['sample_id']}, {least['class']}: {least['similarity']:.0%} alike"

@@ -13,6 +13,7 @@ from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
 from fer_core.explain import saliency_numbers as numbers
 from fer_core.explain import saliency_study, studies
+from fer_core.explain.action_units import SCORES
 from fer_core.models import features, registry
 from tests.mask_readers import store_run
 
@@ -86,8 +87,79 @@ def test_scores_beat_an_even_map_and_say_so(study):
     assert happy.loc["pointing_game", "value"] == 1
     np.testing.assert_allclose(happy["value"] - happy["even"], happy["lift"])
     assert set(scores["class"]) == {"all", "happy", "surprise"}  # neutral has no prototype
-    told = " ".join(numbers.verdict(numbers.share_rows(study), scores))
+    told = " ".join(numbers.verdict(numbers.share_rows(study), scores, numbers.lifts(study)))
     assert "mouth gets most of the map" in told
+
+
+LIFTS = {1: (0.1, 0.2), 0: (-0.1, 0.1), -1: (-0.3, -0.2)}
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        (
+            (1, 1, 1, 1),
+            "more than an even map (40%). The other scores agree (in brackets an even map's): above an even map "
+            "pointing game 50% (40%), IoU 50% (40%) and cosine 50% (40%).",
+        ),
+        (
+            (1, -1, 0, -1),
+            "more than an even map (40%). The other scores do not all agree (in brackets an even map's): no different "
+            "from one IoU 50% (40%); below one pointing game 50% (40%) and cosine 50% (40%).",
+        ),
+        ((0, 0, 0, 1), "no more than an even map (40%). The other scores do not all agree"),
+        ((-1, -1, -1, -1), "less than an even map (40%). The other scores agree"),
+    ],
+)
+def test_the_verdict_tells_all_four_scores(study, signs, said):
+    rows = [
+        {
+            "class": "all",
+            "score": score,
+            "n": 9,
+            "value": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "even": 0.4,
+            "lift": sum(ends) / 2,
+        }
+        | dict(zip(("lift_low", "lift_high"), ends, strict=True))
+        for score, ends in zip(SCORES, (LIFTS[sign] for sign in signs), strict=True)
+    ]
+    assert said in " ".join(numbers.verdict(numbers.share_rows(study), pd.DataFrame(rows), numbers.lifts(study)))
+
+
+def test_a_region_ahead_by_chance_is_said_to_be(study):
+    place = {region: at for at, region in enumerate(regions.PLACES)}
+    shares = np.zeros(study.shares.shape)
+    shares[:, place["mouth"]], shares[:, place["nose"]] = 0.5, np.where(np.arange(N) % 2, 0.30, 0.68)
+    areas = np.full(study.areas.shape, 1 / 9)
+    made = dataclasses.replace(study, shares=shares, areas=areas)
+    lifts = numbers.lifts(made)
+    assert list(lifts.values)[:2] == ["mouth", "nose"] and lifts.tied == ("nose",)
+    assert lifts.values["mouth"].value == lifts.values["mouth"].high == pytest.approx(4.5)
+    first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), lifts)
+    said = (
+        "For its size the mouth gets most of the map, ahead of the nose by no more than chance: 50% of it on 11% of the"
+    )
+    assert first.startswith(said)
+    shares[:, place["nose"]] -= 0.2
+    assert numbers.lifts(dataclasses.replace(made, shares=shares)).decided
+    shares[:] = np.nan
+    empty = dataclasses.replace(made, shares=shares)
+    assert numbers.lifts(empty) is None
+    assert numbers.verdict(numbers.share_rows(empty), numbers.score_rows(empty), None) == [
+        "No map of this study has any evidence in it."
+    ]
+
+
+def test_the_interval_of_a_lift_resamples_share_and_area_together(study):
+    """Where each share is twice its area, there is nothing to be unsure of."""
+    shares = study.areas.astype(float) * np.linspace(0.5, 1.5, N)[:, None]
+    areas = study.areas.astype(float) * np.linspace(0.25, 0.75, N)[:, None]
+    table = numbers.share_rows(dataclasses.replace(study, shares=shares, areas=areas), n_boot=50)
+    assert table["high"].sub(table["low"]).gt(0.001).all()
+    np.testing.assert_allclose(table[["lift", "lift_low", "lift_high"]], 2)
 
 
 def test_intervals_are_those_of_the_bootstrap(study):
@@ -111,6 +183,33 @@ def test_scores_of_one_class_are_those_among_all(study, only):
     expected = table[table["class"] == only].reset_index(drop=True)
     pd.testing.assert_frame_equal(numbers.score_rows(study, n_boot=100, only=only), expected)
     assert numbers.score_rows(study, n_boot=100, only="neutral").empty
+
+
+def without(study, rows):
+    """The study with empty maps in these rows."""
+    scores = study.scores.copy()
+    scores[rows] = np.nan
+    return dataclasses.replace(study, scores=scores)
+
+
+def test_models_that_stand_together_are_scored_on_the_pictures_that_all_have_a_map_of(study):
+    """One lacks the maps on which both are bad, which made it look better."""
+    bad = study.scores.copy()
+    bad[:6] = 0
+    both = dataclasses.replace(study, scores=bad)
+    gaps = without(both, slice(0, 6))
+    ids = numbers.scored_by_all([both, gaps])
+    assert sorted(ids) == sorted(f"p{at}" for at in range(6, N) if at % 3 < 2)  # neutral has no prototype
+    assert [len(numbers.scored(one)) for one in (both, gaps)] == [20, 16]
+    assert len(numbers.scored(gaps, only="happy")) == 8
+    alone, together = (
+        [numbers.score_rows(one, n_boot=50, among=among) for one in (both, gaps)] for among in (None, ids)
+    )
+    assert (alone[0]["value"] < alone[1]["value"]).all()
+    pd.testing.assert_frame_equal(*together)
+    assert together[0]["n"].unique().tolist() == [16, 8]
+    wrong = dataclasses.replace(gaps, y_pred=np.where(np.arange(N) < 9, 2, study.y_true))
+    assert len(numbers.scored_by_all([both, wrong], numbers.RIGHT)) == 14
 
 
 def test_only_rightly_recognised_pictures_count_where_asked(study):

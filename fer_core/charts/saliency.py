@@ -52,7 +52,8 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
     classes = list(dict.fromkeys(frame["class"]))
     model = _grid(frame, measure, classes, places)
     human = _grid(frame, "prototype", classes, places[: len(regions.REGIONS)])
-    edges = np.stack([_grid(frame, end, classes, places) for end in ("low", "high")], axis=-1)
+    ends = ("low", "high") if measure == "share" else ("lift_low", "lift_high")
+    edges = np.stack([_grid(frame, end, classes, places) for end in ends], axis=-1)
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -63,7 +64,8 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
     )
     form = ".0%" if measure == "share" else ".1f"
     told = "%{z:.1%} of the map" if measure == "share" else "%{z:.2f} times an even map"
-    interval = " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]" if measure == "share" else ""
+    fine = ".1%" if measure == "share" else ".2f"
+    interval = f" [%{{customdata[0]:{fine}}}, %{{customdata[1]:{fine}}}]"
     titles = [regions.title(place) for place in places]
     common = {"colorscale": SEQUENTIAL, "showscale": False, "xgap": 1, "ygap": 1, "zmin": 0, "hoverongaps": False}
     figure.add_heatmap(
@@ -119,9 +121,9 @@ def agreement(frames: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) ->
                 "width": 4,
             },
             marker={"color": colours.get(label, GREY), "size": 10},
-            customdata=rows[["low", "high", "even"]],
+            customdata=rows[["low", "high", "even", "n"]],
             hovertemplate="%{y}: %{x:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}], even map "
-            f"%{{customdata[2]:.1%}}<extra>{label}</extra>",
+            f"%{{customdata[2]:.1%}}, n = %{{customdata[3]:,}}<extra>{label}</extra>",
             **look,
         )
         figure.add_scatter(

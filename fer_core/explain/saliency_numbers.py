@@ -4,9 +4,9 @@ Intervals are 95 % percentile bootstrap intervals over the pictures. What a map 
 stands beside each number: a large region has a large share whatever the model does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,17 @@ import pandas as pd
 from fer_core import metrics
 from fer_core.errors import RunError
 from fer_core.explain.action_units import PROTOTYPES, SCORES, prototype
+from fer_core.explain.ranking import Ranking, rank_resampled
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.regions import ELSEWHERE, PLACES, title
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
 ALL_CLASSES = "all"
 DRAWN_AT_ONCE = 64  # resamples whose weights are made float at a time: more leave the cache
-SHARE_COLUMNS = ("class", "region", "n", "share", "low", "high", "area", "lift", "prototype")
+SHARE_COLUMNS = ("class", "region", "n", "share", "low", "high", "area", "lift", "lift_low", "lift_high", "prototype")
+OTHER_SCORES = {"pointing_game": "pointing game", "iou": "IoU", "cosine": "cosine"}
+JUDGED = {1: "more than an even map", 0: "no more than an even map", -1: "less than an even map"}
+PLACED = {1: "above an even map", 0: "no different from one", -1: "below one"}
 SCORE_COLUMNS = ("class", "score", "n", "value", "low", "high", "even", "lift", "lift_low", "lift_high")
 
 
@@ -50,21 +54,43 @@ def share_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> 
 
     Returns:
         Columns :data:`SHARE_COLUMNS`, a row per class and place: mean share with interval, the share of the picture
-        that the place covers (``area``), ``lift`` (share / area; 1 means no preference), and the prototype's weight
-        (NaN for neutral and for ``elsewhere``).
+        that the place covers (``area``), ``lift`` (share / area; 1 means no preference) with interval, and the
+        prototype's weight (NaN for neutral and for ``elsewhere``).
     """
     rows = []
     for index, name in enumerate(study.class_names):
         chosen = _chosen(study, which) & (study.y_true == index) & np.isfinite(study.shares[:, 0])
         shares, areas = study.shares[chosen].astype(np.float64), study.areas[chosen].astype(np.float64)
-        low, high = _edges(shares, n_boot)
+        drawn, areas_drawn = np.hsplit(_drawn(np.hstack([shares, areas]), n_boot), 2)
+        (low, high), (lift_low, lift_high) = _percentiles(drawn), _percentiles(_ratio(drawn, areas_drawn))
         weights = prototype(name) or {}
         for place, region in enumerate(PLACES):
             share, area = (float(part[:, place].mean()) if len(part) else np.nan for part in (shares, areas))
-            lift = share / area if area else np.nan
-            rows.append((name, region, len(shares), share, low[place], high[place], area, lift, weights.get(region)))
+            lift = (share / area if area else np.nan, lift_low[place], lift_high[place])
+            rows.append((name, region, len(shares), share, low[place], high[place], area, *lift, weights.get(region)))
     frame = pd.DataFrame(rows, columns=list(SHARE_COLUMNS))
     return frame.assign(prototype=frame["prototype"].astype(float))
+
+
+def lifts(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> Ranking | None:
+    """The regions of the face by share of the maps over share of the picture, of all classes together; None without
+    any evidence.
+
+    Args:
+        which: :data:`EVERY` or :data:`RIGHT`.
+    """
+    chosen = _chosen(study, which) & np.isfinite(study.shares[:, 0])
+    if not chosen.any():
+        return None
+    inside = [place for place, region in enumerate(PLACES) if region != ELSEWHERE]
+    shares, areas = (part[chosen][:, inside].astype(np.float64) for part in (study.shares, study.areas))
+    drawn = _ratio(*np.hsplit(_drawn(np.hstack([shares, areas]), n_boot), 2))
+    found = _ratio(shares.mean(axis=0), areas.mean(axis=0))
+    covered = {PLACES[place]: at for at, place in enumerate(inside) if np.isfinite(found[at])}
+    return rank_resampled(
+        {region: float(found[at]) for region, at in covered.items()},
+        {region: drawn[:, at] for region, at in covered.items()},
+    )
 
 
 def mean_rows(study: SaliencyStudy, which: str = EVERY) -> pd.DataFrame:
@@ -80,24 +106,49 @@ def mean_rows(study: SaliencyStudy, which: str = EVERY) -> pd.DataFrame:
     return pd.DataFrame(columns_of)
 
 
-def score_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000, only: str | None = None) -> pd.DataFrame:
+def scored(study: SaliencyStudy, which: str = EVERY, only: str = ALL_CLASSES) -> np.ndarray:
+    """Ids of the pictures that have scores: a map with evidence, and an expression with a prototype. str (M,).
+
+    Args:
+        which: :data:`EVERY` or :data:`RIGHT`.
+        only: of this class, or of :data:`ALL_CLASSES`.
+    """
+    return study.sample_ids[_scored(study, which) & _of_class(study, only)]
+
+
+def scored_by_all(studies: Iterable[SaliencyStudy], which: str = EVERY) -> np.ndarray:
+    """Ids of the pictures that are :func:`scored` in every one of ``studies``: str (M,).
+
+    Each model has empty maps of its own, mostly of pictures that are hard for it: only on the same pictures can models
+    be compared.
+    """
+    return reduce(np.intersect1d, [scored(study, which) for study in studies])
+
+
+def score_rows(
+    study: SaliencyStudy,
+    which: str = EVERY,
+    n_boot: int = 1000,
+    only: str | None = None,
+    among: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Agreement with the prototypes, over all expressions that have one (``all``) and for each.
 
     Args:
         which: :data:`EVERY` or :data:`RIGHT`.
         only: leave out all rows but those of this class or of :data:`ALL_CLASSES`, which saves their bootstrap.
+        among: ids of the pictures to take, see :func:`scored_by_all`; all by default.
 
     Returns:
         Columns :data:`SCORE_COLUMNS`: the mean of each of ``action_units.SCORES`` with interval, what an even map
         reaches (``even``), and the paired difference to it (``lift``) with interval. Without pictures NaN.
     """
     rows = []
-    labels = np.array(study.class_names)[study.y_true]
-    usable = _chosen(study, which) & np.isfinite(np.hstack([study.scores, study.even_scores])).all(axis=1)
+    usable = _scored(study, which) & (True if among is None else np.isin(study.sample_ids, among))
     for name in (ALL_CLASSES, *(name for name in study.class_names if name in PROTOTYPES)):
         if only not in (None, name):
             continue
-        chosen = usable & np.isin(labels, list(PROTOTYPES) if name == ALL_CLASSES else [name])
+        chosen = usable & _of_class(study, name)
         own, even = study.scores[chosen].astype(np.float64), study.even_scores[chosen].astype(np.float64)
         low, high = _edges(np.hstack([own, own - even]), n_boot)
         lift_low, lift_high = low[len(SCORES) :], high[len(SCORES) :]
@@ -108,37 +159,59 @@ def score_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000, onl
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
-def verdict(shares: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
-    """What a study says, in sentences: where the model looks more than chance, and whether it agrees with FACS."""
-    inside = shares[(shares["region"] != ELSEWHERE) & shares["share"].notna()]
-    if inside.empty:
+def verdict(shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None) -> list[str]:
+    """What a study says, in sentences: where the model looks more than chance, and whether it agrees with FACS.
+
+    Args:
+        shares, scores, lifts: of :func:`share_rows`, :func:`score_rows` and :func:`lifts`.
+    """
+    if lifts is None:
         return ["No map of this study has any evidence in it."]
-    weighed = inside.assign(total=inside["share"] * inside["n"], covered=inside["area"] * inside["n"])
-    means = (
-        weighed.groupby("region", sort=False)[["total", "covered"]].sum() / inside.groupby("class")["n"].first().sum()
-    )
-    lifts = (means["total"] / means["covered"]).sort_values(ascending=False)
-    first, last = lifts.index[0], lifts.index[-1]
-    most, least = title(first).lower(), title(last).lower()
-    told = [
-        f"For its size the {most} gets most of the map: {means['total'][first]:.0%} of it on "
-        f"{means['covered'][first]:.0%} of the picture ({lifts.iloc[0]:.1f} times an even map); the {least} least "
-        f"({lifts.iloc[-1]:.1f} times)."
-    ]
-    mass = scores[(scores["class"] == ALL_CLASSES) & (scores["score"] == "relevance_mass")].iloc[0]
+    told = [_lift_sentence(shares, lifts)]
+    over_all = scores[scores["class"] == ALL_CLASSES].set_index("score")
+    mass = over_all.loc["relevance_mass"]
     if not mass["n"]:
         return told
-    if mass["lift_low"] > 0:
-        judged = "more than an even map"
-    elif mass["lift_high"] < 0:
-        judged = "less than an even map"
-    else:
-        judged = "no more than an even map"
     told.append(
         f"{mass['value']:.0%} [{mass['low']:.0%}, {mass['high']:.0%}] of the map lies in the parts of the face that "
-        f"carry the expression by FACS: {judged} ({mass['even']:.0%})."
+        f"carry the expression by FACS: {JUDGED[_against_even(mass)]} ({mass['even']:.0%})."
     )
-    return told
+    return [*told, _scores_sentence(over_all)]
+
+
+def _lift_sentence(shares: pd.DataFrame, lifts: Ranking) -> str:
+    first, last = lifts.first, list(lifts.values)[-1]
+    rows = shares[(shares["region"] == first) & (shares["n"] > 0)]
+    share, area = (float((rows[column] * rows["n"]).sum() / rows["n"].sum()) for column in ("share", "area"))
+    tied = [f"the {title(region).lower()}" for region in lifts.tied]
+    ahead = f", ahead of {_listed(tied)} by no more than chance" if tied else ""
+    most, least = (lifts.values[region] for region in (first, last))
+    return (
+        f"For its size the {title(first).lower()} gets most of the map{ahead}: {share:.0%} of it on {area:.0%} of the "
+        f"picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} "
+        f"least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
+    )
+
+
+def _scores_sentence(over_all: pd.DataFrame) -> str:
+    """Whether the other scores say the same of the map as the relevance mass does."""
+    judged: dict[int, list[str]] = {1: [], 0: [], -1: []}
+    for score, name in OTHER_SCORES.items():
+        row = over_all.loc[score]
+        judged[_against_even(row)].append(f"{name} {row['value']:.0%} ({row['even']:.0%})")
+    said = "; ".join(f"{PLACED[sign]} {_listed(names)}" for sign, names in judged.items() if names)
+    one = len(judged[_against_even(over_all.loc["relevance_mass"])]) == len(OTHER_SCORES)
+    return f"The other scores {'agree' if one else 'do not all agree'} (in brackets an even map's): {said}."
+
+
+def _against_even(row: Mapping) -> int:
+    """1 where a score is above that of an even map by more than chance, -1 where it is below, else 0."""
+    return int(row["lift_low"] > 0) - int(row["lift_high"] < 0)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def empty_maps(study: SaliencyStudy) -> dict[str, float]:
@@ -195,16 +268,40 @@ def _chosen(study: SaliencyStudy, which: str) -> np.ndarray:
     return study.right if which == RIGHT else np.ones(len(study.y_true), bool)
 
 
+def _scored(study: SaliencyStudy, which: str) -> np.ndarray:
+    return _chosen(study, which) & np.isfinite(np.hstack([study.scores, study.even_scores])).all(axis=1)
+
+
+def _of_class(study: SaliencyStudy, name: str) -> np.ndarray:
+    """Whether each picture is of this class, or of any with a prototype: bool (N,)."""
+    wanted = PROTOTYPES if name == ALL_CLASSES else (name,)
+    return np.array([label in wanted for label in study.class_names])[study.y_true]
+
+
 def _edges(values: np.ndarray, n_boot: int) -> tuple[np.ndarray, np.ndarray]:
     """95 % percentile bootstrap interval of the mean of each column of (N, D): two of (D,)."""
+    return _percentiles(_drawn(values, n_boot))
+
+
+def _percentiles(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def _drawn(values: np.ndarray, n_boot: int) -> np.ndarray:
+    """Means of each column of (N, D) in bootstrap resamples: float64 (n_boot, D), NaN without any row."""
     if not len(values):
-        return (np.full(values.shape[1], np.nan),) * 2
+        return np.full((n_boot, values.shape[1]), np.nan)
     draws, means = _draws(len(values), n_boot), np.empty((n_boot, values.shape[1]))
     for start in range(0, n_boot, DRAWN_AT_ONCE):
         some = slice(start, start + DRAWN_AT_ONCE)
         means[some] = draws[some].astype(np.float64) @ values
-    low, high = np.percentile(means / len(values), [2.5, 97.5], axis=0)
-    return low, high
+    return means / len(values)
+
+
+def _ratio(shares: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """Share over area; NaN where a region covers nothing."""
+    return np.divide(shares, areas, out=np.full_like(shares, np.nan), where=areas > 0)
 
 
 @lru_cache(maxsize=32)

@@ -1,5 +1,6 @@
 """Cached reads of saliency studies; like ``cache``, and without TensorFlow."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import streamlit as st
 
 from fer_core import artifacts
 from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain.ranking import Ranking
 from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.explain.studies import studies_folder
@@ -32,9 +34,20 @@ def shares(name: str, which: str) -> pd.DataFrame:
     return _shares(str(artifacts.root()), name, which, _stamp(name))
 
 
-def scores(name: str, which: str, only: str = ALL_CLASSES) -> pd.DataFrame:
-    """``saliency_numbers.score_rows`` of one class of a study."""
-    return _scores(str(artifacts.root()), name, which, only, _stamp(name))
+def lifts(name: str, which: str) -> Ranking | None:
+    """``saliency_numbers.lifts`` of a study."""
+    return _lifts(str(artifacts.root()), name, which, _stamp(name))
+
+
+def scores(name: str, which: str, only: str = ALL_CLASSES, beside: Iterable[str] = ()) -> pd.DataFrame:
+    """``saliency_numbers.score_rows`` of one class of a study.
+
+    Args:
+        beside: studies that it is compared with: then only pictures count that all of them have scores of.
+    """
+    together = tuple(sorted({name, *beside}))
+    stamps = tuple(one for of_study in together for one in _stamp(of_study))
+    return _scores(str(artifacts.root()), name, which, only, together, stamps)
 
 
 def disagreement(name_a: str, name_b: str) -> Disagreement:
@@ -72,8 +85,14 @@ def _shares(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _scores(base: str, name: str, which: str, only: str, stamp: Stamp) -> pd.DataFrame:
-    return saliency_numbers.score_rows(_study(base, name, stamp), which, only=only)
+def _lifts(base: str, name: str, which: str, stamp: Stamp) -> Ranking | None:
+    return saliency_numbers.lifts(_study(base, name, stamp), which)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _scores(base: str, name: str, which: str, only: str, together: tuple[str, ...], stamp: Stamp) -> pd.DataFrame:
+    among = saliency_numbers.scored_by_all([study(one) for one in together], which) if len(together) > 1 else None
+    return saliency_numbers.score_rows(study(name), which, only=only, among=among)
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")

@@ -23,6 +23,7 @@ MOST_MODELS = 6
 PAGE_SIZE = 8
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 MANY_EMPTY = 0.05  # share of a class's maps
+WHO, WHO_ALONE = ("all {} models", "recognise", "have"), ("this model", "recognises", "has")
 FINE_GRID = 12  # the flattest parts are a twelfth of the frame high
 
 
@@ -100,7 +101,9 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     )
     for run, name in names.items():
         shares = cache_study.shares(name, which)
-        first, *others = saliency_numbers.verdict(shares, cache_study.scores(name, which))
+        first, *others = saliency_numbers.verdict(
+            shares, cache_study.scores(name, which), cache_study.lifts(name, which)
+        )
         rows, columns = cache_study.study(name).record["grid"]
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
         if min(rows, columns) < FINE_GRID:
@@ -109,24 +112,32 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
     st.caption(
         f"Right: the share of an expression's action units that show in each part ({EMFACS}; {MANUAL}): {units}. "
-        "Neutral has none. Left: where the model looks. The two are alike only as far as people and model use the same "
-        "parts; a model may be right for other reasons."
+        "Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. The two are "
+        "alike only as far as people and model use the same parts; a model may be right for other reasons."
     )
 
 
 def _show_agreement(names: dict[str, str], which: str) -> None:
     options = [ALL_CLASSES, *PROTOTYPES]
     label = state.choice("Expression", options, key="study-class", widget=st.pills)
-    frames = {run: cache_study.scores(name, which, label) for run, name in names.items()}
-    usable = {run: rows for run, rows in frames.items() if len(rows) and rows["n"].min() > 0}
-    if not usable:
-        st.info("These models have no picture of this expression here.")
+    frames = {run: cache_study.scores(name, which, label, names.values()) for run, name in names.items()}
+    n = min(int(rows["n"].min()) if len(rows) else 0 for rows in frames.values())
+    who, recognise, have = WHO if len(names) > 1 else WHO_ALONE
+    who = f"{who.format(len(names))} {recognise + ' and ' if which == RIGHT else ''}{have}"
+    if not n:
+        st.info(f"There is no picture of this expression that {who} a map with evidence of.")
         return
-    colours = run_colours([run.name for run in cache.runs()], usable)
-    table = pd.concat([rows.assign(run=run) for run, rows in usable.items()], ignore_index=True)
-    widgets.show_figure(charts.agreement(usable, colours), f"facs-{label}-{which.split()[0]}", table)
+    colours = run_colours([run.name for run in cache.runs()], frames)
+    table = pd.concat([rows.assign(run=run) for run, rows in frames.items()], ignore_index=True)
+    widgets.show_figure(charts.agreement(frames, colours), f"facs-{label}-{which.split()[0]}", table)
+    alone = ", ".join(
+        f"{widgets.plain(run)} {len(saliency_numbers.scored(cache_study.study(name), which, label)):,}"
+        for run, name in names.items()
+    )
     st.caption(
-        "Crosses: what a map reaches that is the same everywhere. "
+        f"On the {n:,} pictures that {who} a map with evidence of"
+        + (f" (alone: {alone})" if len(names) > 1 else "")
+        + ". Crosses: what a map reaches that is the same everywhere. "
         + "; ".join(f"{charts.SCORE_TITLES[score]}: {about[0].lower()}{about[1:]}" for score, about in SCORES.items())
         + ". 95 % bootstrap intervals over the pictures."
     )
@@ -157,7 +168,8 @@ def _show_disagreement(names: dict[str, str]) -> None:
         widgets.download_table(table.drop(columns=["a", "b"]), slug, "All of these (CSV)")
     st.caption(
         "Same label, other place: the least alike first. Left the picture, then where either model looks, in the frame "
-        "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells."
+        "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells. Pictures that both take for the "
+        "same wrong expression are left out: maps are of the true one."
     )
 
 
