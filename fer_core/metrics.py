@@ -8,6 +8,7 @@ All metrics run over all K classes, whether or not each occurs (scikit-learn's `
 zero counts as 0, as in scikit-learn's ``zero_division=0``, unless the metric's own docstring says otherwise.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from fer_core.errors import ConfigError, RunError
 from fer_core.predictions import Predictions
 
 ECE_BINS = 15
+Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
 COUNTED_AT_ONCE = 2**14  # counters that fit a core's first cache
 Metric = Callable[..., "float | np.ndarray"]
 
@@ -214,6 +216,18 @@ def interval(values: np.ndarray, level: float = 0.95) -> list[float] | None:
         return None
     tail = 50.0 * (1.0 - level)
     return [float(edge) for edge in np.percentile(finite, [tail, 100.0 - tail])]
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share of ``n`` independent samples (Wilson 1927); NaN for n = 0.
+
+    It holds for few samples and for shares of 0 and 1 too, where a bootstrap has no width.
+    """
+    if n < 1 or not math.isfinite(share):
+        return math.nan, math.nan
+    centre = share + Z_95**2 / (2 * n)
+    reach = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
+    return (centre - reach) / (1 + Z_95**2 / n), (centre + reach) / (1 + Z_95**2 / n)
 
 
 def evaluate(predictions: Predictions, *, n_boot: int = 1000, seed: int = 0) -> dict:

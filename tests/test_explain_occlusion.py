@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core import masks, regions
+from fer_core import masks, metrics, regions
 from fer_core.charts import occlusion as charts
 from fer_core.errors import ConfigError
 from fer_core.explain import occlusion, occlusion_batch
@@ -273,8 +273,23 @@ def test_tables_of_a_batch_by_hand():
     assert summary[["n", "flips"]].tolist() == [4, 2]
     means = ["flip_rate", "control_flip_rate", "beyond", "accuracy", "masked_accuracy"]
     assert summary[means].tolist() == pytest.approx([0.5, 0.375, 0.125, 0.5, 1.0])
-    assert summary["flip_rate_low"] < 0.5 < summary["flip_rate_high"]
-    assert summary[["masked_accuracy_low", "masked_accuracy_high"]].tolist() == [1, 1]
+    ends = [summary[f"{name}{end}"] for name in means if name != "beyond" for end in ("_low", "_high")]
+    expected = [edge for rate in (0.5, 0.375, 0.5, 1.0) for edge in metrics.wilson(rate, 4)]
+    assert ends == pytest.approx(expected)
+    assert summary["masked_accuracy_low"] < 0.52  # 4 of 4 is no certainty
+
+
+@pytest.mark.parametrize(
+    ("n", "controls", "known"), [(19, [0, 1], False), (20, [0, 1], True), (40, [1, 1], False), (40, [0, 1], True)]
+)
+def test_flips_beyond_random_have_an_interval_only_where_enough_faces_differ(n, controls, known):
+    after = np.tile([1, 1], n)[:n]  # the mask flips all; the random one some, or all
+    effect = effect_of(np.zeros(n, int), after, controls=[np.tile(controls, n)[:n]])
+    row = occlusion_batch.summary_frame({"net": effect}).iloc[0]
+    assert row["beyond"] == pytest.approx(1 - effect.control_flips.mean())
+    assert row[["beyond_low", "beyond_high"]].notna().all() == known
+    if known:
+        assert 0.2 < row["beyond_low"] < 0.5 < row["beyond_high"] < 0.8
 
 
 def test_batch_without_random_masks_and_labels_has_no_numbers_of_them():

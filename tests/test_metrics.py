@@ -125,6 +125,16 @@ def test_a_confusion_matrix_worked_by_hand():
     assert metrics.mean_fpr(made) == pytest.approx((1 / 3 + 1 / 4 + 1 / 5 + 0) / 4)
 
 
+def test_wilson_interval():
+    """Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263."""
+    low, high = metrics.wilson(81 / 263, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    low, high = metrics.wilson(0.0, 20)
+    assert low == pytest.approx(0.0, abs=1e-12)
+    assert round(high, 4) == 0.1611
+    assert np.isnan(metrics.wilson(0.5, 0)).all()
+
+
 def test_calibration_error_of_each_class_worked_by_hand():
     probs = [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0.5, 0.3, 0.2], [0.9, 0.1, 0.0]]
     made = predictions([0, 0, 1, 0], probs)

@@ -283,16 +283,6 @@ def test_without_runs_everything_is_open(paper):
     assert set(frame["system"]) == set(reported.systems(table, paper))
 
 
-def test_wilson_interval():
-    """Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263."""
-    low, high = comparison.wilson(81 / 263, 263)
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    low, high = comparison.wilson(0.0, 20)
-    assert low == pytest.approx(0.0, abs=1e-12)
-    assert round(high, 4) == 0.1611
-    assert math.isnan(comparison.wilson(0.5, 0)[0])
-
-
 def test_class_bars_put_the_reported_numbers_first(made):
     run = made("feeling_it", "VGG-16:forehead_mask")
     frame = reported.comparison_table("feeling_it", [run])

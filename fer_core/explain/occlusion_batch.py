@@ -14,6 +14,7 @@ from fer_core.predictions import Classifier
 
 CHUNK = 256  # pictures per call of the classifier
 N_BOOT = 1000
+FEWEST = 20  # faces for a bootstrap interval
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ def face_frame(effects: Mapping[str, BatchEffect], faces: Sequence[Mapping]) -> 
 
 
 def summary_frame(effects: Mapping[str, BatchEffect], labels: Sequence[str] | None = None) -> pd.DataFrame:
-    """A row per run with 95 % bootstrap intervals over the faces (``_low``, ``_high``).
+    """A row per run with 95 % intervals over the faces (``_low``, ``_high``).
+
+    Rates have Wilson's interval, which for the mean rate of several random masks is rather too wide. That of ``beyond``
+    is a bootstrap interval, NaN below :data:`FEWEST` faces and where all faces say the same: resamples of few faces
+    hardly differ.
 
     Args:
         labels: the true class of each face, where it is known.
@@ -128,19 +133,20 @@ def summary_frame(effects: Mapping[str, BatchEffect], labels: Sequence[str] | No
     """
     rows = []
     for run, effect in effects.items():
-        values = {"flip_rate": effect.flipped.astype(np.float64)}
+        n, values = len(effect.before), {"flip_rate": effect.flipped}
         if effect.controls.shape[1]:
-            values |= {"control_flip_rate": effect.control_flips, "beyond": effect.flipped - effect.control_flips}
+            values["control_flip_rate"] = effect.control_flips
         if labels is not None:
             names, true = np.array(effect.class_names), np.asarray(labels)
             values |= {
-                "accuracy": (names[effect.before.argmax(axis=1)] == true).astype(np.float64),
-                "masked_accuracy": (names[effect.after.argmax(axis=1)] == true).astype(np.float64),
+                "accuracy": names[effect.before.argmax(axis=1)] == true,
+                "masked_accuracy": names[effect.after.argmax(axis=1)] == true,
             }
-        row: dict = {"run": run, "n": len(effect.before), "flips": int(effect.flipped.sum())}
-        for name, found in estimates(values, metrics.resamples(len(effect.before), N_BOOT)).items():
-            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        rows.append(row)
+        row: dict = {"run": run, "n": n, "flips": int(effect.flipped.sum())}
+        for name, of_faces in values.items():
+            rate = float(of_faces.mean())
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), (rate, *metrics.wilson(rate, n)), strict=True))
+        rows.append(row | _beyond(effect))
     wanted = [
         "flip_rate",
         "control_flip_rate",
@@ -164,6 +170,18 @@ def flow_frame(effect: BatchEffect) -> pd.DataFrame:
         for i, j in zip(*np.nonzero(counts), strict=True)
     ]
     return pd.DataFrame(rows, columns=["before", "after", "count", "share"])
+
+
+def _beyond(effect: BatchEffect) -> dict[str, float]:
+    """Flips beyond those by random masks, with their interval where there is one; nothing without random masks."""
+    if not effect.controls.shape[1]:
+        return {}
+    values = effect.flipped - effect.control_flips
+    found = {"beyond": float(values.mean()), "beyond_low": np.nan, "beyond_high": np.nan}
+    if len(values) < FEWEST or not np.ptp(values):
+        return found
+    estimate = estimates({"beyond": values}, metrics.resamples(len(values), N_BOOT))["beyond"]
+    return found | {"beyond_low": estimate.low, "beyond_high": estimate.high}
 
 
 def _versions(image: np.ndarray, mask: np.ndarray, fill: str, seeds: list[int], place: int) -> np.ndarray:

@@ -48,7 +48,6 @@ LOWER_IS_BETTER: frozenset[str] = metrics.LOWER_IS_BETTER | {"fpr", "train_loss"
 NEUTRAL: frozenset[str] = frozenset({"param_count"})
 TRAIN = "python -m fer_core train"
 FROM_RANDOM = "--set initial_weights=random"
-Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
 
 
 def comparison_table(
@@ -243,15 +242,6 @@ def example_predictions(predictions: Predictions, right: bool = False) -> pd.Dat
     )
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of ``n`` independent samples (Wilson 1927); NaN for n = 0."""
-    if n < 1 or not math.isfinite(share):
-        return math.nan, math.nan
-    centre = share + Z_95**2 / (2 * n)
-    reach = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    return (centre - reach) / (1 + Z_95**2 / n), (centre + reach) / (1 + Z_95**2 / n)
-
-
 def _reported(rows: pd.DataFrame) -> list[dict]:
     """A record per distinct reported number that can be measured."""
     empty = dict.fromkeys(COLUMNS) | dict.fromkeys(
@@ -341,7 +331,7 @@ class _Measured:
             }
             found = _value(*of_run.get(metric, (None, "")))
         if metric == "val_accuracy" and n:
-            found |= dict(zip(("low", "high"), wilson(found["measured"], n), strict=True))
+            found |= dict(zip(("low", "high"), metrics.wilson(found["measured"], n), strict=True))
         return found | {"split": split, "n": n}
 
     def _of_split(self, metric: str) -> dict:
@@ -371,7 +361,7 @@ class _Measured:
         else:
             name = "recall" if metric == "tpr" else metric
             share, n = values[name], predicted if name == "precision" else support
-        return _value(share, place) | dict(zip(("low", "high"), wilson(share, n), strict=True)) | {"n": n}
+        return _value(share, place) | dict(zip(("low", "high"), metrics.wilson(share, n), strict=True)) | {"n": n}
 
 
 def _value(value: float | None, source: str) -> dict:
