@@ -10,6 +10,7 @@ from fer_core import artifacts, datasets, pictures, regions
 from fer_core.datasets import overview
 from fer_core.explain import gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
+from pages.ui import masks_choice
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -208,9 +209,14 @@ def test_a_picture_too_small_for_the_rectangle_is_named_and_the_rest_goes_on(wor
     assert not app.error
     assert ["tiny.png is left out" in warning.value.replace("\\", "") for warning in app.warning] == [True]
     assert frame_with(app, "p_masked")["picture"].tolist() == ["large.png"]
-    app.file_uploader[0].set_value([("tiny.png", tiny, "image/png")]).run()
+    app.file_uploader[0].set_value([(f"{name}.png", tiny, "image/png") for name in "abcdefg"]).run()
     assert_healthy(app)
     assert not app.dataframe
+    (warning,) = app.warning
+    assert warning.value.replace("\\", "").startswith("a.png, b.png, c.png, d.png, e.png and 2 more are left out")
+    next(one for one in app.slider if one.label == "From left to right").set_value((0.3, 0.3)).run()
+    assert_healthy(app)
+    assert [warning.value for warning in app.warning] == [masks_choice.EMPTY_BOX]
 
 
 def test_nothing_hidden_in_several_says_what_to_do(working):

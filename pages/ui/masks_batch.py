@@ -23,6 +23,7 @@ MOST_MODELS, MOST_PICTURES, MOST_SAMPLED, SAMPLED = 4, 50, 500, 50
 CHUNK = 25  # faces between two steps of the progress bar
 THUMBNAIL = 96
 SHEET_COLUMNS = 8
+MOST_NAMED = 5  # pictures that are left out
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def show() -> None:
             return
         if choice.words == "nothing":
             st.info("Nothing is hidden yet: choose rows or parts, or a rectangle.")
+            return
+        if choice.problem:
+            st.warning(choice.problem)
             return
         place = st.empty()
         with place.container():
@@ -123,19 +127,23 @@ def _hide(
 ) -> tuple[list[BatchFace], list[np.ndarray]]:
     """The faces with their landmarks, where the choice needs them, and what it hides of each.
 
-    One too small for the rectangle is named and left out.
+    Those too small for the rectangle are named and left out.
     """
-    known, hidden = [], []
+    known, hidden, small = [], [], []
     for done, face in enumerate(faces):
         if choice.shapes and face.points is None:
             report("Looking for landmarks", done, len(faces))
             face = BatchFace(face.image, face.about, *cache_masks.points(face.image, quiet=True))
         try:
             hidden.append(choice.mask(CANONICAL if face.points is None else face.points, face.image.shape[:2]))
-        except ConfigError as error:
-            st.warning(f"{widgets.plain(face.about['picture'])} is left out: {widgets.plain(error.problem)}")
+        except ConfigError:
+            small.append(face.about["picture"])
             continue
         known.append(face)
+    if small:
+        named, more = ", ".join(map(widgets.plain, small[:MOST_NAMED])), len(small) - MOST_NAMED
+        left = f"{named} and {more} more are" if more > 0 else f"{named} {'is' if len(small) == 1 else 'are'}"
+        st.warning(f"{left} left out: too small for the rectangle to hold a whole pixel.")
     return known, hidden
 
 

@@ -19,6 +19,7 @@ FILL_HELP = (
 )
 SHARE = {"step": 0.01, "format": "percent"}
 MOST_CONTROLS = 20
+EMPTY_BOX = "The rectangle is empty: move the ends of its sliders apart."
 DRAWING, CANVAS = "drawing", "drawing-canvas"
 
 Box = tuple[float, float, float, float]
@@ -37,6 +38,12 @@ class Choice:
         """What is hidden, for file names and titles."""
         box = () if self.box is None else ("rectangle",)
         return "-".join([*self.bands, *self.shapes, *box]).replace("_", "-") or "nothing"
+
+    @property
+    def problem(self) -> str:
+        """Why no face can be masked so; empty where it can."""
+        left, top, right, bottom = self.box or (0, 0, 1, 1)
+        return "" if left < right and top < bottom else EMPTY_BOX
 
     def mask(self, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """What it hides of a face with these landmarks: bool (H, W)."""

@@ -48,6 +48,9 @@ def _show_hidden(face: pick.Face, models: list[str], left, right) -> None:
         fill = masks_choice.choose_fill()
         controls = masks_choice.choose_controls()
     with right:
+        if choice.problem:
+            st.warning(choice.problem)
+            return
         mask = choice.mask(face.points, face.image.shape[:2])
         if not mask.any():
             st.image(charts.enlarge(face.image), width=charts.MIN_SIDE, alt="The whole face")
