@@ -11,6 +11,7 @@ import streamlit as st
 
 from fer_core import artifacts, datasets, regions
 from fer_core.charts import trust as charts
+from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -110,6 +111,49 @@ def test_empty_grad_cam_offers_layer_cam_which_comes_first_before_the_last_layer
     assert "Show LayerCAM" not in [button.label for button in app.button]
 
 
+def downloads(app):
+    return " ".join(button.proto.id for button in app.get("download_button"))
+
+
+def test_options_in_the_address_reach_map_checks_and_downloads(working, classifier, first_test_picture):
+    index = int(classifier.predict_proba(first_test_picture[None]).argmax())
+    target = classifier.class_names[index]
+    address = {"dataset": working.dataset, "method": "Occlusion", "explain": target}
+    app = open_page("saliency", address | {"occlusion-patch": "1/4", "occlusion-fill": "Black"})
+    assert_healthy(app)
+    assert not app.error
+    assert widget(app.selectbox, "Side of the patch").value == 0.25
+    said = text_of(app)
+    assert "Occlusion (patch 0.25, fill zero), 4 × 4 cells" in said
+    given = {"patch": 0.25, "fill": "zero"}
+    found = saliency.explain(classifier, first_test_picture[None], index, "occlusion", **given)
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    shown = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
+    pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
+    stem = f"{working.run}-occlusion-patch-0.25-fill-zero-{target}"
+    assert downloads(app).count(stem) >= 5  # map as picture and table, curves, checks, parts
+    widget(app.selectbox, "Side of the patch").select("1/6")
+    widget(app.selectbox, "Hidden parts show").select("Mean").run()
+    assert_healthy(app)
+    assert "Occlusion, 6 × 6 cells" in text_of(app)
+    assert f"{working.run}-occlusion-{target}" in downloads(app)
+
+
+def test_integrated_gradients_say_how_well_they_add_up(working, classifier, first_test_picture):
+    address = {"dataset": working.dataset, "method": "Integrated gradients", "explain": "happy", "check": "false"}
+    happy = list(classifier.class_names).index("happy")
+    for steps, kind in ((64, "caption"), (1, "warning")):
+        raw = saliency.explain(classifier, first_test_picture[None], happy, "integrated_gradients", steps=steps).raw
+        (gap,) = np.abs(gradients.completeness_gap(classifier, first_test_picture[None], happy, raw))
+        assert (gap > 0.05) == (kind == "warning")
+        app = open_page("saliency", address | ({} if steps == 64 else {"integrated-gradients-steps": str(steps)}))
+        assert_healthy(app)
+        assert not app.error
+        (told,) = [one.value for one in app.get(kind) if one.value.startswith("Completeness")]
+        assert f"off by {gap:.1%} of what it should be" in told
+        assert "-probabilities" in downloads(app)
+
+
 def test_checks_can_be_left_out_by_the_address(working):
     app = open_page("saliency", {"dataset": working.dataset, "check": "false"})
     assert_healthy(app)
@@ -126,6 +170,11 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     points, _ = features.landmark_points(first_test_picture[None])
     owners = action_units.region_indices(points.astype(np.float64), values.shape[1:])
     score = dict(zip(action_units.SCORES, action_units.scores_in(values, owners, ["happy"])[0], strict=True))
+    even = action_units.scores_in(np.ones_like(values), owners, ["happy"])[0]
+    table = next(frame.value for frame in app.dataframe if "about" in frame.value)
+    assert table["score"].tolist() == list(SCORE_TITLES.values())
+    np.testing.assert_allclose(table[["map", "even"]], np.stack([list(score.values()), even], axis=1), atol=1e-6)
+    assert "Agreement (CSV)" in [button.label for button in app.get("download_button")]
     assert f"**{score['relevance_mass']:.0%}** of the map lies where happy shows (action units 6 + 12)" in text_of(app)
     app = open_page("saliency", {"dataset": working.dataset, "explain": "neutral", "check": "false"})
     assert_healthy(app)
@@ -155,14 +204,18 @@ def test_parts_beyond_the_picture_and_classes_without_prototype_are_told_and_not
 
 @pytest.mark.slow
 def test_all_methods_side_by_side(working, classifier):
-    app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"})
+    own = {"method": "Occlusion", "occlusion-patch": "1/4"}
+    app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"} | own)
     assert_healthy(app)
     assert not app.error
     shown = " ".join(captions(app))
     for method in saliency.METHODS.values():
         assert method.title in shown
-    assert "Occlusion, 6 × 6, fine enough" in shown
-    assert ", too coarse" in shown or min(saliency.default_layer(classifier).grid) >= gradients.MIN_GRID
+    assert "Occlusion, 4 × 4, too coarse" in shown  # as in the map above
+    assert "LIME, 7 × 7, fine enough" in shown
+    coarse = min(saliency.default_layer(classifier).grid) < gradients.MIN_GRID
+    assert f"Grad-CAM, 5 × 5, {'too coarse' if coarse else 'fine enough'}" in shown
+    assert "default layer and options; Occlusion as above" in text_of(app)
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("All maps (PNG)") == labels.count("All maps (CSV)") == 1
 

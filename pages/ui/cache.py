@@ -4,6 +4,7 @@ A public function finds out which files its answer depends on and when they chan
 stamp among its arguments, so that new runs and new datasets appear at the next click. Every cache is bounded.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -303,13 +304,16 @@ def probabilities(run_name: str, image: np.ndarray) -> np.ndarray:
     return _probabilities(*model_key(run_name), image)
 
 
-def saliency(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> SaliencyMap:
+def saliency(
+    run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None, options: Mapping | None = None
+) -> SaliencyMap:
     """Map of one face without test-time averaging, see :func:`fer_core.explain.saliency.explain`; N = 1.
 
     Raises:
         ModelError: the method needs a network and the model has none.
+        ConfigError: an option that the method does not take, or out of range.
     """
-    return _saliency(*model_key(run_name), image, class_index, method, layer)
+    return _saliency(*model_key(run_name), image, (class_index, method, layer), dict(options or {}))
 
 
 def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
@@ -339,10 +343,9 @@ def _probabilities(base: str, run_name: str, stamp: Stamp, image: np.ndarray) ->
 
 @st.cache_data(max_entries=128, show_spinner="Explaining ...")
 def _saliency(
-    base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, method: str, layer: str | None
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, asked: tuple[int, str, str | None], options: dict
 ) -> SaliencyMap:
-    model = _explained(base, run_name, stamp)
-    return explain_saliency.explain(model, image[None], class_index, method, layer)
+    return explain_saliency.explain(_explained(base, run_name, stamp), image[None], *asked, **options)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the network ...")

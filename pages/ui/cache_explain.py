@@ -1,14 +1,17 @@
 """Cached reads of the Saliency page, after the pattern of :mod:`pages.ui.cache`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core.explain import action_units, activation, check_pieces, faithfulness
+from fer_core.explain import action_units, activation, check_pieces, faithfulness, gradients
 from fer_core.explain.check_pieces import Piece
 from fer_core.explain.faithfulness import Trust
+from fer_core.explain.saliency import METHODS
+from fer_core.models.ensemble import ensemble_of
 from fer_core.regions import PLACES, REGIONS
 from pages.ui import cache
 from pages.ui.cache import Stamp
@@ -22,15 +25,25 @@ WORDS = {
 }
 
 
-def trust(
-    run_name: str,
-    image: np.ndarray,
-    class_index: int,
-    method: str,
-    layer: str | None,
-    report: Callable[[str, int, int], None],
-    slow: bool = False,
-) -> Trust:
+class Asked(NamedTuple):
+    """What a map is asked of, but for the run: the arguments of :func:`cache.saliency`.
+
+    Attributes:
+        image: uint8 (H, W) or (H, W, 3), one face.
+        class_index: position of the class explained.
+        method: key of ``METHODS``.
+        layer: of a CAM, or None.
+        options: of the method that are not its defaults.
+    """
+
+    image: np.ndarray
+    class_index: int
+    method: str
+    layer: str | None
+    options: Mapping[str, object]
+
+
+def trust(run_name: str, asked: Asked, report: Callable[[str, int, int], None], slow: bool = False) -> Trust:
     """Checks of the map that :func:`cache.saliency` gives, see :func:`fer_core.explain.faithfulness.trust`.
 
     ``report`` is told what is being done, how much of it is done, and how much there is: checks, or queries where
@@ -39,8 +52,8 @@ def trust(
     Raises:
         ModelError: as :func:`cache.saliency`.
     """
-    key = *cache.model_key(run_name), image, class_index, method, layer
-    found = cache.saliency(run_name, image, class_index, method, layer)
+    key = *cache.model_key(run_name), asked
+    found = cache.saliency(run_name, *asked)
     if slow:
         done, answers = 0, []
         pieces = _pieces(*key)
@@ -57,14 +70,25 @@ def trust(
     return faithfulness.assemble(found, parts)
 
 
-def check_cost(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None) -> tuple[int, float]:
+def check_cost(run_name: str, asked: Asked) -> tuple[int, float]:
     """How many pictures :func:`trust` asks a model without network about, and how many seconds that takes here.
 
     Raises:
         ModelError: as :func:`cache.saliency`.
     """
-    queries = sum(piece.queries for piece in _pieces(*cache.model_key(run_name), image, class_index, method, layer))
-    return queries, queries * _seconds_per_query(*cache.model_key(run_name), image.shape, image)
+    key = cache.model_key(run_name)
+    queries = sum(piece.queries for piece in _pieces(*key, asked))
+    return queries, queries * _seconds_per_query(*key, asked.image.shape, asked.image)
+
+
+def completeness_gap(run_name: str, asked: Asked) -> float | None:
+    """How far a map is from adding up, see :func:`fer_core.explain.gradients.completeness_gap`.
+
+    None for a map that need not: by another method than integrated gradients, or a mean over an ensemble.
+    """
+    if asked.method != "integrated_gradients":
+        return None
+    return _completeness_gap(*cache.model_key(run_name), asked)
 
 
 def region_table(values: np.ndarray, points: np.ndarray, expression: str) -> pd.DataFrame:
@@ -87,14 +111,20 @@ def region_table(values: np.ndarray, points: np.ndarray, expression: str) -> pd.
     )
 
 
-def agreement(values: np.ndarray, points: np.ndarray, expression: str) -> tuple[dict, dict] | None:
-    """``action_units.SCORES`` of a map and of one that is the same everywhere; None without prototype or map."""
+def agreement(values: np.ndarray, points: np.ndarray, expression: str) -> pd.DataFrame | None:
+    """How far a map agrees with its expression's prototype: None without prototype or map.
+
+    Returns:
+        A row per key of ``action_units.SCORES``: score, map, even (of a map that is the same everywhere) and about.
+        NaN where no part of the prototype lies in the picture.
+    """
     if action_units.prototype(expression) is None or not values.any():
         return None
     owners = action_units.region_indices(points[None], values.shape)
     maps = (values, np.ones_like(values))
-    own, even = (action_units.scores_in(one[None], owners, [expression])[0].tolist() for one in maps)
-    return dict(zip(action_units.SCORES, own, strict=True)), dict(zip(action_units.SCORES, even, strict=True))
+    own, even = (action_units.scores_in(one[None], owners, [expression])[0] for one in maps)
+    scores = action_units.SCORES
+    return pd.DataFrame({"score": list(scores), "map": own, "even": even, "about": list(scores.values())})
 
 
 def class_picture(run_name: str, class_index: int) -> tuple[np.ndarray, float]:
@@ -115,43 +145,33 @@ def _class_picture(base: str, run_name: str, stamp: Stamp, class_index: int) -> 
     return found.image, found.probability
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _completeness_gap(base: str, run_name: str, stamp: Stamp, asked: Asked) -> float | None:
+    model = cache.explained(run_name)
+    if ensemble_of(model) is not None:
+        return None
+    raw = cache.saliency(run_name, *asked).raw
+    baseline = asked.options.get("baseline", METHODS[asked.method].options["baseline"])
+    return float(gradients.completeness_gap(model, asked.image[None], asked.class_index, raw, baseline)[0])
+
+
 @st.cache_data(max_entries=512, show_spinner=False)
-def _trust_part(
-    base: str,
-    run_name: str,
-    stamp: Stamp,
-    image: np.ndarray,
-    class_index: int,
-    method: str,
-    layer: str | None,
-    part: str,
-):
-    found = cache.saliency(run_name, image, class_index, method, layer)
+def _trust_part(base: str, run_name: str, stamp: Stamp, asked: Asked, part: str):
+    found = cache.saliency(run_name, *asked)
     again = faithfulness.once_more(found)
-    return faithfulness.PARTS[part](cache.explained(run_name), image, found, again)
+    return faithfulness.PARTS[part](cache.explained(run_name), asked.image, found, again)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _pieces(
-    base: str, run_name: str, stamp: Stamp, image: np.ndarray, class_index: int, method: str, layer: str | None
-) -> list[Piece]:
-    found = cache.saliency(run_name, image, class_index, method, layer)
-    return check_pieces.pieces(image, found, cache.explained(run_name).class_names)
+def _pieces(base: str, run_name: str, stamp: Stamp, asked: Asked) -> list[Piece]:
+    found = cache.saliency(run_name, *asked)
+    return check_pieces.pieces(asked.image, found, cache.explained(run_name).class_names)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _trust_piece(
-    base: str,
-    run_name: str,
-    stamp: Stamp,
-    image: np.ndarray,
-    class_index: int,
-    method: str,
-    layer: str | None,
-    piece: Piece,
-):
-    found = cache.saliency(run_name, image, class_index, method, layer)
-    return check_pieces.ask(piece, cache.explained(run_name), image, found)
+def _trust_piece(base: str, run_name: str, stamp: Stamp, asked: Asked, piece: Piece):
+    found = cache.saliency(run_name, *asked)
+    return check_pieces.ask(piece, cache.explained(run_name), asked.image, found)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

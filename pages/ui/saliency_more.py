@@ -10,9 +10,11 @@ from fer_core.charts import explain as charts
 from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
 from fer_core.explain.faithfulness import grid_words
-from fer_core.explain.saliency import METHODS, map_frame
+from fer_core.explain.options import words
+from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
 from fer_core.pictures import is_network
 from pages.ui import cache, cache_explain, pick, state, widgets
+from pages.ui.cache_explain import Asked
 
 SMALL = 120
 ASKED = "class-pictures"
@@ -20,11 +22,11 @@ GRIDS = "Too coarse: too few cells to tell eyes from mouth. The other checks are
 
 
 class Explained(NamedTuple):
-    """A model and the class that it is explained for."""
+    """A model, the class that it is explained for, and what the map above is of."""
 
     run_name: str
     target: str
-    index: int
+    asked: Asked
 
 
 def show(models: list[Explained], face: pick.Face, opacity: float, colormap: str, outlines: bool) -> None:
@@ -44,7 +46,11 @@ def show(models: list[Explained], face: pick.Face, opacity: float, colormap: str
 
 def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: str, outlines: bool) -> None:
     """A row of small maps."""
-    st.markdown(f"**{widgets.plain(model.run_name)}**, {model.target}, every method with its default layer")
+    own = model.asked
+    above = f"; {METHODS[own.method].title} as above" if own.layer or own.options else ""
+    st.markdown(
+        f"**{widgets.plain(model.run_name)}**, {model.target}, every method with its default layer and options{above}"
+    )
     network = is_network(cache.run(model.run_name))
     names = [name for name, method in METHODS.items() if network or not method.needs_network]
     place = st.empty()
@@ -54,15 +60,14 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
     for done, name in enumerate(names):
         report(f"{METHODS[name].title} ...", done, len(names))
         try:
-            layer = cache.cam_layers(model.run_name)[1] if METHODS[name].takes_layer else None
-            found = cache.saliency(model.run_name, face.image, model.index, name, layer)
+            found = cache.saliency(model.run_name, *_as_default(model, name))
         except FerError as error:
             problems.append(f"{METHODS[name].title}: {error.problem}")
             continue
         picture = charts.overlay(face.image, found.values[0], opacity, colormap, charts.MIN_SIDE)
         pictures.append(outlined(picture, face.points) if outlines else picture)
         captions.append(f"{METHODS[name].title}, {grid_words(found.grid)}")
-        tables.append(map_frame(found).assign(method=name, layer=found.layer))
+        tables.append(labelled(found, face, model.run_name, model.target))
     place.empty()
     widgets.picture_grid(pictures, captions, width=SMALL)
     for problem in problems:
@@ -73,6 +78,21 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
             widgets.download_picture(np.hstack(pictures), stem, "All maps (PNG)")
             widgets.download_table(pd.concat(tables, ignore_index=True), stem, "All maps (CSV)")
         st.caption(GRIDS)
+
+
+def labelled(found: SaliencyMap, face: pick.Face, run_name: str, target: str) -> pd.DataFrame:
+    """``map_frame`` with what the map is of: face, run, class, method, layer and options that are not the defaults."""
+    options = {name: value for name, value in found.given.items() if name != "layer"}
+    about = {"face": face.slug, "run": run_name, "class": target, "method": found.method, "layer": found.layer}
+    return map_frame(found).assign(**about, options=words(options))
+
+
+def _as_default(model: Explained, method: str) -> Asked:
+    """What another method's map is of; of the one above, as it is there."""
+    if method == model.asked.method:
+        return model.asked
+    layer = cache.cam_layers(model.run_name)[1] if METHODS[method].takes_layer else None
+    return model.asked._replace(method=method, layer=layer, options={})
 
 
 def show_class_pictures(models: list[Explained], face: pick.Face) -> None:
@@ -95,13 +115,17 @@ def show_class_pictures(models: list[Explained], face: pick.Face) -> None:
             place = st.empty()
             with place:
                 report = widgets.progress_bar()
-            pictures, captions = [], []
+            pictures, captions, rows = [], [], []
             for index, name in enumerate(names):
                 report(f"{name} ...", index, len(names))
                 picture, probability = cache_explain.class_picture(model.run_name, index)
                 pictures.append(charts.enlarge(picture, 2 * SMALL))
                 captions.append(f"{name}, {probability:.0%}")
+                rows.append((model.run_name, name, probability))
             place.empty()
             widgets.picture_grid(pictures, captions, width=SMALL)
             stem = f"{model.run_name}-class-pictures"
-            widgets.download_picture(np.hstack(pictures), stem, "Class pictures (PNG)")
+            with st.container(horizontal=True, gap="small"):
+                widgets.download_picture(np.hstack(pictures), stem, "Class pictures (PNG)")
+                table = pd.DataFrame(rows, columns=["run", "class", "probability"])
+                widgets.download_table(table, stem, "Probabilities (CSV)")

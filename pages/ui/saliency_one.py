@@ -4,17 +4,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from fer_core.charts import explain as charts
 from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
-from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
+from fer_core.explain.options import slug, words
+from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.pictures import is_network
-from pages.ui import cache, pick, saliency_more, saliency_trust, state, widgets
+from pages.ui import cache, cache_explain, pick, saliency_more, saliency_options, saliency_trust, state, widgets
+from pages.ui.cache_explain import Asked
 
 PREDICTED, TRUE = "predicted", "true"
 THUMBNAIL = 128
+MAX_GAP = 0.05  # as Sundararajan et al. 2017, section 5, ask
 GRAD_CAM, LAYER_CAM = "grad_cam", "layer_cam"
 WHOLE_MAPS = (GRAD_CAM, "grad_cam_pp", "score_cam")
 OFTEN_EMPTY = (
@@ -37,8 +41,8 @@ class Shown:
 
     Attributes:
         run_name: of the model.
-        target: the class explained; ``index``: its position.
-        layer: chosen for it, or None.
+        target: the class explained.
+        asked: what the map is of.
         found: the map, N = 1.
         stem: of file names.
         place: where what belongs to it goes, below the map.
@@ -46,8 +50,7 @@ class Shown:
 
     run_name: str
     target: str
-    index: int
-    layer: str | None
+    asked: Asked
     found: SaliencyMap
     stem: str
     place: st.delta_generator.DeltaGenerator
@@ -62,6 +65,7 @@ def show() -> None:
             st.image(face.image, width=THUMBNAIL, caption=face.title, alt="The face, as the models get it")
         models = pick.models(most=2, networks_first=True)
         method = choose_method(models)
+        options = saliency_options.choose(method)
         if face is None or not models:
             return
         class_names = list(dict.fromkeys(name for model in models for name in cache.run(model).run["class_names"]))
@@ -79,12 +83,14 @@ def show() -> None:
         shown = []
         for number, (column, model) in enumerate(zip(columns, models, strict=True), start=1):
             with column, widgets.page_errors():
-                shown.append(show_model(model, face, method, wanted, look, f"layer{number}", wide=len(models) == 1))
+                shown.append(
+                    show_model(model, face, (method, options), wanted, look, f"layer{number}", wide=len(models) == 1)
+                )
         found = [one for one in shown if one is not None]
         for one in found:
             with one.place, widgets.page_errors():
-                show_below(one, face, method, checked)
-        models_explained = [saliency_more.Explained(one.run_name, one.target, one.index) for one in found]
+                show_below(one, face, checked)
+        models_explained = [saliency_more.Explained(one.run_name, one.target, one.asked) for one in found]
         saliency_more.show(models_explained, face, *look)
 
 
@@ -148,9 +154,13 @@ def choose_layer(run_name: str, method: str, key: str) -> str | None:
 
 
 def show_model(
-    run_name: str, face: pick.Face, method: str, wanted: str, look: Look, key: str, wide: bool
+    run_name: str, face: pick.Face, way: tuple[str, dict], wanted: str, look: Look, key: str, wide: bool
 ) -> Shown | None:
-    """One model's map, prediction and downloads; None where there is nothing to explain."""
+    """One model's map, prediction and downloads; None where there is nothing to explain.
+
+    ``way`` is the method and its options; ``key`` that of the widget for the layer.
+    """
+    method, options = way
     st.subheader(run_name)
     names = list(cache.run(run_name).run["class_names"])
     with st.spinner("Looking ..."):
@@ -164,16 +174,19 @@ def show_model(
     with words_place:
         layer = choose_layer(run_name, method, key)
     with map_place, st.spinner("Explaining ..."):
-        found = cache.saliency(run_name, face.image, names.index(target), method, layer)
-    stem = f"{face.slug}-{run_name}-{method}-{target}"
+        asked = Asked(face.image, names.index(target), method, layer, options)
+        found = cache.saliency(run_name, *asked)
+    stem = "-".join(filter(None, (face.slug, run_name, method, layer, slug(options), target)))
     with map_place:
-        show_map(face, found, target, look, stem)
+        show_map(face, found, target, look, stem, saliency_more.labelled(found, face, run_name, target))
     with words_place:
-        show_words(run_name, found, target, names, probabilities, key)
-    return Shown(run_name, target, names.index(target), layer, found, stem, st.container())
+        show_words(run_name, found, target, names, probabilities, f"{face.slug}-{run_name}-probabilities")
+        show_completeness(run_name, asked)
+    return Shown(run_name, target, asked, found, stem, st.container())
 
 
-def show_map(face: pick.Face, found: SaliencyMap, target: str, look: Look, stem: str) -> None:
+def show_map(face: pick.Face, found: SaliencyMap, target: str, look: Look, stem: str, table: pd.DataFrame) -> None:
+    """The map over the face, and its downloads; ``table`` has its numbers."""
     picture = charts.overlay(face.image, found.values[0], look.opacity, look.colormap, charts.MIN_SIDE)
     if look.outlines:
         picture = outlined(picture, face.points)
@@ -187,7 +200,7 @@ def show_map(face: pick.Face, found: SaliencyMap, target: str, look: Look, stem:
             st.button("Show LayerCAM", key=f"layer-cam-{stem}", on_click=show_layer_cam)
     with st.container(horizontal=True, gap="small"):
         widgets.download_picture(picture, stem)
-        widgets.download_table(map_frame(found), stem, "Map (CSV)")
+        widgets.download_table(table, stem, "Map (CSV)")
 
 
 def show_layer_cam() -> None:
@@ -196,26 +209,44 @@ def show_layer_cam() -> None:
 
 
 def show_words(
-    run_name: str, found: SaliencyMap, target: str, names: list[str], probabilities: np.ndarray, key: str
+    run_name: str, found: SaliencyMap, target: str, names: list[str], probabilities: np.ndarray, name: str
 ) -> None:
+    """What is predicted and explained; ``name`` is of the probabilities' files."""
     where = f" at {found.layer}" if found.layer else ""
+    options = words({option: value for option, value in found.given.items() if option != "layer"})
     st.markdown(
         f"Predicted **{names[int(probabilities.argmax())]}** with {probabilities.max():.0%}. The map explains "
-        f"**{target}** ({probabilities[names.index(target)]:.0%}): {METHODS[found.method].title}{where}, "
+        f"**{target}** ({probabilities[names.index(target)]:.0%}): {METHODS[found.method].title}{where}"
+        f"{f' ({options})' if options else ''}, "
         f"{found.grid[0]} × {found.grid[1]} cells."
     )
-    widgets.probability_bars(probabilities, names, key=f"bars-{key}")
+    widgets.probability_bars(probabilities, names, name)
     if cache.run(run_name).run.get("config", {}).get("tta", "none") != "none":
         st.caption(
             "These probabilities are averaged over shifted and mirrored views; the map explains the face as it is."
         )
 
 
-def show_below(one: Shown, face: pick.Face, method: str, checked: bool) -> None:
+def show_completeness(run_name: str, asked: Asked) -> None:
+    """Whether integrated gradients add up; nothing for other methods."""
+    gap = cache_explain.completeness_gap(run_name, asked)
+    if gap is None:
+        return
+    told = (
+        f"Completeness: the map's sum is off by {abs(gap):.1%} of what it should be, the class score of this face "
+        "minus that of the baseline"
+    )
+    if abs(gap) > MAX_GAP:
+        st.warning(f"{told}; at most {MAX_GAP:.0%} is asked for. More steps (see Options) bring it nearer.")
+    else:
+        st.caption(f"{told} (Sundararajan et al. 2017; at most {MAX_GAP:.0%} is asked for).")
+
+
+def show_below(one: Shown, face: pick.Face, checked: bool) -> None:
     """What belongs to a map: its parts of the face, and its checks."""
     strip, parts = st.container(), st.container()
     with parts:
         saliency_trust.show_regions(one.found.uncapped[0], face.points, one.target, one.stem)
     if checked:
         with strip:
-            saliency_trust.show_strip(one.run_name, face.image, one.index, method, one.layer, one.stem)
+            saliency_trust.show_strip(one.run_name, one.asked, one.stem)

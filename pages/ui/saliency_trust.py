@@ -1,17 +1,21 @@
 """What belongs to a map: can it be trusted, and which parts of the face does it lie in?"""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from fer_core.charts import trust as charts
+from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.explain import faithfulness
 from fer_core.explain.action_units import EMFACS, words
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from fer_core.pictures import is_network
 from fer_core.reporting import duration_text
 from pages.ui import cache, cache_explain, widgets
+from pages.ui.cache_explain import Asked
 
 NEUTRAL = "neutral"
+COLUMNS = {"map": "This map", "even": "Even map"}
 SLOW = 20.0  # seconds of checks that start only when asked for
 ASKED = "checks-asked"
 LOOKS = {
@@ -28,18 +32,18 @@ ABOUT = {
 }
 
 
-def show_strip(run_name: str, image: np.ndarray, class_index: int, method: str, layer: str | None, stem: str) -> None:
+def show_strip(run_name: str, asked: Asked, stem: str) -> None:
     """A badge per check, what failed in words, and the curves on demand; of a slow model only when asked for."""
     slow = False
     if not is_network(cache.run(run_name)):
-        queries, seconds = cache_explain.check_cost(run_name, image, class_index, method, layer)
+        queries, seconds = cache_explain.check_cost(run_name, asked)
         slow = seconds > SLOW
-        if slow and not _asked(stem, run_name, queries, seconds):
+        if slow and not _wanted(stem, run_name, queries, seconds):
             return
     place = st.empty()
     with place:
         report = widgets.progress_bar()
-    checked = cache_explain.trust(run_name, image, class_index, method, layer, report, slow)
+    checked = cache_explain.trust(run_name, asked, report, slow)
     place.empty()
     found = faithfulness.verdicts(checked)
     with st.container(horizontal=True, gap="small"):
@@ -70,7 +74,7 @@ def show_strip(run_name: str, image: np.ndarray, class_index: int, method: str, 
             st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
 
 
-def _asked(stem: str, run_name: str, queries: int, seconds: float) -> bool:
+def _wanted(stem: str, run_name: str, queries: int, seconds: float) -> bool:
     """Whether the visitor wants to wait for the checks of this map; else says how long, with a button."""
     asked = st.session_state.setdefault(ASKED, set())
     if stem not in asked:
@@ -104,14 +108,22 @@ def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: 
         if scores is None:
             lacks = "action units" if expression == NEUTRAL else "prototype here"
             st.caption(f"{expression} has no {lacks} to compare with.")
-        elif np.isnan(scores[0]["cosine"]):
+        elif scores["map"].isna().any():
             st.caption(f"No pixel of the picture lies in the parts of the face where {expression} shows.")
         else:
-            own, even = scores
+            mass = scores.set_index("score").loc["relevance_mass"]
             st.markdown(
-                f"**{own['relevance_mass']:.0%}** of the map lies where {expression} shows (action units "
-                f"{words(expression)}); of an even map {even['relevance_mass']:.0%} would. Cosine with the prototype "
-                f"{own['cosine']:.2f}, even map {even['cosine']:.2f}."
+                f"**{mass['map']:.0%}** of the map lies where {expression} shows (action units "
+                f"{words(expression)}); of an even map {mass['even']:.0%} would."
             )
+            _show_scores(scores, stem)
         widgets.show_figure(charts.region_bars(table), f"{stem}-regions", table)
         st.caption(f"Prototypes: {EMFACS}. A model may be right for other reasons than people are.")
+
+
+def _show_scores(scores: pd.DataFrame, stem: str) -> None:
+    """All scores of agreement beside those of an even map, which a map without preference gets."""
+    named = scores.assign(score=scores["score"].map(SCORE_TITLES))
+    numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in COLUMNS.items()}
+    st.dataframe(named, hide_index=True, column_config=numbers | {"score": "Score", "about": "What it is"})
+    widgets.download_table(named, f"{stem}-agreement", "Agreement (CSV)")

@@ -91,9 +91,10 @@ def show_figure(figure: Figure, name: str, table: pd.DataFrame | None = None) ->
         download_figure(figure, name)
 
 
-def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], *, key: str | None = None) -> None:
-    """Class probabilities (K,) of one face as bars."""
-    st.plotly_chart(faces.probability_bars(probabilities, class_names), key=key, config={"displayModeBar": False})
+def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], name: str) -> None:
+    """Class probabilities (K,) of one face as bars, with the downloads of :func:`show_figure`."""
+    table = pd.DataFrame({"class": list(class_names), "probability": np.asarray(probabilities, float)})
+    show_figure(faces.probability_bars(probabilities, class_names), name, table)
 
 
 def picture_grid(
