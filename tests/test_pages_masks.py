@@ -10,7 +10,7 @@ from fer_core import artifacts, datasets, pictures, regions
 from fer_core.datasets import overview
 from fer_core.explain import gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
-from pages.ui import masks_choice
+from pages.ui import masks_choice, widgets
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -52,6 +52,25 @@ def widget(kind, label):
     return next(found for found in kind if found.label == label)
 
 
+@pytest.fixture
+def saved(monkeypatch):
+    """File name without ending -> table that its button saves."""
+    tables, button = {}, widgets.download_table
+
+    def download_table(table, name, *label):
+        tables[name] = table
+        return button(table, name, *label)
+
+    monkeypatch.setattr(widgets, "download_table", download_table)
+    return tables
+
+
+def told(table, *columns):
+    """What the columns of a saved table say that are the same in every row."""
+    assert (table[list(columns)].nunique() == 1).all()
+    return table.iloc[0][list(columns)].tolist()
+
+
 def downloads(app):
     return [button.label for button in app.get("download_button")]
 
@@ -75,14 +94,18 @@ def test_shapes_are_placed_by_the_landmarks_of_the_face(working, classifier, cro
     assert np.allclose(found["control"], expected.control_mean, atol=1e-3)
 
 
-def test_rows_and_shapes_hide_together(working, classifier, crop, points):
-    app = open_page("masks", SAMPLE | {"hide": "Forehead", "shapes": "Chin", "rectangle": "true", "controls": "0"})
+def test_rows_and_shapes_hide_together(working, classifier, crop, points, saved):
+    chosen = {"hide": "Forehead", "shapes": "Chin", "rectangle": "true", "controls": "0", "fill": "Blur"}
+    app = open_page("masks", SAMPLE | chosen)
     assert_healthy(app)
     mask = occlusion.hidden_parts(
         points, crop.image.shape[:2], bands=["forehead"], shapes=["chin"], box=(0.25, 0.25, 0.75, 0.5)
     )
-    expected = occlusion.mask_effect(classifier, crop.image, mask, "zero", ())
+    expected = occlusion.mask_effect(classifier, crop.image, mask, "blur", ())
     assert np.allclose(frame_with(app, "beyond_control")["after"], expected.after, atol=1e-3)
+    hidden = "forehead-chin-rectangle-25-25-75-50"
+    table = saved[f"astronaut-face1-{hidden}-blur-masked-probabilities"]
+    assert told(table, "picture", "mask", "fill", "random_masks") == ["astronaut-face1", hidden, "blur", 0]
     assert "Draw with the mouse" in text_of(app)
 
 
@@ -115,16 +138,18 @@ def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
     assert shown["control"].isna().all()
 
 
-def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working):
+def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved):
     app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "explain": "fear", "places": "1"})
     assert_healthy(app)
     shown = frame_with(app, "control_high")
     assert set(shown["class"]) == {"fear"}
     assert shown["control"].notna().all()
     assert "**fear** has" in text_of(app)
+    for name in ("worth-fear", f"pairs-{working.run}-fear"):
+        assert told(saved[f"astronaut-face1-zero-{name}"], "class", "fill", "random_places") == ["fear", "zero", 1]
 
 
-def test_patch_says_what_the_map_says(working, classifier, crop):
+def test_patch_says_what_the_map_says(working, classifier, crop, saved):
     app = open_page("masks", SAMPLE | {"ask": "Slide a patch", "explain": "sad", "patch": "A third"})
     assert_healthy(app)
     assert not app.error
@@ -135,6 +160,8 @@ def test_patch_says_what_the_map_says(working, classifier, crop):
     assert f"Places of the patch: {grid[0]} × {grid[1]}, {fine} to tell eyes from mouth" in said
     assert f"{occlusion.change_words(maps[0])}.\n" in said
     assert {"Picture (PNG)", "Map (CSV)"} <= set(downloads(app))
+    table = saved[f"astronaut-face1-patch-33-zero-{working.run}-sad"]
+    assert told(table, "run", "class", "patch", "fill") == [working.run, "sad", 0.333, "zero"]
 
 
 # Several pictures
@@ -142,7 +169,7 @@ def test_patch_says_what_the_map_says(working, classifier, crop):
 SEVERAL = {"scope": "Several pictures"}
 
 
-def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier):
+def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier, saved):
     address = SEVERAL | {"dataset": working.dataset, "split": "test", "sampled": "30", "sample-seed": "3"}
     app = open_page("masks", address | {"controls": "2"})
     assert_healthy(app)
@@ -167,6 +194,10 @@ def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier):
     assert np.allclose(table["hidden"], 0.5)
     flips = int(table["flipped"].sum())
     assert f"changes its answer on {flips} of 30 faces" in text_of(app)
+    origin = f"{working.dataset}-test-seed3"
+    for name in (f"flow-{working.run}", "faces", "flip-rates"):
+        table = saved[f"masks-{origin}-30-faces-mouth-zero-{name}"]
+        assert told(table, "run", "of", "mask", "fill", "random_masks") == [working.run, origin, "mouth", "zero", 2]
     assert {"Every face (CSV)", "Flip rates (CSV)", "Data (CSV)", "Figure (HTML)"} <= set(downloads(app))
     assert downloads(app).count("These faces (PNG)") == 1
 

@@ -42,7 +42,7 @@ def show() -> None:
         source = state.choice(
             "Pictures from", list(SOURCES), key="batch-from", widget=st.segmented_control, format_func=SOURCES.get
         )
-        faces = _of_dataset() if source == "dataset" else _of_uploads()
+        faces, origin = _of_dataset() if source == "dataset" else (_of_uploads(), "uploads")
         models = pick.models(MOST_MODELS)
         if not models:
             return
@@ -72,10 +72,12 @@ def show() -> None:
                 effects[model] = _ask(model, faces, hidden, fill, controls, report)
         place.empty()
         if effects:
-            _show(faces, hidden, effects, choice, fill)
+            about = {"of": origin, "mask": choice.words, "fill": fill, "random_masks": controls}
+            _show(faces, hidden, effects, choice, about)
 
 
-def _of_dataset() -> list[BatchFace]:
+def _of_dataset() -> tuple[list[BatchFace], str]:
+    """Some pictures of a split, and where they come from, for file names."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = state.choice("Dataset", cache.dataset_names(), key="dataset", width=150)
         data = cache.dataset(name)
@@ -87,13 +89,14 @@ def _of_dataset() -> list[BatchFace]:
         n = state.number("Pictures", 1, most, min(SAMPLED, most), key="sampled", width=120)
         seed = state.number("Seed", 0, 9999, 0, key="sample-seed", width=100, help="Another seed, other pictures.")
     positions = overview.positions_of_class(split, None, seed)[:n]
-    return [
+    sampled = [
         BatchFace(
             np.asarray(split.images[at]),
             {"picture": str(split.sample_ids[at]), "label": data.class_names[split.y_true[at]]},
         )
         for at in positions
     ]
+    return sampled, f"{name}-{chosen}-seed{seed}"
 
 
 def _of_uploads() -> list[BatchFace]:
@@ -169,8 +172,9 @@ def _show(
     hidden: Sequence[np.ndarray],
     effects: Mapping[str, BatchEffect],
     choice: masks_choice.Choice,
-    fill: str,
+    about: Mapping,
 ) -> None:
+    """All views; ``about`` are columns of the saved tables that say what they are of."""
     labels = [face.about["label"] for face in faces] if all("label" in face.about for face in faces) else None
     summary = cache_masks.batch_summary(dict(effects), labels)
     for row in summary.to_dict("records"):
@@ -180,21 +184,22 @@ def _show(
     unseen = sum(not face.points_found for face in faces)
     if choice.shapes and unseen:
         st.caption(f"In {unseen} of {len(faces)} faces landmarks were not found: there the usual place is taken.")
-    slug = f"masks-{len(faces)}-faces-{choice.words}"
+    slug = f"masks-{about['of']}-{len(faces)}-faces-{choice.words}-{about['fill']}"
     run = (
         state.choice("Flow of the predictions of", list(effects), key="flow")
         if len(effects) > 1
         else next(iter(effects))
     )
     flow = occlusion_batch.flow_frame(effects[run])
-    widgets.show_figure(occlusion_charts.flow_sankey(flow, effects[run].class_names), f"{slug}-flow-{run}", flow)
+    sankey = occlusion_charts.flow_sankey(flow, effects[run].class_names)
+    widgets.show_figure(sankey, f"{slug}-flow-{run}", flow.assign(run=run, **about))
     st.caption("Left the classes of the whole faces, right those of the masked ones. Strong bands have changed class.")
     table = occlusion_batch.face_frame(effects, [face.about for face in faces])
-    _show_faces(faces, hidden, table[table["run"] == run], fill, f"{slug}-{fill}")
+    _show_faces(faces, hidden, table[table["run"] == run], about["fill"], slug)
     st.dataframe(table, hide_index=True, column_config=_columns())
     with st.container(horizontal=True, gap="small"):
-        widgets.download_table(table, f"{slug}-faces", "Every face (CSV)")
-        widgets.download_table(summary, f"{slug}-flip-rates", "Flip rates (CSV)")
+        widgets.download_table(table.assign(**about), f"{slug}-faces", "Every face (CSV)")
+        widgets.download_table(summary.assign(**about), f"{slug}-flip-rates", "Flip rates (CSV)")
 
 
 def _sentence(row: Mapping) -> str:

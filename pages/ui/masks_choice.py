@@ -35,8 +35,8 @@ class Choice:
 
     @property
     def words(self) -> str:
-        """What is hidden, for file names and titles."""
-        box = () if self.box is None else ("rectangle",)
+        """What is hidden, for file names and tables; a rectangle by left, top, right, bottom in hundredths."""
+        box = () if self.box is None else ("-".join(["rectangle", *(f"{100 * edge:.0f}" for edge in self.box)]),)
         return "-".join([*self.bands, *self.shapes, *box]).replace("_", "-") or "nothing"
 
     @property

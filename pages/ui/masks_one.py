@@ -61,12 +61,14 @@ def _show_hidden(face: pick.Face, models: list[str], left, right) -> None:
             with widgets.page_errors(), st.spinner(f"Asking {model} ..."):
                 effects[model] = cache.mask_effect(model, face.image, mask, fill, controls)
         if effects:
-            _show_pictures(face, mask, next(iter(effects.values())), choice.words)
+            slug = f"{face.slug}-{choice.words}-{fill}"
+            _show_pictures(face, mask, next(iter(effects.values())), slug)
             _show_words(effects)
-            _show_numbers(effects, f"{face.slug}-{choice.words}")
+            about = {"picture": face.slug, "mask": choice.words, "fill": fill, "random_masks": controls}
+            _show_numbers(effects, slug, about)
 
 
-def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, hidden: str) -> None:
+def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, slug: str) -> None:
     """Before, after, and the random masks."""
     before, after = st.columns(2, gap="small")
     with before:
@@ -75,7 +77,7 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, hidden
     with after:
         masked = charts.enlarge(effect.masked)
         st.image(masked, caption=f"Masked, {effect.area:.0%} hidden", width="stretch", alt="The masked face")
-        widgets.download_picture(masked, f"{face.slug}-{hidden}", "Masked picture (PNG)")
+        widgets.download_picture(masked, slug, "Masked picture (PNG)")
     if len(effect.control_images):
         st.caption("Random masks of the same area")
         widgets.picture_grid(
@@ -84,7 +86,7 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, hidden
             width=THUMBNAIL,
         )
         sheet = charts.contact_sheet(effect.control_images, SHEET_COLUMNS)
-        widgets.download_picture(sheet, f"{face.slug}-{hidden}-random", "Random masks (PNG)")
+        widgets.download_picture(sheet, f"{slug}-random", "Random masks (PNG)")
 
 
 def _show_words(effects: Mapping[str, MaskEffect]) -> None:
@@ -102,9 +104,10 @@ def _show_words(effects: Mapping[str, MaskEffect]) -> None:
         st.markdown(f"{line}.")
 
 
-def _show_numbers(effects: Mapping[str, MaskEffect], slug: str) -> None:
+def _show_numbers(effects: Mapping[str, MaskEffect], slug: str, about: Mapping) -> None:
+    """Probabilities; ``about`` are columns of the saved table that say what it is of."""
     frame = occlusion.shift_frame(effects)
-    widgets.show_figure(charts.probability_shifts(frame), f"{slug}-masked-probabilities", frame)
+    widgets.show_figure(charts.probability_shifts(frame), f"{slug}-masked-probabilities", frame.assign(**about))
     st.caption("Above the bars: change in percentage points. Diamonds: mean of the random masks, whiskers their range.")
     percent = {
         name: st.column_config.NumberColumn(title, format="percent")
@@ -144,10 +147,15 @@ def _show_worth(face: pick.Face, models: list[str], left, right) -> None:
         for run in found.keys() - known.keys():
             st.warning(f"{run} does not know the class {wanted}.")
         if known:
-            _show_parts(face, known, moved, wanted)
+            about = {"picture": face.slug, "fill": fill, "random_places": places}
+            _show_parts(face, known, moved, wanted, about)
 
 
-def _show_parts(face: pick.Face, found: dict[str, Shapley], moved: dict[str, list[Shapley]], wanted: str) -> None:
+def _show_parts(
+    face: pick.Face, found: dict[str, Shapley], moved: dict[str, list[Shapley]], wanted: str, about: Mapping
+) -> None:
+    """The worth of each part and of pairs; ``about`` are columns of the saved tables that say what they are of."""
+    slug = f"{face.slug}-{about['fill']}"
     targets = {run: one.predicted if wanted == PREDICTED else wanted for run, one in found.items()}
     table = _of_targets(shapley.frame(found, moved), targets)
     picture, chart = st.columns([1, 2], gap="medium")
@@ -157,7 +165,8 @@ def _show_parts(face: pick.Face, found: dict[str, Shapley], moved: dict[str, lis
         widgets.download_picture(parts, f"{face.slug}-parts", "Parts (PNG)")
     with chart:
         colours = run_colours([run.name for run in cache.runs()], found)
-        widgets.show_figure(occlusion_charts.worth_bars(table, colours, TITLES), f"{face.slug}-worth", table)
+        bars = occlusion_charts.worth_bars(table, colours, TITLES)
+        widgets.show_figure(bars, f"{slug}-worth-{wanted.replace(' ', '-')}", table.assign(**about))
     for run, one in found.items():
         first, *others = shapley.words(one, targets[run], TITLES)
         st.markdown(f"**{run}**: {first}" + "".join(f"\n- {line}" for line in others))
@@ -170,7 +179,8 @@ def _show_parts(face: pick.Face, found: dict[str, Shapley], moved: dict[str, lis
         st.dataframe(table.assign(region=table["region"].replace(TITLES)), hide_index=True, column_config=columns)
     run = state.choice("Pairs of parts, for", list(found), key="pairs") if len(found) > 1 else next(iter(found))
     pairs = _of_targets(shapley.pair_frame({run: found[run]}), targets)
-    widgets.show_figure(occlusion_charts.pair_heatmap(pairs, TITLES), f"{face.slug}-pairs-{run}", pairs)
+    heatmap = occlusion_charts.pair_heatmap(pairs, TITLES)
+    widgets.show_figure(heatmap, f"{slug}-pairs-{run}-{targets[run]}", pairs.assign(**about))
     st.caption(
         "Percentage points that two parts are worth more together than apart (violet), or less, because one can stand "
         "in for the other (orange). " + _views_note(found)
@@ -206,10 +216,14 @@ def _show_patch(face: pick.Face, models: list[str], left, right) -> None:
                 fall, grid = cache_masks.occlusion_map(model, face.image, names.index(target), patch, fill)
                 maps[model] = (fall, grid, target, float(before[names.index(target)]))
         if maps:
-            _show_maps(face, maps)
+            _show_maps(face, maps, {"picture": face.slug, "patch": round(patch, 3), "fill": fill})
 
 
-def _show_maps(face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, int], str, float]]) -> None:
+def _show_maps(
+    face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, int], str, float]], about: Mapping
+) -> None:
+    """A map per model; ``about`` are columns of the saved tables that say what they are of."""
+    slug = f"{face.slug}-patch-{100 * about['patch']:.0f}-{about['fill']}"
     end = occlusion.common_end([fall for fall, *_ in maps.values()])
     columns = st.columns(min(len(maps), 2), gap="small")
     for place, (model, (fall, grid, target, before)) in enumerate(maps.items()):
@@ -220,9 +234,9 @@ def _show_maps(face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, 
             st.markdown(f"**{model}**: {said}.")
             st.caption(f"Places of the patch: {grid_words(grid)} to tell eyes from mouth.")
             with st.container(horizontal=True, gap="small"):
-                widgets.download_picture(overlay, f"{face.slug}-patch-{model}-{target}")
-                table = occlusion.map_frame(fall)
-                widgets.download_table(table, f"{face.slug}-patch-{model}-{target}", "Map (CSV)")
+                widgets.download_picture(overlay, f"{slug}-{model}-{target}")
+                table = occlusion.map_frame(fall).assign(run=model, **{"class": target}, **about)
+                widgets.download_table(table, f"{slug}-{model}-{target}", "Map (CSV)")
     st.image(occlusion_charts.fall_scale(), width="stretch", alt="Colour scale")
     st.caption(
         f"From a rise of {occlusion.points(end)} (violet) over none to a fall of as many (orange), the same for all "
