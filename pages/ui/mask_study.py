@@ -41,14 +41,15 @@ def show() -> None:
     found = {run: cache.mask_numbers(name) for run, name in names.items()}
     told = {run: mask_numbers.verdict(of_run) for run, of_run in found.items()}
     show_headline(told, [mask_numbers.leaders(of_run) for of_run in found.values()])
-    _show_chart(found, names, f"masks-{dataset}-{split}-{fill}")
+    slug = f"masks-{dataset}-{split}-{fill}"
+    _show_chart(found, names, slug)
     show_each(told)
     _show_conditions(records)
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
     if view == "Every measure":
-        _show_measures(names, f"masks-{dataset}-{split}-{fill}")
+        _show_measures(names, slug)
         return
-    {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names)
+    {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names, slug)
 
 
 def choose(records: list[dict]) -> list[dict]:
@@ -130,7 +131,7 @@ def control_words(records: list[dict]) -> str:
     return f"per picture and area {told}"
 
 
-def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
     label = state.choice("Measure", list(MEASURES), key="study-measure", widget=st.segmented_control)
     tables = [cache.mask_table(names[run], MEASURES[label]) for run in found]
     tables.append(cache.reported_masks(_classes(found), MEASURES[label]))
@@ -138,7 +139,7 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     trained = (table["trained"] == mask_numbers.TRAINED).any()
     table = table if trained else table.drop(columns=["gain", "gain_low", "gain_high"])
     _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
-    widgets.download_table(table, f"masks-table-{MEASURES[label]}")
+    widgets.download_table(table, f"{slug}-table-{MEASURES[label]}")
     st.caption(
         "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, "
         "or F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; what is trained "
@@ -147,17 +148,17 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     )
 
 
-def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
     run = _one_run(found)
     frame = found[run].recall
-    widgets.show_figure(charts.recall_changes(frame, _classes({run: found[run]})), f"masks-recall-{run}", frame)
+    widgets.show_figure(charts.recall_changes(frame, _classes({run: found[run]})), f"{slug}-recall-{run}", frame)
     st.caption(
         "Change of recall against the whole picture, percentage points. In brackets: no more than chance (the 95 % "
         "interval holds 0)."
     )
 
 
-def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
+def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
     run = _one_run(found)
     accuracy = found[run].accuracy
     percent = {
@@ -173,7 +174,7 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     counts = {"only_whole": "Right only without the mask", "only_masked": "Right only with it", "mask": "Mask"}
     shown = accuracy[accuracy["mask"] != "none"][["mask", *percent, "only_whole", "only_masked", "mcnemar_p"]]
     _table(shown, percent | counts | {"mcnemar_p": st.column_config.NumberColumn("McNemar p", format="%.2g")})
-    widgets.download_table(shown, f"masks-flip-rates-{run}")
+    widgets.download_table(shown, f"{slug}-flip-rates-{run}")
     flips = found[run].flips
     masks = list(dict.fromkeys(flips["mask"]))
     costliest = found[run].by_drop.first
@@ -191,14 +192,14 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str]) -> None:
     }
     share = st.column_config.NumberColumn("Of those predicted so", format="percent")
     _table(shown, titles | {"share": share}, height=320)
-    widgets.download_table(shown, f"masks-flips-{mask}-{run}")
+    widgets.download_table(shown, f"{slug}-flips-{mask}-{run}")
     st.caption("Flips: pictures whose most probable class changes when the mask is put on, and where they go.")
 
 
 def _show_measures(names: dict[str, str], slug: str) -> None:
     tables = {run: cache_masks.band_table(name) for run, name in names.items()}
     masks_measures.show(tables, slug, {region: region.capitalize() for region in REGIONS})
-    masks_measures.download(tables, "masks")
+    masks_measures.download(tables, slug)
 
 
 def _one_run(found: dict[str, MaskNumbers]) -> str:

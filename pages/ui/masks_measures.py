@@ -44,10 +44,10 @@ def show(tables: Mapping[str, pd.DataFrame], slug: str, titles: Mapping[str, str
     _show_classes(tables, measure, slug, titles)
 
 
-def download(tables: Mapping[str, pd.DataFrame], kind: str) -> None:
-    """A button per model that saves every number of its study."""
+def download(tables: Mapping[str, pd.DataFrame], slug: str) -> None:
+    """A button per model that saves every number of its study; file names start with ``slug``."""
     for run, table in tables.items():
-        widgets.download_table(table, f"{kind}-numbers-{run}", f"Every number of {run} (CSV)")
+        widgets.download_table(table, f"{slug}-numbers-{run}", f"Every number of {run} (CSV)")
 
 
 def _show_models(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, titles: Mapping[str, str]) -> None:

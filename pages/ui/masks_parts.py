@@ -25,10 +25,11 @@ def show() -> None:
     tables = {run: of_run.table for run, of_run in found.items()}
     told = {run: part_numbers.verdict(of_run) for run, of_run in found.items()}
     mask_study.show_headline(told, [part_numbers.leaders(of_run) for of_run in found.values()])
-    masks_measures.show(tables, "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))]))
+    slug = "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))])
+    masks_measures.show(tables, slug)
     mask_study.show_each(told)
     _show_conditions(records, tables)
-    masks_measures.download(tables, "parts")
+    masks_measures.download(tables, slug)
 
 
 def _show_conditions(records: list[dict], tables: Mapping[str, pd.DataFrame]) -> None:

@@ -108,13 +108,21 @@ def _show_regions(names: dict[str, str], which: str) -> None:
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
         if min(rows, columns) < FINE_GRID:
             st.caption(f"{rows} × {columns} cells are larger than the parts: neighbours share what lies between them.")
-        widgets.show_figure(charts.region_shares(shares, measure), f"regions-{name}-{measure}", shares)
+        widgets.show_figure(
+            charts.region_shares(shares, measure), f"regions-{name}-{which.split()[0]}-{measure}", shares
+        )
     units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
     st.caption(
         f"Right: the share of an expression's action units that show in each part ({EMFACS}; {MANUAL}): {units}. "
         "Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. The two are "
         "alike only as far as people and model use the same parts; a model may be right for other reasons."
     )
+
+
+def _of(names: dict[str, str]) -> str:
+    """What these studies are of, for file names."""
+    record = cache_study.study(next(iter(names.values()))).record
+    return "-".join(record[field] for field in ("dataset", "split", "method"))
 
 
 def _show_agreement(names: dict[str, str], which: str) -> None:
@@ -129,7 +137,7 @@ def _show_agreement(names: dict[str, str], which: str) -> None:
         return
     colours = run_colours([run.name for run in cache.runs()], frames)
     table = pd.concat([rows.assign(run=run) for run, rows in frames.items()], ignore_index=True)
-    widgets.show_figure(charts.agreement(frames, colours), f"facs-{label}-{which.split()[0]}", table)
+    widgets.show_figure(charts.agreement(frames, colours), f"facs-{_of(names)}-{label}-{which.split()[0]}", table)
     alone = ", ".join(
         f"{widgets.plain(run)} {len(saliency_numbers.scored(cache_study.study(name), which, label)):,}"
         for run, name in names.items()
@@ -162,7 +170,7 @@ def _show_disagreement(names: dict[str, str]) -> None:
     table = found.pictures if label == ALL_CLASSES else found.pictures[found.pictures["class"] == label]
     number = state.page_number(len(table), PAGE_SIZE, key="study-page", of=(first, second, label))
     drawn = _show_pairs(table.iloc[widgets.page_window(number, PAGE_SIZE)], names[first], names[second])
-    slug = f"disagreement-{first}-{second}-{label}"
+    slug = f"disagreement-{_of(names)}-{first}-{second}-{label}"
     with st.container(horizontal=True, gap="small"):
         widgets.download_picture(drawn, f"{slug}-{number}", "These pictures (PNG)")
         widgets.download_table(table.drop(columns=["a", "b"]), slug, "All of these (CSV)")
