@@ -78,14 +78,14 @@ def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) ->
     weights = resamples(len(whole), n_boot, seed)
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
-    groups = {name: rows for name, rows in groups.items() if len(rows)}
+    groups = {name: (rows, weights[rows]) for name, rows in groups.items() if len(rows)}
     eces = _eces(whole, weights)
     found = []
     for shape in study.shapes:
         masked, values = _eces(study.masked(shape), weights), _values(study, shape)
-        for name, rows in groups.items():
+        for name, (rows, own_weights) in groups.items():
             row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
-            row |= _means(values, rows, weights)
+            row |= _means(values, rows, own_weights)
             own, resampled = masked[name]
             row |= _basic_interval("ece", own, resampled, least=0.0)
             found.append(row | _basic_interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
@@ -167,8 +167,9 @@ def _values(study: PartStudy | MaskStudy, shape: str) -> dict[str, np.ndarray]:
 
 
 def _means(values: Mapping[str, np.ndarray], rows: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    stack, own = np.stack([of_all[rows] for of_all in values.values()]), weights[rows]
-    resampled = (stack @ own) / np.maximum(own.sum(axis=0), 1)
+    """Means of ``values`` (N,) over ``rows`` (M,), of which ``weights`` (M, B) are the resamples."""
+    stack = np.stack([of_all[rows] for of_all in values.values()])
+    resampled = (stack @ weights) / np.maximum(weights.sum(axis=0), 1)
     row: dict[str, float] = {}
     for name, mean, drawn in zip(values, stack.mean(axis=1).tolist(), resampled, strict=True):
         row |= _interval(name, mean, drawn)
