@@ -22,7 +22,7 @@ def test_options_are_read_as_what_their_defaults_are(method, given, expected):
     found = options.parse(method, given)
     assert list(found.items()) == list(expected.items())
     assert [type(value) for value in found.values()] == [type(value) for value in expected.values()]
-    assert options.parse(method, options.arguments(found)) == found
+    assert options.parse(method, [f"{name}={value}" for name, value in found.items()]) == found
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,7 @@ def test_class_pictures_are_drawn_when_asked_for(working, monkeypatch):
     assert_healthy(app)
     drawn = captions(app)[before:]
     assert [caption.split(",")[0] for caption in drawn] == list(datasets.load(working.dataset).class_names)
+    assert "Probabilities (CSV)" in [button.label for button in app.get("download_button")]
 
 
 # Figures

@@ -289,6 +289,7 @@ def test_the_command_that_does_it_again_names_what_the_study_was_made_with(study
         ({"n_split": 99}, f" --pictures {N}"),
         ({"method": "grad_cam", "layer": "conv_3"}, " --layer conv_3"),
         ({"method": "grad_cam", "layer": "conv_3", "n_split": 99}, f" --layer conv_3 --pictures {N}"),
+        ({"options": {"patch": 0.25, "fill": "zero"}}, " --option patch=0.25 --option fill=zero"),
     ):
         record = study.record | {"weights_sha256": "0"} | used
         told = saliency_study.KIND.stale(record, run)
@@ -356,3 +357,18 @@ def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch
     again = CliRunner().invoke(app, [*arguments, "--pictures", "3"])
     assert f"up to date ({N} of {N} pictures); --again does it again" in again.stdout
     assert len(loaded) == 1
+    wide = [*arguments, "--option", "patch=0.25", "--option", "fill=mean"]
+    result = CliRunner().invoke(app, wide)
+    assert result.exit_code == 0, result.output
+    (record,), problems = saliency_study.KIND.list_records(tmp_path)
+    assert (record["options"], record["grid"], problems, len(loaded)) == ({"patch": 0.25}, [4, 4], [], 2)
+    expected, _ = explained(Reader(), options={"patch": 0.25})
+    stored = saliency_study.read_study(studies.studies_folder(tmp_path) / record["name"])
+    np.testing.assert_array_equal(stored.shares, expected["shares"])
+    for same in (wide, arguments):  # without options what is stored may stay
+        assert f"({N} of {N} pictures, patch 0.25); --again" in CliRunner().invoke(app, same).stdout
+    assert len(loaded) == 2
+    result = CliRunner().invoke(app, [*arguments, "--option", "patch=0.2"])
+    assert result.exit_code == 0 and len(loaded) == 3
+    refused = CliRunner().invoke(app, [*arguments, "--option", "size=3"])
+    assert refused.exit_code != 0 and len(loaded) == 3

@@ -10,8 +10,8 @@ from rich.table import Table
 from fer_core.artifacts import Run
 from fer_core.commands import study
 from fer_core.commands.tables import number, percent, print_table, with_interval
-from fer_core.errors import ConfigError
 from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain.options import parse, words
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
@@ -28,6 +28,10 @@ def saliency(
     ] = None,
     split: study.SplitName = "test",
     layer: Annotated[str | None, typer.Option(help="Layer of a CAM; the last one that is fine enough.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the method as name=value, may be repeated; a study with others is made again."),
+    ] = None,
     pictures: Annotated[
         int | None, typer.Option(min=1, help="Explain only so many, spread over the split; for slow methods.")
     ] = None,
@@ -37,30 +41,30 @@ def saliency(
 
     The same command after a kill goes on with the batch that was interrupted.
     """
-    tasks = []
+    stored, tasks = {record["name"]: record for record in KIND.list_records()[0]}, []
     for run in study.chosen_runs(names):
         for one in method or (NETWORK_METHODS if is_network(run) else OTHER_METHODS):
-            name = KIND.study_name(run.name, split, one)
-            tasks.append(study.Task(name, name, partial(_study, run, split, one, layer, pictures)))
+            name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
+            other = option is not None and name in stored and stored[name]["options"] != given
+            tasks.append(study.Task(name, name, partial(_study, run, split, one, layer, given, pictures), again=other))
     study.make_all(KIND, tasks, again=again, about=_made)
 
 
 def _made(record: dict) -> str:
     where = f", layer {record['layer']}" if record["layer"] else ""
-    return f" ({record['n']:,} of {record['n_split']:,} pictures{where})"
+    given = f", {words(record['options'])}" if record["options"] else ""
+    return f" ({record['n']:,} of {record['n_split']:,} pictures{where}{given})"
 
 
-def _study(run: Run, split_name: str, method: str, layer: str | None, pictures: int | None) -> None:
-    from fer_core.explain.saliency import METHODS
+def _study(run: Run, split_name: str, method: str, layer: str | None, options: dict, pictures: int | None) -> None:
     from fer_core.inference import Predictor
     from fer_core.models.registry import load_classifier
 
-    if method not in METHODS:
-        raise ConfigError(f"Unknown method {method!r}.", f"Expected one of {', '.join(METHODS)}.")
     split = study.evaluated_split(run, split_name)
     classifier = Predictor(load_classifier(run, tta="none"))  # a mean over shifted views would not lie on the face
     positions = spread(len(split), pictures)
     settings = {"split": split_name, "method": method, "layer": layer, "n": len(positions), "study": KIND.name}
+    settings |= {"options": options} if options else {}
     work = study.work_of(run, split, settings)
     with study.progress_of(run) as report:
         points, found = study.landmarks_of(split, positions, report)
@@ -71,10 +75,11 @@ def _study(run: Run, split_name: str, method: str, layer: str | None, pictures: 
             method,
             positions=positions,
             layer=layer,
+            options=options,
             work=work,
             report=partial(report, method),
         )
-    about |= {"options": {}, "n_found": found.sum()}
+    about |= {"options": options, "n_found": found.sum()}
     made = saliency_study.make_study(run, arrays, about, split, split_name, method)
     _print(made)
     study.keep(partial(saliency_study.write_study, made), work)
@@ -84,7 +89,10 @@ def _print(made: saliency_study.SaliencyStudy) -> None:
     shares, scores = (rows(made, EVERY) for rows in (saliency_numbers.share_rows, saliency_numbers.score_rows))
     record = made.record
     where = f" at {record['layer']}" if record["layer"] else ""
-    title = f"{record['run']}, {record['method']}{where}, {record['dataset']} {record['split']}, n = {record['n']}"
+    given = f" ({words(record['options'])})" if record["options"] else ""
+    title = (
+        f"{record['run']}, {record['method']}{where}{given}, {record['dataset']} {record['split']}, n = {record['n']}"
+    )
     table = Table(title=f"{title}: agreement with FACS", title_justify="left")
     for column in ("score", "value [95 %]", "even map"):
         table.add_column(column, justify="left" if column == "score" else "right")

@@ -42,11 +42,13 @@ class Task(NamedTuple):
         label: who is left out where it fails.
         name: of the study.
         make: makes the study and stores it.
+        again: also where a study of this name is stored.
     """
 
     label: str
     name: str
     make: Callable[[], None]
+    again: bool = False
 
 
 @app.callback()
@@ -74,7 +76,7 @@ def make_all(
     """Make one study after the other; one that fails does not stop the others.
 
     Args:
-        again: also make those that are stored and up to date.
+        again: also make all those that are stored and up to date.
         about: the record of a stored study -> what is said of it.
 
     Raises:
@@ -83,8 +85,8 @@ def make_all(
     """
     failed = False
     for task in tasks:
-        stored = None if again else next((one for one in kind.list_records()[0] if one["name"] == task.name), None)
-        if stored:
+        stored = next((one for one in kind.list_records()[0] if one["name"] == task.name), None)
+        if stored and not (again or task.again):
             typer.echo(f"{task.name} is stored and up to date{about(stored)}; --again does it again.")
             continue
         try:

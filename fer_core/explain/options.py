@@ -40,11 +40,6 @@ def changed(method: str, options: Mapping[str, object]) -> dict[str, object]:
     return {name: options[name] for name, default in defaults.items() if name in options and options[name] != default}
 
 
-def arguments(options: Mapping[str, object]) -> list[str]:
-    """What :func:`parse` reads: ``name=value`` of each."""
-    return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()]
-
-
 def words(options: Mapping[str, object]) -> str:
     """``patch 0.25, fill zero`` for people; fractions to three digits; empty for defaults."""
     return ", ".join(f"{name} {_short(value)}" for name, value in options.items())

@@ -38,8 +38,9 @@ def _shapes(record: Mapping, k: int) -> dict[str, tuple[int, ...]]:
 
 
 def _options(record: Mapping) -> str:
-    options = {"layer": record["layer"], "pictures": record["n"] if record["n"] < record["n_split"] else None}
-    return " ".join(f"--{name} {value}" for name, value in options.items() if value)
+    given = [("option", f"{name}={value}") for name, value in record["options"].items()]
+    given += [("layer", record["layer"]), ("pictures", record["n"] if record["n"] < record["n_split"] else None)]
+    return " ".join(f"--{name} {value}" for name, value in given if value)
 
 
 KIND = Kind(
@@ -52,7 +53,7 @@ KIND = Kind(
         "n_split": "number of pictures in the split; fewer explained are spread evenly over it",
         "n_found": "pictures whose landmarks were found; the others count as framed the usual way",
         "method": "key of explain.saliency.METHODS",
-        "options": "what the method was given, {} for its defaults",
+        "options": "of METHODS[method].options, those that are not its defaults",
         "layer": "layer of a CAM, or null",
         "grid": "rows and columns that the method resolves",
     },
@@ -122,6 +123,7 @@ def explain_split(
         points: (M, 5, 2), landmarks of the pictures at ``positions``.
         method: key of ``explain.saliency.METHODS``.
         positions: int64 (M,), which pictures.
+        layer, options: of the method, see :func:`fer_core.explain.saliency.explain`.
         work: folder for finished batches: the same call after a kill goes on there. The caller names it after all that
             the maps depend on, and removes it.
         report: called with pictures done and pictures in all.
