@@ -157,7 +157,7 @@ def test_patch_says_what_the_map_says(working, classifier, crop, saved):
     maps, grid = occlusion.occlusion_map(classifier, crop.image[None], np.array([target]), patch=1 / 3, fill="zero")
     said = text_of(app)
     fine = "fine enough" if min(grid) >= gradients.MIN_GRID else "too coarse"
-    assert f"Places of the patch: {grid[0]} × {grid[1]}, {fine} to tell eyes from mouth" in said
+    assert f"Cells of the map: {grid[0]} × {grid[1]}, {fine} to tell eyes from mouth" in said
     assert f"{occlusion.change_words(maps[0])}.\n" in said
     assert {"Picture (PNG)", "Map (CSV)"} <= set(downloads(app))
     table = saved[f"astronaut-face1-patch-33-zero-{working.run}-sad"]

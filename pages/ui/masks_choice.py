@@ -14,8 +14,8 @@ BANDS = {"forehead": "Forehead", "eyes": "Eyes", "mouth": "Mouth"}
 SHAPES = {name: part.title for name, part in OCCLUDERS.items()}
 FILLS = {"zero": "Black", "mean": "Mean", "blur": "Blur", "noise": "Noise"}
 FILL_HELP = (
-    "Black is what the paper used. Mean is the mean of what stays visible. Blur leaves coarse shades. "
-    "Noise is random grey."
+    "Black is what the paper used. Mean is the mean of what stays visible, and of the whole picture where parts are "
+    "weighed against each other. Blur leaves coarse shades. Noise is random grey."
 )
 SHARE = {"step": 0.01, "format": "percent"}
 MOST_CONTROLS = 20

@@ -232,7 +232,7 @@ def _show_maps(
             st.image(overlay, width="stretch", alt=f"Fall of {target} under the patch, over the face")
             said = f"**{target}** ({before:.0%}) {occlusion.change_words(fall)}"
             st.markdown(f"**{model}**: {said}.")
-            st.caption(f"Places of the patch: {grid_words(grid)} to tell eyes from mouth.")
+            st.caption(f"Cells of the map: {grid_words(grid)} to tell eyes from mouth.")
             with st.container(horizontal=True, gap="small"):
                 widgets.download_picture(overlay, f"{slug}-{model}-{target}")
                 table = occlusion.map_frame(fall).assign(run=model, **{"class": target}, **about)

@@ -219,6 +219,7 @@ def _show_conditions(records: list[dict]) -> None:
     parts = [
         f"{record['run']}: {record['n']:,} of {record['n_split']:,} pictures"
         + (f", layer {record['layer']}" if record["layer"] else "")
+        + "".join(f", {name} {value}" for name, value in record.get("options", {}).items())
         + f", landmarks found in {record['n_found']:,}"
         for record in records
     ]

@@ -41,9 +41,7 @@ def _show_own(name: str) -> None:
         finished = int(frame["state"].isin(sweep_export.FINISHED).sum())
         st.progress(finished / record["trials"], f"{finished} of {record['trials']} trials have ended")
         if record["best_trial"] is None:
-            st.info(
-                f"No trial of {record['model']} on {record['dataset']} is complete yet; this page looks again."
-            )
+            st.info(f"No trial of {record['model']} on {record['dataset']} is complete yet; this page looks again.")
             st.dataframe(frame, hide_index=True)
             return
         _show_trials(name, frame, record)
