@@ -39,5 +39,6 @@ def _show_conditions(records: list[dict], tables: Mapping[str, pd.DataFrame]) ->
     st.caption(
         f"{first['n']:,} pictures; landmarks were found in {first['n_found']:,}, elsewhere the usual place is taken. "
         f"Hidden on average: {areas}. Random masks, {mask_study.control_words(records)}: a rectangle of the same area "
-        f"in each picture, at a random place. Views averaged: {widgets.plain(views)}."
+        "in each picture, at a random place, in one piece where cheeks and sunglasses are in two. "
+        f"Views averaged: {widgets.plain(views)}."
     )
