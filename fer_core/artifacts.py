@@ -94,6 +94,15 @@ class Run:
         return tuple(self.run["metrics"])
 
     @property
+    def altered(self) -> str:
+        """What was changed in the pictures it was measured on: ``mouth hidden``; empty where they are the dataset's."""
+        config = self.run.get("config") or {}
+        told = [f"{config['mask']} hidden"] if config.get("mask") else []
+        told += ["faces cut out"] if config.get("faces") else []
+        told += [f"{len(config['classes'])} classes only"] if config.get("classes") else []
+        return ", ".join(told)
+
+    @property
     def weights_path(self) -> Path | None:
         """``weights.npz`` (or ``.skops``), or None where no weights are shipped."""
         return next(iter(sorted(self.path.glob("weights.*"))), None)
@@ -329,7 +338,8 @@ def runs_frame(runs: Iterable[Run], split: str = "test") -> pd.DataFrame:
     """One row per run that was evaluated on ``split``, best accuracy first.
 
     Columns: name, model, dataset, seed, date, n, every metric, ``accuracy_low`` and ``accuracy_high`` (and so on for
-    each interval), ``f1_<class>``, param_count, weights_bytes, latency_ms, epochs, wall_time_s.
+    each interval), ``f1_<class>``, param_count, weights_bytes, latency_ms, epochs, wall_time_s, altered
+    (see :class:`Run`).
     """
     rows = [_row(run, split) for run in runs if split in run.splits]
     frame = pd.DataFrame(rows)
@@ -367,7 +377,7 @@ def _row(run: Run, split: str) -> dict:
     row["discrepancy"] = _number(run.run["metrics"].get("val", {}).get("discrepancy"))
     row |= {f"f1_{name}": _number(values.get("f1")) for name, values in record.get("per_class", {}).items()}
     numbers = ("param_count", "weights_bytes", "latency_ms", "epochs", "wall_time_s")
-    return row | {field: _number(run.run.get(field)) for field in numbers}
+    return row | {field: _number(run.run.get(field)) for field in numbers} | {"altered": run.altered}
 
 
 def _number(value: object) -> float:

@@ -114,8 +114,8 @@ def cell_differences(a: Predictions, b: Predictions, true: int, predicted: int) 
 def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     """What :func:`fer_core.artifacts.runs_frame` returns, as the Models page shows it.
 
-    Columns: run, accuracy, interval (text), macro_f1, roc_auc, mean_tpr, mean_fpr, F1 per class, parameters,
-    size_mb (of shipped weights), latency_ms, discrepancy, model, dataset, n, date.
+    Columns: run, accuracy, interval (text), altered (where any run's pictures are), macro_f1, roc_auc, mean_tpr,
+    mean_fpr, F1 per class, parameters, size_mb (of shipped weights), latency_ms, discrepancy, model, dataset, n, date.
     Numbers stay numbers, so that they sort.
     """
     if frame.empty:
@@ -123,6 +123,7 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     edges = zip(frame["accuracy_low"], frame["accuracy_high"], strict=True)
     shown = {"run": frame["name"], "accuracy": frame["accuracy"]}
     shown["interval"] = [f"{100 * low:.1f} – {100 * high:.1f} %" if np.isfinite(low) else "" for low, high in edges]
+    shown |= {"altered": frame["altered"]} if frame["altered"].any() else {}
     shown |= {name: frame[name] for name in ("macro_f1", "roc_auc", "mean_tpr", "mean_fpr")}
     shown |= {column: frame[column] for column in frame if column.startswith("f1_")}
     shown |= {"parameters": frame["param_count"], "size_mb": frame["weights_bytes"] / 1e6}

@@ -25,6 +25,7 @@ def table_columns(class_names: list[str]) -> dict:
         "run": plain("Run", pinned=True),
         "accuracy": number("Accuracy", format="percent"),
         "interval": plain("95 % interval", help="Percentile bootstrap, 1,000 resamples"),
+        "altered": plain("Pictures with", help="What was changed in the pictures it was trained and measured on"),
         "macro_f1": number("Macro F1", format="%.3f"),
         "roc_auc": number("ROC AUC", format="%.3f", help="Macro mean, one class against the rest"),
         "mean_tpr": number("Mean TPR", format="%.3f"),
@@ -84,6 +85,10 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
         f"**A** {a} against **B** {b}, on the same {pair['n']:,} pictures: only A is right on **{right[a]}**, only "
         f"B on **{right[b]}**. McNemar's p = **{pair['mcnemar_p']:.2g}** ({pair['method']})."
     )
+    altered = {run.name: run.altered for run in chosen}
+    if altered[a] != altered[b]:
+        told = "; ".join(f"{name}: {altered[name] or 'as they are'}" for name in (a, b))
+        st.warning(f"The pictures are the same, but not shown alike. {widgets.plain(told)}.", icon=":material/warning:")
     figure = charts.metric_differences(frame, a, b, colours)
     widgets.show_figure(figure, f"difference-{a}-{b}-{split}", frame)
     st.caption(

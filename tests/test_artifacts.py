@@ -268,6 +268,9 @@ def test_the_frame_has_a_row_per_run_best_first(tmp_path):
     oracle = Predictions(oracle.sample_ids, oracle.y_true, np.eye(7)[oracle.y_true], CLASS_NAMES)
     artifacts.write_run({"dataset": "drawn", "model": "oracle"}, predictions={"test": oracle}, root=tmp_path)
     runs, _ = artifacts.list_runs(tmp_path)
+    assert runs[0].altered == "" and not artifacts.runs_frame(runs)["altered"].any()
+    shown = {"mask": "mouth", "faces": True, "classes": ["happy", "sad"]}
+    assert artifacts.Run(runs[0].path, {"config": shown}).altered == "mouth hidden, faces cut out, 2 classes only"
     frame = artifacts.runs_frame(runs)
     assert frame["model"].tolist() == ["oracle", "compact"]
     assert frame["accuracy"].tolist() == [1.0, artifacts.metrics.accuracy(predictions())]

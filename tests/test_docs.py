@@ -30,7 +30,8 @@ def results_table() -> str:
         accuracy = {split: f"{100 * run.metrics(split)['accuracy']:.1f}" for split in ("val", "test", "test_clean")}
         count = f"{run.run['param_count']:,}" if run.run["param_count"] else "-"
         start = run.run.get("initial_weights") or "-"
-        mark = " *" if recipes.told_of_run(run.run) else ""
+        mark = f", measured with {run.altered}" if run.altered else ""
+        mark += " *" if recipes.told_of_run(run.run) else ""
         cells = [f"`{run.model}`: {spec(run.model)['title']}{mark}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
         rows.append(f"| {' | '.join(cells)} |")
@@ -43,6 +44,7 @@ def test_results_are_the_stored_ones():
     assert re.search(r"\| `patil_cnn`: [^|]+ \* \|", results_table()), "16 passes instead of 25, and more"
     assert not re.search(r"\| `compact`: [^|]+ \* \|", results_table())
     assert "A star: " in README
+    assert "measured with mouth hidden" in results_table()
 
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in (PROJECT / "pages").glob("*.py")))

@@ -210,7 +210,7 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
     shifted = {"config": {"mask": "mouth", "tta": "ten_view"}, "date": "2026-01-30"}
     store_run(tmp_path, y_true, model="net", **shifted)  # comes first, but by other views than the study's
     runs, _ = artifacts.list_runs(tmp_path)
-    trained = mask_numbers.trained_runs(study, runs)
+    trained = mask_numbers.trained_runs(study.record, runs)
     assert {region: run.name for region, run in trained.items()} == {"mouth": best.name}
     table = mask_numbers.table_rows(study, trained)
     assert table["mask"].tolist() == ["none", "forehead", "eyes", "mouth", "mouth"]

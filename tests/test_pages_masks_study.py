@@ -133,6 +133,15 @@ def test_run_trained_with_the_mask_stands_beside(studied):
     assert "Gain: accuracy of the model trained with the mask" in text_of(app)
 
 
+def test_networks_trained_with_a_mask_too_are_shown_at_first(monkeypatch):
+    """More models are studied than are shown at first."""
+    monkeypatch.delenv("FER_ARTIFACTS_DIR", raising=False)
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert app.multiselect(key="studied").value[0].startswith("fer2013-vgg16_bn_dropout")
+    assert "fer2013-vgg16_masked_mouth" in str(frame_with(app, "trained")["model"].tolist())
+
+
 def test_reported_values_stand_beside_where_there_are_any(studied):
     folder = artifacts.root() / "reported"
     folder.mkdir()

@@ -157,3 +157,16 @@ def test_pictures_of_a_registered_dataset_are_shown(folder, monkeypatch):
     assert not app.dataframe
     shown = app.get("image")
     assert 0 < len(shown) == len(results.cell_samples(made, 0, 1))
+
+
+def test_runs_whose_pictures_were_changed_are_marked_where_they_are_compared(folder):
+    app = open_page("models")
+    assert "altered" not in app.dataframe[0].value and not app.warning
+    run = artifacts.find_run("tiny-good", folder)
+    artifacts.update_run(run, {"config": {"mask": "mouth"}})
+    app = open_page("models")
+    assert (
+        dict(zip(app.dataframe[0].value["run"], app.dataframe[0].value["altered"], strict=True))[run.name]
+        == "mouth hidden"
+    )
+    assert "not shown alike" in app.warning[0].value and "mouth hidden" in app.warning[0].value

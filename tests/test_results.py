@@ -139,7 +139,10 @@ def test_the_arrow_marks_exactly_the_metrics_where_lower_is_better():
 
 
 def test_the_leaderboard_keeps_numbers_and_writes_intervals(runs):
+    masked = artifacts.runs_frame(runs).assign(altered="mouth hidden")
+    assert results.leaderboard(masked)["altered"].eq("mouth hidden").all()
     board = results.leaderboard(artifacts.runs_frame(runs))
+    assert "altered" not in board
     assert board["accuracy"].tolist() == sorted([metrics.accuracy(A), metrics.accuracy(B)], reverse=True)
     assert board["interval"].str.fullmatch(r"\d+\.\d – \d+\.\d %").all()
     assert board["f1_angry"].dtype == float

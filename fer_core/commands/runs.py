@@ -36,9 +36,8 @@ def list_runs(split: SplitOption = "test", as_csv: Annotated[bool, typer.Option(
         for row in frame.to_dict("records"):
             accuracy = with_interval(row["accuracy"], (row["accuracy_low"], row["accuracy_high"]), percent)
             parameters = number(row["param_count"], 0)
-            table.add_row(
-                row["name"], str(row["n"]), accuracy, number(row["macro_f1"]), number(row["roc_auc"]), parameters
-            )
+            name = f"{row['name']} ({row['altered']})" if row["altered"] else row["name"]
+            table.add_row(name, str(row["n"]), accuracy, number(row["macro_f1"]), number(row["roc_auc"]), parameters)
         print_table(table)
     for problem in problems:
         typer.echo(f"Left out: {problem}", err=True)

@@ -170,19 +170,22 @@ def area_words(record: Mapping) -> str:
     return ", ".join(f"{region} {100 * area / (height * width):.0f} %" for region, area in record["areas"].items())
 
 
-def trained_runs(study: MaskStudy, runs: Iterable[Run]) -> dict[str, Run]:
+def trained_runs(record: Mapping, runs: Iterable[Run]) -> dict[str, Run]:
     """Region -> a run of the same architecture, dataset and split that was trained and measured with it hidden.
 
     Its predictions must average the views that the study's do. Where there are several, the most accurate on val.
+
+    Args:
+        record: of a study, see :mod:`fer_core.explain.mask_study`.
     """
     runs = list(runs)
-    own = next((run for run in runs if run.name == study.run), None)
+    own = next((run for run in runs if run.name == record["run"]), None)
     found: dict[str, Run] = {}
     for run in runs:
         region = trained_mask(run)
         same = own is not None and run.dataset == own.dataset and architecture(run) == architecture(own)
         views = (run.run.get("config") or {}).get("tta", "none")
-        if not region or not same or study.record["split"] not in run.splits or views != study.record["tta"]:
+        if not region or not same or record["split"] not in run.splits or views != record["tta"]:
             continue
         if region not in found or _val_accuracy(run) > _val_accuracy(found[region]):
             found[region] = run

@@ -20,7 +20,7 @@ PRETRAINED_DIR = "FER_PRETRAINED_DIR"
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 PIXEL_SPREAD = 64.0  # standard deviation of pixels in 0..255, rounded
 # As torchvision's VGG has it. Pooled activations are all positive, so with Keras' default the untrained head is sure of
-# itself and wrong, and unlearning that disturbs the convolutions: VGG16 got to 27 instead of 39 % in 180 steps.
+# itself and wrong, and unlearning that disturbs the convolutions.
 HEAD_SPREAD = 0.01
 MEAN_RGB = (123.68, 116.779, 103.939)  # of ImageNet, as keras.applications.imagenet_utils has it in "caffe" mode
 

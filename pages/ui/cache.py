@@ -417,7 +417,7 @@ def _mask_numbers(base: str, study_name: str, stamp: Stamp) -> MaskNumbers:
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _mask_table(base: str, study_name: str, measure: str, stamp: Stamp) -> pd.DataFrame:
     study = _mask_study(base, study_name, studies_stamp())
-    return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study, runs()), measure)
+    return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study.record, runs()), measure)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -33,7 +33,8 @@ def show() -> None:
             "No study of these models is stored. This command makes it (minutes per model):", KIND.command
         )
         return
-    records = choose(records)
+    runs = cache.runs()  # networks that were trained with a mask as well come first
+    records = choose(sorted(records, key=lambda record: not mask_numbers.trained_runs(record, runs)))
     if not records:
         return
     names = {record["run"]: record["name"] for record in records}
