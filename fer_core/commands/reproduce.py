@@ -61,7 +61,8 @@ def reproduce(
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
     runs = artifacts.list_runs()[0]
-    on_these = [run for run in runs if run.run.get("dataset_fingerprint") == datasets.load(dataset).fingerprint]
+    fingerprint = datasets.load(dataset).fingerprint
+    on_these = [run for run in runs if run.run.get("dataset_fingerprint") == fingerprint]
     plan = [_planned(model, dataset, changes, on_these) for model in models]
     waiting = [each.model for each in plan if not each.run]
     expected = expected_seconds(waiting, changes, runs)

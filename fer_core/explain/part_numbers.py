@@ -74,18 +74,22 @@ def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) ->
     ece_change (minus that of the whole ones). ``beyond``, ``flip_beyond``, ``p_beyond``: the same minus what random
     masks of the same area do; NaN without any. A class without pictures has no row.
     """
+    weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
+    return _table(study, {shape: _values(study, shape) for shape in study.shapes}, weights)
+
+
+def _table(study: PartStudy | MaskStudy, values: Mapping[str, dict], weights: np.ndarray) -> pd.DataFrame:
     whole = study.predictions[WHOLE]
-    weights = resamples(len(whole), n_boot, seed)
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
     groups = {name: (rows, weights[rows]) for name, rows in groups.items() if len(rows)}
     eces = _eces(whole, weights)
     found = []
     for shape in study.shapes:
-        masked, values = _eces(study.masked(shape), weights), _values(study, shape)
+        masked = _eces(study.masked(shape), weights)
         for name, (rows, own_weights) in groups.items():
             row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
-            row |= _means(values, rows, own_weights)
+            row |= _means(values[shape], rows, own_weights)
             own, resampled = masked[name]
             row |= _basic_interval("ece", own, resampled, least=0.0)
             found.append(row | _basic_interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
@@ -100,7 +104,7 @@ def numbers(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> PartNumbe
     by_drop = rank({shape: of_shape["drop"] for shape, of_shape in values.items()}, weights)
     beyond = {shape: of_shape["beyond"] for shape, of_shape in values.items() if "beyond" in of_shape}
     return PartNumbers(
-        table=table(study, n_boot=n_boot, seed=seed),
+        table=_table(study, values, weights),
         by_drop=by_drop,
         beyond_control=rank(beyond, weights) if beyond else None,
         by_class=_rank_classes(values[by_drop.first]["drop"], whole, weights),
