@@ -218,6 +218,17 @@ def interval(values: np.ndarray, level: float = 0.95) -> list[float] | None:
     return [float(edge) for edge in np.percentile(finite, [tail, 100.0 - tail])]
 
 
+def basic_interval(value: float, values: np.ndarray, least: float = -math.inf) -> list[float] | None:
+    """Basic interval of ``value`` from its bootstrap ``values`` (B,): 2 x value - their percentiles.
+
+    For a statistic that resampling pushes to one side, as it does the calibration error, a percentile interval may
+    leave out the value itself (Davison and Hinkley 1997, section 5.2). This one begins at ``least`` and is widened to
+    hold ``value``, which few samples can push as far.
+    """
+    edges = interval(values)
+    return edges and [max(min(2 * value - edges[1], value), least), max(2 * value - edges[0], value)]
+
+
 def wilson(share: float, n: int) -> tuple[float, float]:
     """95 % interval of a share of ``n`` independent samples (Wilson 1927); NaN for n = 0.
 
@@ -235,7 +246,8 @@ def evaluate(predictions: Predictions, *, n_boot: int = 1000, seed: int = 0) -> 
 
     Args:
         predictions: of one split; at least one sample.
-        n_boot: bootstrap resamples behind the 95 % percentile intervals; 0 leaves ``intervals`` empty.
+        n_boot: bootstrap resamples behind the 95 % intervals, percentile ones but for ``ece``, whose are basic ones
+            (:func:`basic_interval`); 0 leaves ``intervals`` empty.
         seed: of the resampling.
 
     Returns:
@@ -255,6 +267,7 @@ def evaluate(predictions: Predictions, *, n_boot: int = 1000, seed: int = 0) -> 
     if n_boot:
         weights = resamples(len(predictions), n_boot, seed)
         record["intervals"] = {name: interval(metric(predictions, weights)) for name, metric in METRICS.items()}
+        record["intervals"]["ece"] = basic_interval(record["ece"], ece(predictions, weights), least=0.0)
         for name, values in zip(predictions.class_names, f1(predictions, weights).T, strict=True):
             record["per_class"][name]["f1_interval"] = interval(values)
     return record

@@ -105,7 +105,7 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
 def show_metrics(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
     frame = results.metric_rows(chosen, split)
     widgets.show_figure(charts.metric_intervals(frame, colours), f"metrics-{split}", frame)
-    st.caption("95 % percentile bootstrap intervals of each run by itself; for pairs look at Differences.")
+    st.caption("95 % bootstrap intervals of each run by itself (of ECE basic ones); for pairs look at Differences.")
 
 
 def show_classes(chosen: list[Run], split: str, colours: dict[str, str]) -> None:

@@ -281,3 +281,25 @@ def test_intervals_leave_out_what_is_not_a_number():
 
 def test_discrepancy_is_train_minus_validation():
     assert metrics.discrepancy(0.9, 0.7) == pytest.approx(0.2)
+
+
+def test_the_interval_of_the_calibration_error_holds_the_error_and_that_of_a_calibrated_model():
+    """Resampling adds noise to every bin, so percentiles lie above the value that they are an interval of."""
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(3), 600).astype(np.float32)
+    made = predictions([rng.choice(3, p=row / row.sum()) for row in probs.astype(float)], probs)
+    record = metrics.evaluate(made, n_boot=300)
+    assert metrics.interval(metrics.ece(made, metrics.resamples(600, 300, 0)))[0] > record["ece"]
+    low, high = record["intervals"]["ece"]
+    assert low == 0.0 < record["ece"] <= high
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(5.0, [4.0, 6.5]), (6.0, [6.0, 8.5]), (0.5, [0.0, 0.5])],
+    ids=["turned round", "widened below", "not under the least"],
+)
+def test_a_basic_interval_by_hand(value, expected):
+    drawn = np.linspace(3.5, 6.0, 100) if value > 1 else np.linspace(0.5, 2.0, 100)
+    found = metrics.basic_interval(value, drawn, least=0.0)
+    assert found == pytest.approx(expected, abs=0.1)
