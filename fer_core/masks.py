@@ -1,5 +1,7 @@
 """Hide a part of a face: regions, rectangles and equal-area random controls as boolean masks, and what fills them.
 
+Controls are of the mask's own form, elsewhere (:func:`moved_mask`), or rectangles of its area (:func:`random_mask`).
+
 Row bands follow Kroening, Liu, Miftah and Shen, "Feeling It: Emotion Classification with Machine Learning", section
 "Models with Masking Layers": the top quarter hides the forehead, the middle quarter below it eyes and eyebrows, the
 bottom half nose and mouth. Their fill is black (the pixels are blocked).
@@ -18,6 +20,9 @@ from fer_core.errors import ConfigError
 REGIONS: dict[str, tuple[int, int]] = {"forehead": (0, 1), "eyes": (1, 2), "mouth": (2, 4)}
 
 NOT_EMPTY = "Make it at least one pixel wide and high."
+MOVES = 40  # tries to place all pieces of a mask elsewhere
+PLACES = 10  # tries to place one of them beside those that are placed already
+SAME_PLACE = 0.5  # intersection over union with the mask itself, beyond which a moved one is no control
 
 
 def region_mask(name: str, shape: tuple[int, int]) -> np.ndarray:
@@ -120,6 +125,75 @@ def random_mask(area: int, shape: tuple[int, int], seed: int) -> np.ndarray:
 def random_masks(area: int, shape: tuple[int, int], seeds: Iterable[int]) -> np.ndarray:
     """:func:`random_mask` for each seed: bool (S, H, W)."""
     return np.array([random_mask(area, shape, seed) for seed in seeds], dtype=bool).reshape(-1, *shape)
+
+
+def moved_mask(mask: np.ndarray, seed: int) -> np.ndarray:
+    """A control of the form of ``mask``: its pieces turned by random quarter turns, mirrored or not, and elsewhere.
+
+    One rectangle would be another kind of mask than two cheeks, or than sunglasses from side to side. Pieces (pixels
+    connected by 8 neighbours) lie wholly inside the picture and not over one another. Their turns and places are drawn
+    evenly, and drawn again where they hide much of the same: intersection over union with ``mask`` above
+    :data:`SAME_PLACE`.
+
+    Where :data:`MOVES` tries all do, as those of very large masks must, the one that hides the least of ``mask`` is
+    taken; where pieces never leave each other room, a :func:`random_mask`.
+
+    Args:
+        mask: bool (H, W).
+        seed: same seed, same control.
+
+    Returns:
+        bool (H, W) of exactly as many pixels as ``mask``.
+    """
+    mask, rng = np.asarray(mask, dtype=bool), np.random.default_rng(seed)
+    area, pieces = int(mask.sum()), _pieces(mask)
+    nearest, least = None, area + 1
+    for _ in range(MOVES):
+        moved = _placed(pieces, mask.shape, rng)
+        if moved is None:
+            continue
+        shared = int(np.count_nonzero(mask & moved))
+        if shared <= SAME_PLACE * (2 * area - shared):
+            return moved
+        if shared < least:
+            nearest, least = moved, shared
+    return random_mask(area, mask.shape, seed) if nearest is None else nearest
+
+
+def moved_masks(mask: np.ndarray, seeds: Iterable[int]) -> np.ndarray:
+    """:func:`moved_mask` for each seed: bool (S, H, W)."""
+    return np.array([moved_mask(mask, seed) for seed in seeds], dtype=bool).reshape(-1, *mask.shape)
+
+
+def _pieces(mask: np.ndarray) -> list[np.ndarray]:
+    """The connected pieces of ``mask``, each cut out: bool (h, w), the largest first."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    largest_first = sorted(range(1, count), key=lambda label: -boxes[label, cv2.CC_STAT_AREA])
+    cut = []
+    for label in largest_first:
+        left, top, width, height, _ = boxes[label].tolist()
+        cut.append(labels[top : top + height, left : left + width] == label)
+    return cut
+
+
+def _placed(pieces: Sequence[np.ndarray], shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
+    """All pieces, each turned and at a random place: bool (H, W); None where one finds no room beside the others."""
+    height, width = shape
+    placed = np.zeros(shape, dtype=bool)
+    for piece in pieces:
+        turn, mirrored = rng.integers(0, (4, 2)).tolist()
+        too_long = piece.shape[0] > width or piece.shape[1] > height  # to lie on its side, in an oblong picture
+        turned = np.rot90(piece[:, ::-1] if mirrored else piece, turn - turn % 2 if too_long else turn)
+        rows, columns = turned.shape
+        for down, right in rng.random((PLACES, 2)).tolist():
+            top, left = int(down * (height - rows + 1)), int(right * (width - columns + 1))
+            room = placed[top : top + rows, left : left + columns]
+            if not (room & turned).any():
+                room |= turned
+                break
+        else:
+            return None
+    return placed
 
 
 def _zero(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_core import masks
+from fer_core import masks, regions
 from fer_core.errors import ConfigError
 
 PICTURE = np.arange(1, 65, dtype=np.uint8).reshape(8, 8)
@@ -90,6 +90,96 @@ def test_random_mask_is_seeded_and_moves():
 def test_random_mask_refuses_what_does_not_fit():
     with pytest.raises(ConfigError, match="65"):
         masks.random_mask(65, (8, 8), 0)
+
+
+# Moved controls
+
+
+def _drawn(*rows):
+    return np.array([[cell == "#" for cell in row] for row in rows])
+
+
+ELL = ("#...", "#...", "##..")
+FORMS = {
+    form.tobytes() + bytes(form.shape)
+    for turn in range(4)
+    for form in (np.rot90(_drawn("#.", "#.", "##"), turn), np.rot90(_drawn(".#", ".#", "##"), turn))
+}
+
+
+def _pieces(mask):
+    import cv2
+
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return [labels == label for label in range(1, count)]
+
+
+def _cut(piece):
+    rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
+    return piece[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _shared(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def test_moved_mask_is_the_same_form_turned_mirrored_and_anywhere():
+    mask = np.zeros((9, 9), bool)
+    mask[3:6, 4:8] = _drawn(*ELL)
+    moved = [masks.moved_mask(mask, seed) for seed in range(300)]
+    cut = [_cut(one) for one in moved]
+    assert {form.tobytes() + bytes(form.shape) for form in cut} == FORMS  # an L has eight
+    assert all(one.sum() == 4 and _shared(mask, one) <= 0.5 for one in moved)
+    assert np.any(moved, axis=0).all()
+    assert np.array_equal(moved[7], masks.moved_mask(mask.copy(), 7))
+    assert np.array_equal(masks.moved_masks(mask, [7, 9]), [moved[7], moved[9]])
+    assert _as_text(mask[3:6, 4:8]) == list(ELL)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (20, 31)])
+@pytest.mark.parametrize("name", list(regions.OCCLUDERS))
+def test_moved_part_has_its_pieces_and_area_and_lies_elsewhere(name, size):
+    mask = regions.occluder_mask(name, regions.CANONICAL, size)
+    for seed in range(40):
+        moved = masks.moved_mask(mask, seed)
+        assert moved.shape == size and moved.sum() == mask.sum()
+        assert _shared(mask, moved) <= 0.5
+        own = [sorted(_cut(piece).shape) for piece in _pieces(mask)]
+        if len(_pieces(moved)) == len(own):  # else its pieces touch
+            assert sorted(sorted(_cut(piece).shape) for piece in _pieces(moved)) == sorted(own)
+
+
+def test_two_cheeks_stay_two_pieces_where_a_rectangle_is_one():
+    mask = regions.occluder_mask("cheeks", regions.CANONICAL, (48, 48))
+    counts = [len(_pieces(masks.moved_mask(mask, seed))) for seed in range(60)]
+    assert len(_pieces(mask)) == 2
+    assert set(counts) <= {1, 2} and np.mean(counts) > 1.7
+
+
+def test_pieces_too_long_to_lie_on_their_side_keep_upright():
+    mask = np.zeros((12, 4), bool)
+    mask[2:9, 1] = True
+    for seed in range(20):
+        assert _cut(masks.moved_mask(mask, seed)).shape == (7, 1)
+
+
+def test_mask_too_large_to_lie_elsewhere_shares_as_little_as_it_can():
+    """Nine of the ten rows and columns: wherever it lies, eight by eight are shared."""
+    mask = np.zeros((10, 10), bool)
+    mask[:9, :9] = True
+    moved = [masks.moved_mask(mask, seed) for seed in range(20)]
+    assert all(one.sum() == 81 and (mask & one).sum() == 64 for one in moved)
+    assert masks.moved_mask(np.ones((5, 6), bool), 0).all()
+    assert not masks.moved_mask(np.zeros((5, 6), bool), 0).any()
+
+
+def test_pieces_without_room_beside_each_other_become_a_rectangle_of_their_area():
+    mask = np.zeros((23, 23), bool)  # sixteen blocks, a pixel apart: only just so do they all fit
+    for top in range(0, 23, 6):
+        for left in range(0, 23, 6):
+            mask[top : top + 5, left : left + 5] = True
+    for seed in range(3):
+        assert np.array_equal(masks.moved_mask(mask, seed), masks.random_mask(400, (23, 23), seed))
 
 
 def test_fill_zero():

@@ -1,5 +1,6 @@
 """The study of parts on the Masks page: what it shows is what the library says."""
 
+import json
 import shutil
 
 import numpy as np
@@ -45,8 +46,36 @@ def test_says_what_the_library_computes(studied):
         assert sentence in said
     assert "70 pictures; landmarks were found in 60" in said
     assert part_numbers.area_words(found) in said
+    assert "Random masks, 1 per picture and area: the pieces of the shape itself, turned" in said
+    assert not app.warning
     assert downloads(app).count("Data (CSV)") == 2
     assert f"Every number of {studied.record['run']} (CSV)" in downloads(app)
+
+
+def store_beside_rectangles(study):
+    """Another run with the same answers, whose study was made beside rectangles; gives its name."""
+    other = artifacts.root() / "runs" / "another"
+    shutil.copytree(artifacts.find_run(study.record["run"]).path, other)
+    record = json.loads((other / "run.json").read_text("utf-8")) | {"name": other.name}
+    (other / "run.json").write_text(json.dumps(record), "utf-8")
+    old = {name.replace("moved-", "control-"): one for name, one in study.predictions.items()}
+    changed = study.record | {"run": other.name, "conditions": list(old)}
+    changed["name"] = part_study.KIND.study_name(other.name, "test", "zero")
+    part_study.write_study(part_study.PartStudy(changed, old, study.areas, study.found))
+    return other.name
+
+
+def test_models_beside_random_masks_of_different_forms_say_so(studied):
+    old, new = store_beside_rectangles(studied), studied.record["run"]
+    app = open_page("masks", PARTS | {"studied": [old, new]})
+    assert_healthy(app)
+    (warning,) = app.warning
+    told = warning.value.replace("\\", "")
+    assert f"the shape itself, moved, for {new}, rectangles for {old}" in told
+    assert f"python -m fer_core study parts {old} --again" in told
+    said = text_of(app).replace("\\", "")
+    assert f"1 per picture and area: for {new} the pieces of the shape itself" in said
+    assert f"; for {old} a rectangle of the same area" in said
 
 
 @pytest.mark.parametrize("measure", list(MEASURES))

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from fer_core import artifacts, datasets, metrics, regions
+from fer_core import artifacts, datasets, masks, metrics, regions
 from fer_core.charts import parts as charts
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, RunError
-from fer_core.explain import mask_numbers, mask_study, part_numbers, part_study
+from fer_core.explain import conditions, mask_numbers, mask_study, part_numbers, part_study, studies
 from fer_core.explain.part_study import SHAPES, PartStudy
 from fer_core.explain.studies import studies_folder
 from fer_core.models import features, registry
@@ -81,29 +81,46 @@ def test_reader_of_the_eyes_loses_everything_under_what_covers_them_and_nothing_
     assert undecided.endswith("but by no more than chance over the sunglasses shape (0.0 [0.0, 0.0]).")
 
 
-def test_shapes_and_controls_have_each_pictures_own_area():
+@pytest.mark.parametrize("word", ["moved", "control"])
+def test_shapes_and_controls_have_each_pictures_own_area(word):
     points = places()
     areas = part_study.shape_areas(points, SIZE)
     assert areas.shape == (N, len(SHAPES))
     assert (areas[0] > 1.5 * areas[1]).all()
     for shape in SHAPES:
-        hidden = part_study.condition_masks(f"part-{shape}", points, areas, SIZE, np.arange(N))
+        hidden = part_study.condition_masks(f"part-{shape}", points, SIZE, np.arange(N))
         assert np.array_equal(hidden[3], regions.occluder_mask(shape, points[3], SIZE))
-        drawn = part_study.condition_masks(f"control-{shape}-7", points, areas, SIZE, np.arange(N))
+        assert hidden.sum(axis=(1, 2)).tolist() == areas[:, SHAPES.index(shape)].tolist()
+        drawn = part_study.condition_masks(f"{word}-{shape}-7", points, SIZE, np.arange(N))
         assert drawn.sum(axis=(1, 2)).tolist() == hidden.sum(axis=(1, 2)).tolist()
-    some = part_study.condition_masks("control-nose-7", points[4:6], areas[4:6], SIZE, np.array([4, 5]))
-    whole = part_study.condition_masks("control-nose-7", points, areas, SIZE, np.arange(N))
+        assert len({one.tobytes() for one in drawn[::2]}) > 1  # of the same shape and landmarks, by position
+    some = part_study.condition_masks(f"{word}-nose-7", points[4:6], SIZE, np.array([4, 5]))
+    whole = part_study.condition_masks(f"{word}-nose-7", points, SIZE, np.arange(N))
     assert np.array_equal(some, whole[4:6])
-    assert not part_study.condition_masks("none", points, areas, SIZE, np.arange(N)).any()
+    assert not part_study.condition_masks("none", points, SIZE, np.arange(N)).any()
     with pytest.raises(ConfigError, match="part-hat"):
-        part_study.condition_masks("part-hat", points, areas, SIZE, np.arange(N))
+        part_study.condition_masks("part-hat", points, SIZE, np.arange(N))
+
+
+def test_controls_of_new_studies_are_the_shape_moved_and_those_of_old_ones_rectangles():
+    points, seed = places(), conditions.control_seed(7, 4)
+    cheeks = regions.occluder_mask("cheeks", points[4], SIZE)
+    moved, rectangle = (
+        part_study.condition_masks(f"{word}-cheeks-7", points[4:5], SIZE, np.array([4]))[0]
+        for word in ("moved", "control")
+    )
+    assert np.array_equal(moved, masks.moved_mask(cheeks, seed))
+    assert np.array_equal(rectangle, masks.random_mask(int(cheeks.sum()), SIZE, seed))
+    assert part_study.control_kind(part_study.condition_names([0])) == part_study.MOVED
+    assert part_study.control_kind(["none", "part-eyes", "control-eyes-0"]) == part_study.RECTANGLE
+    assert part_study.control_kind(part_study.condition_names([])) is None
 
 
 def test_conditions_are_whole_shapes_and_a_control_per_shape_and_seed():
     names = part_study.condition_names((0, 3))
     assert len(names) == 1 + 8 + 16
     assert names[:2] == ["none", "part-forehead_brows"]
-    assert names[-1] == "control-face_mask-3"
+    assert names[-1] == "moved-face_mask-3"
 
 
 def test_numbers_by_hand():
@@ -269,6 +286,19 @@ def test_interrupted_study_goes_on_and_gives_the_same(tmp_path):
     assert all(np.array_equal(whole[name].pred_probs, found[name].pred_probs) for name in whole)
 
 
+def test_unfinished_work_beside_rectangles_is_not_taken_for_moved_controls(tmp_path):
+    split, work = pictures(), tmp_path / "work"
+    whole, _, _ = part_study.predict_conditions(EyeReader(), split, places())
+    for name in part_study.condition_names((0,)):
+        old = name.replace("moved-", "control-")
+        probs = whole[name].pred_probs if old == name else np.full((N, 3), 1 / 3)
+        studies.write_part(work, old, {"pred_probs": probs, "seconds": np.float64(0)})
+    reader = EyeReader()
+    found, _, _ = part_study.predict_conditions(reader, split, places(), work=work)
+    assert reader.pictures == len(SHAPES) * N
+    assert all(np.array_equal(whole[name].pred_probs, found[name].pred_probs) for name in whole)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"), [({"fill": "grey"}, "Unknown fill"), ({"points": places(3)}, "12 pictu")]
 )
@@ -301,6 +331,19 @@ def test_what_is_written_is_read_again(stored):
         assert np.array_equal(found.predictions[name].pred_probs, own.pred_probs), name
     assert [record["name"] for record in part_study.KIND.list_records(root)[0]] == [path.name]
     assert mask_study.KIND.list_records(root) == ([], [])  # the other kind of study leaves it alone
+
+
+def test_a_study_made_beside_rectangles_is_read_with_its_numbers(stored):
+    study, _, root = stored
+    old = {name.replace("moved-", "control-"): own for name, own in study.predictions.items()}
+    record = study.record | {"conditions": list(old)}
+    path = part_study.write_study(PartStudy(record, old, study.areas, study.found), root)
+    found = part_study.read_study(path)
+    assert part_study.control_kind(study.record["conditions"]) == part_study.MOVED
+    assert part_study.control_kind(found.record["conditions"]) == part_study.RECTANGLE
+    assert [len(found.controls(shape)) for shape in SHAPES] == [1] * len(SHAPES)
+    own, same = part_numbers.table(study, n_boot=20), part_numbers.table(found, n_boot=20)
+    pd.testing.assert_frame_equal(own, same)
 
 
 def test_stale_and_damaged_studies_are_said_and_left_out(stored):

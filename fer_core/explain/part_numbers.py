@@ -2,10 +2,11 @@
 
 A mask study (:mod:`fer_core.explain.mask_study`), whose shapes are the papers' rows, has the same numbers.
 
-Each shape stands beside random masks of each picture's own hidden area. Intervals are 95 % bootstrap intervals over the
-pictures; all conditions are resampled together, so that differences are paired. They say nothing about training the
-network again. They are percentile intervals, but basic ones (2 x value - percentiles; Davison and Hinkley 1997, section
-5.2.1) for calibration errors: these are sums of absolute values, so that those of resamples are too large.
+Each shape stands beside random masks of each picture's own hidden area; what form they have, the study says
+(:func:`fer_core.explain.part_study.control_kind`). Intervals are 95 % bootstrap intervals over the pictures; all
+conditions are resampled together, so that differences are paired. They say nothing about training the network again.
+They are percentile intervals, but basic ones (2 x value - percentiles; Davison and Hinkley 1997, section 5.2.1) for
+calibration errors: these are sums of absolute values, so that those of resamples are too large.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,10 @@ are found), so the hidden area differs from picture to picture, and so does that
 ``artifacts/studies/parts-<run>-<split>-<fill>/`` is a study of :mod:`fer_core.explain.studies`, of the :data:`KIND`
 here; :mod:`fer_core.explain.part_numbers` computes its numbers.
 
-Conditions are ``none`` (the whole picture), ``part-<shape>``, and ``control-<shape>-<seed>``: each picture under a
-random rectangle of its own, of as many pixels as the shape hides of it.
+Conditions are ``none`` (the whole picture), ``part-<shape>``, and random controls of each picture's own, which hide as
+many pixels of it as the shape does: ``moved-<shape>-<seed>``, the pieces of the shape turned and at random places
+(:func:`fer_core.masks.moved_mask`), or, in studies made before there were these, ``control-<shape>-<seed>``: one random
+rectangle.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +28,8 @@ from fer_core.explain.studies import Kind
 from fer_core.predictions import Classifier, Predictions
 
 SHAPES: tuple[str, ...] = tuple(regions.OCCLUDERS)
+MOVED, RECTANGLE = "moved", "rectangle"  # what the controls of a study are
+_CONTROLS = {"moved": MOVED, "control": RECTANGLE}  # first word of a condition -> what it is
 KIND = Kind(
     name="parts",
     choice="fill",
@@ -43,7 +47,7 @@ KIND = Kind(
         "tta": "views averaged, see fer_core.models.views",
         "shapes": "keys of regions.OCCLUDERS",
         "control_seeds": "seeds of the random masks; picture i has conditions.control_seed(seed, i)",
-        "conditions": "in the order of pred_probs",
+        "conditions": "in the order of pred_probs; their first words tell what the controls are",
     },
     options=lambda record: f"--controls {len(record['control_seeds'])}",
 )
@@ -56,7 +60,7 @@ class PartStudy:
     Attributes:
         record: the fields of :data:`KIND`.
         predictions: condition -> predictions, all of the same samples in the same order.
-        areas: int32 (N, shapes), hidden pixels of each picture under each shape.
+        areas: int32 (N, shapes), hidden pixels of each picture under each shape and its controls.
         found: bool (N,), whether the picture's landmarks were found.
     """
 
@@ -84,7 +88,8 @@ class PartStudy:
 
     def controls(self, shape: str) -> list[Predictions]:
         """Predictions under random masks as large as ``shape`` in each picture, one per seed."""
-        return [self.predictions[f"control-{shape}-{seed}"] for seed in self.record["control_seeds"]]
+        words, seeds = _control_words(self.predictions), self.record["control_seeds"]
+        return [self.predictions[f"{word}-{shape}-{seed}"] for word in words for seed in seeds]
 
     def area(self, shape: str) -> float:
         """Mean hidden share of the pictures, 0..1."""
@@ -93,10 +98,20 @@ class PartStudy:
 
 
 def condition_names(seeds: Iterable[int]) -> list[str]:
-    """Names of all conditions: whole, the shapes, then a control per shape and seed."""
+    """Names of all conditions of a new study: whole, the shapes, then a control per shape and seed."""
     seeds = list(seeds)
-    controls = [f"control-{shape}-{seed}" for shape in SHAPES for seed in seeds]
+    controls = [f"moved-{shape}-{seed}" for shape in SHAPES for seed in seeds]
     return [WHOLE, *(f"part-{shape}" for shape in SHAPES), *controls]
+
+
+def control_kind(names: Iterable[str]) -> str | None:
+    """What the controls among the conditions of a study are: :data:`MOVED`, :data:`RECTANGLE`, or None without any."""
+    return next((_CONTROLS[word] for word in _control_words(names)), None)
+
+
+def _control_words(names: Iterable[str]) -> list[str]:
+    first_words = {name.partition("-")[0] for name in names}
+    return [word for word in _CONTROLS if word in first_words]
 
 
 def shape_areas(
@@ -117,32 +132,33 @@ def shape_areas(
     return areas
 
 
-def condition_masks(
-    condition: str, points: np.ndarray, areas: np.ndarray, size: tuple[int, int], positions: np.ndarray
-):
+def condition_masks(condition: str, points: np.ndarray, size: tuple[int, int], positions: np.ndarray) -> np.ndarray:
     """What ``condition`` hides of some pictures: bool (M, H, W).
 
     Args:
-        points, areas: (M, 5, 2) and (M, shapes), of these pictures.
+        points: (M, 5, 2), landmarks of these pictures as shares.
+        size: (H, W) of a picture.
         positions: int64 (M,), where they stand in their split.
 
     Raises:
         ConfigError: no such condition.
     """
-    kind, _, rest = condition.partition("-")
+    word, _, rest = condition.partition("-")
     shape, _, seed = rest.partition("-")
     if condition == WHOLE:
         return np.zeros((len(points), *size), bool)
-    if kind not in ("part", "control") or shape not in SHAPES:
+    if word not in ("part", *_CONTROLS) or shape not in SHAPES:
         raise ConfigError(f"Unknown condition {condition!r}.", f"Expected one of {', '.join(condition_names([0]))}.")
-    if kind == "part":
-        return np.array([regions.occluder_mask(shape, own, size) for own in points], bool).reshape(-1, *size)
-    pixels = areas[:, SHAPES.index(shape)]
-    drawn = [
-        masks.random_mask(int(area), size, control_seed(int(seed), position))
-        for area, position in zip(pixels, positions, strict=True)
-    ]
-    return np.array(drawn, bool).reshape(-1, *size)
+    hidden = [regions.occluder_mask(shape, own, size) for own in points]
+    if word in _CONTROLS:
+        draw = masks.moved_mask if _CONTROLS[word] == MOVED else _rectangle
+        seeds = (control_seed(int(seed), position) for position in positions)
+        hidden = [draw(mask, own) for mask, own in zip(hidden, seeds, strict=True)]
+    return np.array(hidden, bool).reshape(-1, *size)
+
+
+def _rectangle(mask: np.ndarray, seed: int) -> np.ndarray:
+    return masks.random_mask(int(mask.sum()), mask.shape, seed)
 
 
 def predict_conditions(
@@ -179,7 +195,7 @@ def predict_conditions(
     areas = shape_areas(points, size, lambda done, total: report("placing the shapes", done, total))
 
     def hidden(condition: str, some: slice) -> np.ndarray:
-        return condition_masks(condition, points[some], areas[some], size, positions[some])
+        return condition_masks(condition, points[some], size, positions[some])
 
     about = {"fill": fill, "positions": positions, "work": work, "report": report}
     found, seconds = conditions.ask(classifier, split, condition_names(seeds), hidden, **about)

@@ -6,8 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from fer_core.explain import part_numbers
-from fer_core.explain.part_study import KIND
+from fer_core.explain.part_study import KIND, MOVED, RECTANGLE, control_kind
 from pages.ui import cache_masks, mask_study, masks_measures, widgets
+
+FORMS = {
+    MOVED: "the pieces of the shape itself, turned by quarter turns, mirrored or not, at random places in each picture",
+    RECTANGLE: "a rectangle of the same area in each picture, at a random place, in one piece where cheeks are in two",
+}
+SHORT = {MOVED: "the shape itself, moved,", RECTANGLE: "rectangles"}
 
 
 def show() -> None:
@@ -21,6 +27,7 @@ def show() -> None:
     records = mask_study.choose(records)
     if not records:
         return
+    _warn_of_other_controls(records)
     found = {record["run"]: cache_masks.part_numbers(record["name"]) for record in records}
     tables = {run: of_run.table for run, of_run in found.items()}
     told = {run: part_numbers.verdict(of_run) for run, of_run in found.items()}
@@ -32,13 +39,39 @@ def show() -> None:
     masks_measures.download(tables, slug)
 
 
+def _warn_of_other_controls(records: list[dict]) -> None:
+    """Models beside random masks of different forms: what they lose beyond these is not one measure."""
+    runs = _runs_by_control(records)
+    if len(runs) > 1:
+        forms = ", ".join(f"{SHORT[kind]} for {widgets.plain(', '.join(of_kind))}" for kind, of_kind in runs.items())
+        st.warning(
+            f"Random masks differ in form: {forms}. So what models lose beyond random compares only among those of one "
+            f"form. The same form for all: {KIND.command} {widgets.plain(' '.join(runs[RECTANGLE]))} --again",
+            icon=":material/warning:",
+        )
+
+
 def _show_conditions(records: list[dict], tables: Mapping[str, pd.DataFrame]) -> None:
     first, *_ = records
     areas = part_numbers.area_words(tables[first["run"]])
     views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
     st.caption(
         f"{first['n']:,} pictures; landmarks were found in {first['n_found']:,}, elsewhere the usual place is taken. "
-        f"Hidden on average: {areas}. Random masks, {mask_study.control_words(records)}: a rectangle of the same area "
-        "in each picture, at a random place, in one piece where cheeks and sunglasses are in two. "
+        f"Hidden on average: {areas}. Random masks, {mask_study.control_words(records)}{_form_words(records)}. "
         f"Views averaged: {widgets.plain(views)}."
     )
+
+
+def _form_words(records: list[dict]) -> str:
+    """What the random masks look like, for which models where they differ; nothing where there are none."""
+    runs = _runs_by_control(records)
+    if len(runs) < 2:
+        return "".join(f": {FORMS[kind]}" for kind in runs)
+    told = (f"for {widgets.plain(', '.join(of_kind))} {FORMS[kind]}" for kind, of_kind in runs.items())
+    return f": {'; '.join(told)}"
+
+
+def _runs_by_control(records: list[dict]) -> dict[str, list[str]]:
+    """Form of the random masks -> the runs whose studies have such; runs without any are in none."""
+    kinds = {record["run"]: control_kind(record["conditions"]) for record in records}
+    return {kind: [run for run, own in kinds.items() if own == kind] for kind in FORMS if kind in kinds.values()}
