@@ -44,7 +44,7 @@ def test_mask_effect_numbers_by_hand(picture):
     assert effect.area == pytest.approx(8 / 48)
     assert effect.predicted == ("angry", "angry")
     assert not effect.flipped
-    drawn = masks.random_masks(int(mask.sum()), mask.shape, range(8))
+    drawn = masks.moved_masks(mask, range(8))
     overlap = drawn[:, REGION[0], REGION[1]].mean(axis=(1, 2))
     assert np.allclose(effect.control_shifts[:, 0], -0.8 * overlap, atol=1e-6)
     assert np.allclose(effect.control_shift[0], -0.8 * overlap.mean(), atol=1e-6)

@@ -100,19 +100,19 @@ def mask_effect(
     fill: str = "zero",
     control_seeds: Sequence[int] = range(5),
 ) -> MaskEffect:
-    """Classify a picture whole, masked, and under random masks of the same area, in one batch.
+    """Classify a picture whole, masked, and under the same mask at random places, in one batch.
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
         mask: bool (H, W).
         fill: one of ``masks.FILLS``.
-        control_seeds: a random mask for each; may be empty.
+        control_seeds: a random mask for each, see :func:`fer_core.masks.moved_mask`; may be empty.
 
     Raises:
         ConfigError: unknown fill, or a mask of another size.
     """
     hidden = masks.apply(image, mask, fill)
-    drawn = masks.random_masks(int(mask.sum()), mask.shape, control_seeds)
+    drawn = masks.moved_masks(mask, control_seeds)
     controls = masks.apply(image, drawn, fill)
     probabilities = classifier.predict_proba(np.concatenate([np.stack([image, hidden]), controls]))
     return MaskEffect(

@@ -55,13 +55,13 @@ def batch_effect(
     control_seeds: Iterable[int] = range(5),
     first: int = 0,
 ) -> BatchEffect:
-    """Classify faces whole, masked, and under random masks of the same area, in bounded batches.
+    """Classify faces whole, masked, and under the same masks at random places, in bounded batches.
 
     Args:
         images: uint8 (H, W) or (H, W, 3) each; sizes may differ.
         hidden: bool (H, W) each.
         fill: one of ``masks.FILLS``.
-        control_seeds: a random mask per face and seed.
+        control_seeds: a random mask per face and seed, see :func:`fer_core.masks.moved_mask`.
         first: place of the first face among all, so that parts of a batch have the random masks of the whole.
 
     Raises:
@@ -186,5 +186,5 @@ def _beyond(effect: BatchEffect) -> dict[str, float]:
 
 def _versions(image: np.ndarray, mask: np.ndarray, fill: str, seeds: list[int], place: int) -> np.ndarray:
     """The face whole, masked, and under a random mask for each seed: uint8 (2 + S, ...)."""
-    drawn = masks.random_masks(int(mask.sum()), mask.shape, [control_seed(seed, place) for seed in seeds])
+    drawn = masks.moved_masks(mask, [control_seed(seed, place) for seed in seeds])
     return np.concatenate([image[None], masks.apply(image, np.concatenate([mask[None], drawn]), fill)])

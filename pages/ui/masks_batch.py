@@ -180,7 +180,8 @@ def _show(
     for row in summary.to_dict("records"):
         st.markdown(_sentence(row))
     few = "; so few faces say little of others" if len(faces) < occlusion_batch.FEWEST else ""
-    st.caption(f"In brackets: 95 % intervals over the faces (Wilson){few}.")
+    random = " Random masks: the same shapes, turned by quarter turns, mirrored or not, at random places."
+    st.caption(f"In brackets: 95 % intervals over the faces (Wilson){few}.{random if about['random_masks'] else ''}")
     unseen = sum(not face.points_found for face in faces)
     if choice.shapes and unseen:
         st.caption(f"In {unseen} of {len(faces)} faces landmarks were not found: there the usual place is taken.")

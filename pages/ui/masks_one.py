@@ -79,7 +79,7 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, slug: 
         st.image(masked, caption=f"Masked, {effect.area:.0%} hidden", width="stretch", alt="The masked face")
         widgets.download_picture(masked, slug, "Masked picture (PNG)")
     if len(effect.control_images):
-        st.caption("Random masks of the same area")
+        st.caption("Random masks: the same shapes, turned by quarter turns, mirrored or not, at random places")
         widgets.picture_grid(
             [charts.enlarge(image, THUMBNAIL) for image in effect.control_images],
             [str(number) for number in range(1, len(effect.control_images) + 1)],
