@@ -29,7 +29,7 @@ from fer_core import artifacts, datasets, machine
 from fer_core.errors import ConfigError, FerError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
-from fer_core.training import unfinished
+from fer_core.training import memory, unfinished
 from fer_core.training.config import config_of_entry
 
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
@@ -37,7 +37,6 @@ LIVE: tuple[str, ...] = STATES[:3]
 FOLDER_VARIABLE = "FER_JOB_DIR"
 LAUNCH_S = 5.0  # between writing job.json and knowing the process
 LOG_TAIL_BYTES = 64 * 1024
-BASE_BYTES = 800 * 2**20  # Python with TensorFlow, measured before the first step
 OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")  # settings that `train` has an option for
 _PROJECT = Path(__file__).resolve().parent.parent
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -347,22 +346,9 @@ def most_at_once() -> int:
 
 
 def memory_needed(model: str, dataset: str, settings: Mapping | None = None) -> int:
-    """Bytes that training ``model`` takes at the least.
-
-    Counted are Python with TensorFlow (800 MB), the dataset's pictures as stored (uint8), up to 1024 val pictures as
-    the network takes them (float32), and 64 maps of the input's size forth and back for each picture of a batch
-    (float32), which a head on features computed before does not have. What is refused for this number would surely not
-    fit; what is let through may still not.
-    """
-    config, entry = config_of_entry(spec(model), settings), spec(model)
-    pixels = (getattr(config, "input_size", 0) or entry["input_size"]) ** 2
+    """Bytes that training ``model`` takes at the least, see ``fer_core.training.memory``; the drawn faces are few."""
     splits = {} if dataset == datasets.DRAWN else datasets.load(dataset).splits
-    stored = sum(split.images.nbytes for split in splits.values())
-    if entry["family"] != "network":
-        return BASE_BYTES // 2 + stored + 4 * pixels * sum(map(len, splits.values()))
-    val = 4 * pixels * entry["channels"] * min(len(splits.get("val", ())), 1024)
-    maps = 0 if config.trainable_layers == 0 else 2 * 4 * 64 * pixels * config.batch_size
-    return BASE_BYTES + stored + val + maps
+    return memory.needed(spec(model), config_of_entry(spec(model), settings), splits)
 
 
 def _launch(job: Job) -> Job:

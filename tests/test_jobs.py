@@ -219,27 +219,26 @@ def test_more_than_one_at_once_where_that_is_allowed(busy, monkeypatch):
 
 
 def test_a_training_that_surely_does_not_fit_is_refused(folder, monkeypatch):
-    """1.5 GB are free. Compact takes 44 x 44 pixels: 2 * 4 * 64 bytes for each and each picture of a batch."""
-    needed = jobs.memory_needed("compact", "drawn", {"batch_size": 2048})
-    assert needed == 800 * 2**20 + 2 * 4 * 64 * 44 * 44 * 2048
-    monkeypatch.setattr(machine, "memory_available", lambda: 3 * 2**29)
-    with pytest.raises(ConfigError, match=r"takes 2\.7 GB of memory or more, and 1\.5 GB are free.*batch size"):
-        jobs.start("compact", "drawn", {"batch_size": 2048})
-    monkeypatch.setattr(machine, "memory_available", lambda: None)  # a machine that does not tell
-    jobs._refuse_without_room("compact", "drawn", {"batch_size": 2048}, queue=False)
+    """On 16 GB Ugwu's batch of 2048 pictures at 128 x 128 is not."""
 
-
-def test_memory_counts_the_pictures(monkeypatch):
-    def split(n):
-        pictures = np.zeros((n, 10, 10), np.uint8)
+    def split(n, side=100):
+        pictures = np.zeros((n, side, side, 3), np.uint8)
         return Split(np.array([str(at) for at in range(n)]), pictures, np.zeros(n, np.int64), ("a",))
 
-    small = Dataset("small", {"train": split(30), "val": split(5), "test": split(5)}, "")
-    monkeypatch.setattr(datasets, "load", lambda name: small)
-    batch = 2 * 4 * 64 * 44 * 44 * 128
-    assert jobs.memory_needed("compact", "small") == 800 * 2**20 + 40 * 100 + 4 * 44 * 44 * 5 + batch
-    frozen = {"input_size": 96, "batch_size": 4096}  # its batches are of features
-    assert jobs.memory_needed("mobilenetv2_frozen", "small", frozen) == 800 * 2**20 + 40 * 100 + 4 * 96 * 96 * 3 * 5
+    faces = Dataset("faces", {"train": split(2100, 4), "val": split(5, 4), "test": split(5, 4)}, "")
+    monkeypatch.setattr(datasets, "load", lambda name: faces)
+    needed = jobs.memory_needed("ugwu_batch_2048", "faces", {"precision": "float32"})
+    first, second = 16 * (126**2 + 63**2), 32 * (61**2 + 30**2)  # convolved and pooled
+    third, fourth = 64 * (30**2 + 15**2), 128 * (15**2 + 7**2)
+    pixels = 2 * 3 * 128**2  # and scaled
+    assert needed == 800 * 2**20 + 2110 * 48 + 4 * 2048 * (pixels + first + second + third + fourth)
+    monkeypatch.setattr(machine, "memory_available", lambda: 16 * 2**30)
+    jobs._refuse_without_room("ugwu_batch_2048", "faces", {}, queue=False)
+    monkeypatch.setattr(machine, "memory_available", lambda: 3 * 2**29)
+    with pytest.raises(ConfigError, match=r"takes 5\.9 GB of memory or more, and 1\.5 GB are free.*batch size"):
+        jobs.start("ugwu_batch_2048", "faces", {"precision": "float32"})
+    monkeypatch.setattr(machine, "memory_available", lambda: None)  # a machine that does not tell
+    jobs._refuse_without_room("ugwu_batch_2048", "faces", {}, queue=False)
 
 
 def test_memory_of_this_machine_is_told():

@@ -54,7 +54,6 @@ HEAVY: tuple[str, ...] = (
     "fer_core.training.checkpoint",
     "fer_core.training.engine",
     "fer_core.training.frozen",
-    "fer_core.training.precision",
     "fer_core.training.run",
 )
 HEAVY_LIBRARIES = {"tensorflow", "keras", "tf_keras_vis", "mtcnn", "jax", "torch"}

@@ -1,15 +1,15 @@
-"""Half precision where it is wanted: bfloat16 activations, float32 weights."""
+"""Half precision where it is wanted: bfloat16 activations, float32 weights. Loads without TensorFlow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import keras
-
 
 @contextmanager
 def policy(bfloat16: bool) -> Iterator[None]:
     """Networks that are built inside compute in mixed_bfloat16, or in float32."""
+    import keras
+
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     try:
@@ -19,12 +19,19 @@ def policy(bfloat16: bool) -> Iterator[None]:
 
 
 def has_bfloat16_units() -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32: an accelerator, or AMX or AVX512-BF16 on Linux."""
+    """Whether this machine multiplies bfloat16 faster than float32: by an accelerator, or see below."""
+    import keras
+
     if keras.backend.backend() == "jax":
         import jax
 
         if jax.default_backend() in ("gpu", "tpu"):
             return True
+    return processor_has_bfloat16_units()
+
+
+def processor_has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 faster than float32: AMX or AVX512-BF16, told by Linux only."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:
