@@ -1,8 +1,8 @@
-"""What the benchmarks share: two ways of doing the same timed in turn, and the stored run that they ask."""
+"""What the benchmarks share: two ways of doing the same timed in turn, goals, and the stored run that they ask."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +22,40 @@ def stored_run(model: str) -> artifacts.Run | None:
 
 
 def compare(ours: Way, theirs: Way, n_ours: int, n_theirs: int, rounds: int) -> dict:
-    """Median seconds per picture of both, in turn after a warm-up, their ratio, and the largest difference."""
-    first, other = ours(1), theirs(1)
-    ours(n_ours)  # kernels for its batches
+    """Median seconds per picture of both, in turn after a warm-up, their ratio, and the largest difference.
+
+    The difference is that of the pictures that both did, as a share of the largest answer of theirs.
+    """
+    theirs(1)
+    for n in (1, n_ours):  # kernels for its batches
+        ours(n)
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    answers: dict[str, np.ndarray] = {}
     for _ in range(rounds):
         for name, way, n in (("ours", ours, n_ours), ("theirs", theirs, n_theirs)):
             started = time.perf_counter()
-            way(n)
+            answers[name] = way(n)
             times[name].append((time.perf_counter() - started) / n)
             print(f"{name}: {1000 * times[name][-1]:.1f} ms per picture", file=sys.stderr, flush=True)
     seconds = {name: float(np.median(values)) for name, values in times.items()}
+    own, other = (answers[name][: min(n_ours, n_theirs)] for name in ("ours", "theirs"))
     return {
         "pictures": {"ours": n_ours, "theirs": n_theirs},
         "ms_per_picture": {name: 1000 * value for name, value in seconds.items()},
         "ratio": seconds["theirs"] / seconds["ours"],
         "ratio_of_each_round": [b / a for a, b in zip(times["ours"], times["theirs"], strict=True)],
-        "largest_difference": float(np.abs(first - other).max() / np.abs(other).max()),
+        "largest_difference": float(np.abs(own - other).max() / np.abs(other).max()),
     }
+
+
+def judge(goals: Mapping[str, float], compared: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Whether each goal, a ratio of :func:`compare` to reach, is met: name -> goal, ratio, met."""
+    ratios = {name: compared[name]["ratio"] for name in goals}
+    return {name: {"goal": goal, "ratio": ratios[name], "met": ratios[name] >= goal} for name, goal in goals.items()}
+
+
+def missed(judged: Mapping[str, Mapping]) -> str:
+    """The goals that are not met in words; empty where all are."""
+    short = {name: one for name, one in judged.items() if not one["met"]}
+    words = (f"{name} {one['ratio']:.3g} times as fast, not {one['goal']:g}" for name, one in short.items())
+    return f"Goals missed: {'; '.join(words)}." if short else ""

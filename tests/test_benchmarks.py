@@ -1,0 +1,44 @@
+"""What the benchmarks share: who is timed on what, and whether a goal is met. No benchmark runs here."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def timing():
+    spec = importlib.util.spec_from_file_location("timing", PROJECT / "benchmarks" / "timing.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_both_ways_do_the_same_pictures_and_are_compared_on_all_of_them(timing):
+    asked = {"ours": [], "theirs": []}
+
+    def way(name, last):
+        def answer(n):
+            asked[name].append(n)
+            return np.array([1.0, 2.0, 3.0, last])[:n, None]
+
+        return answer
+
+    found = timing.compare(way("ours", 4.0), way("theirs", 5.0), 4, 4, rounds=2)
+    assert asked["ours"][-2:] == asked["theirs"][-2:] == [4, 4]
+    assert found["pictures"] == {"ours": 4, "theirs": 4}
+    assert found["largest_difference"] == pytest.approx(0.2)  # of the last picture: 1 of 5
+    assert len(found["ratio_of_each_round"]) == 2
+    fewer = timing.compare(way("ours", 4.0), way("theirs", 5.0), 4, 3, rounds=1)
+    assert fewer["largest_difference"] == 0  # the last one is not of both
+
+
+def test_a_missed_goal_is_stored_and_said(timing):
+    judged = timing.judge({"a": 10, "b": 5, "c": 2}, {"a": {"ratio": 9.96}, "b": {"ratio": 5.0}, "c": {"ratio": 31.2}})
+    assert {name: one["met"] for name, one in judged.items()} == {"a": False, "b": True, "c": True}
+    assert judged["a"] == {"goal": 10, "ratio": 9.96, "met": False}
+    assert timing.missed(judged) == "Goals missed: a 9.96 times as fast, not 10."
+    assert timing.missed({"b": judged["b"]}) == ""
