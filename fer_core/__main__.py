@@ -6,6 +6,7 @@ import sys
 import typer
 
 from fer_core.commands import data, runs, study, sweep
+from fer_core.commands.ensemble import ensemble
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.masks import masks
 from fer_core.commands.parts import parts
@@ -27,6 +28,7 @@ app.add_typer(data.app, name="data")
 app.command()(train)
 app.command()(reproduce)
 app.command()(evaluate)
+app.command()(ensemble)
 app.command()(predict)
 app.command()(search)
 app.add_typer(runs.app, name="runs")

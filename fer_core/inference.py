@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_core.errors import ModelError
 from fer_core.faces import FaceCrop
+from fer_core.models.ensemble import Ensemble
 
 if TYPE_CHECKING:
     import keras
@@ -24,16 +25,23 @@ class Predictor:
     """A :class:`~fer_core.predictions.Classifier` that gives another one's answers sooner.
 
     A network is compiled once, on creation, with its batch normalisation folded into the convolutions (probabilities
-    then agree to 1e-4). A classifier without a network is asked as it is, in the same bounded batches. The classifier
-    itself is not changed and may go on being used.
+    then agree to 1e-4), and so is every network of an ensemble. A classifier without a network is asked as it is, in
+    the same bounded batches. The classifier itself is not changed and may go on being used.
 
     Attributes:
-        classifier: the one that is answered for.
+        classifier: the one that is answered for; of an ensemble, one of its members' predictors.
         class_names: its K classes.
         network: its Keras model, or None.
     """
 
     def __init__(self, classifier: "Classifier") -> None:
+        if isinstance(classifier, Ensemble):
+            classifier = Ensemble(
+                [Predictor(member) for member in classifier.members],
+                classifier.weights,
+                classifier.names,
+                classifier.class_names,
+            )
         self.classifier = classifier
         self.class_names: tuple[str, ...] = tuple(classifier.class_names)
         self.network: keras.Model | None = getattr(classifier, "network", None)

@@ -11,6 +11,7 @@ import pandas as pd
 from fer_core import faces, images
 from fer_core.errors import FerError, ImageError, ModelError
 from fer_core.faces import FaceCrop
+from fer_core.models.members import ENSEMBLE
 from fer_core.models.specs import MODELS
 
 if TYPE_CHECKING:
@@ -115,21 +116,33 @@ def to_records(results: Iterable[PictureResult], run_name: str) -> dict:
 
 
 def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
-    """Runs that have weights here, most accurate on val first."""
+    """Runs that have weights here, most accurate on val first; ensembles, as slow as all their members, come last."""
 
     def accuracy(run: "Run") -> float:
         return (run.run["metrics"].get("val") or {}).get("accuracy") or 0.0
 
-    return sorted((run for run in runs if run.weights_path), key=lambda run: (-accuracy(run), run.name))
+    usable = (run for run in runs if run.weights_path)
+    return sorted(usable, key=lambda run: (run.model == ENSEMBLE, -accuracy(run), run.name))
 
 
 def is_network(run: "Run") -> bool:
-    """Whether the run's model has layers and gradients to look into."""
-    return MODELS.get(run.model, {}).get("family") == "network"
+    """Whether the run's model is one network, with layers to look into."""
+    return _is_network(run.model)
+
+
+def has_gradients(run: "Run") -> bool:
+    """Whether the run's model is a network or an ensemble of nothing else."""
+    if run.model != ENSEMBLE:
+        return is_network(run)
+    return all(_is_network(member["model"]) for member in run.run["config"]["members"])
+
+
+def _is_network(model: str) -> bool:
+    return MODELS.get(model, {}).get("family") == "network"
 
 
 def default_run(runs: Iterable["Run"]) -> "Run":
-    """The run that is most accurate on val among those with weights.
+    """The run that is most accurate on val among those with weights; an ensemble only where there is nothing else.
 
     Raises:
         ModelError: none has weights.

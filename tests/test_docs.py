@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fer_core import artifacts
+from fer_core.models.members import ENSEMBLE
 from fer_core.models.specs import spec
 from fer_core.training import recipes
 from tests.conftest import PROJECT
@@ -32,10 +33,17 @@ def results_table() -> str:
         start = run.run.get("initial_weights") or "-"
         mark = f", measured with {run.altered}" if run.altered else ""
         mark += " *" if recipes.told_of_run(run.run) else ""
-        cells = [f"`{run.model}`: {spec(run.model)['title']}{mark}", start, count, f"{accuracy['val']} %"]
+        cells = [f"`{run.model}`: {title_of(run)}{mark}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def title_of(run) -> str:
+    if run.model != ENSEMBLE:
+        return spec(run.model)["title"]
+    members = [f"{member['model']} {100 * member['weight']:.0f} %" for member in run.run["config"]["members"]]
+    return f"{', '.join(members)}, {run.run['config']['weights']}"
 
 
 def test_results_are_the_stored_ones():

@@ -15,7 +15,7 @@ from fer_core.explain.options import parse, words
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
-from fer_core.pictures import is_network
+from fer_core.pictures import has_gradients
 
 NETWORK_METHODS, OTHER_METHODS = ("grad_cam",), ("occlusion",)
 
@@ -43,7 +43,7 @@ def saliency(
     """
     stored, tasks = {record["name"]: record for record in KIND.list_records()[0]}, []
     for run in study.chosen_runs(names):
-        for one in method or (NETWORK_METHODS if is_network(run) else OTHER_METHODS):
+        for one in method or (NETWORK_METHODS if has_gradients(run) else OTHER_METHODS):
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
             other = option is not None and name in stored and stored[name]["options"] != given
             tasks.append(study.Task(name, name, partial(_study, run, split, one, layer, given, pictures), again=other))

@@ -65,7 +65,7 @@ def randomised_copies(classifier: Classifier) -> list[Classifier]:
     ensemble = ensemble_of(classifier)
     if ensemble is not None:
         copies = zip(*(randomised_copies(member) for member in ensemble.members), strict=True)
-        return [Ensemble(members, ensemble.weights, ensemble.names) for members in copies]
+        return [Ensemble(members, ensemble.weights, ensemble.names, ensemble.class_names) for members in copies]
     network = classifier.network
     with _lock:
         made = _copies.pop(network, None) or [_randomised(network, share, seed) for share, seed in COPIES]

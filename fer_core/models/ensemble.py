@@ -14,12 +14,13 @@ class Ensemble:
     Attributes:
         members: the classifiers, of any kind; ensembles too.
         weights: float64 (M,), how much each counts; they add up to 1.
-        class_names: the first member's. The others may name the same classes in another order.
+        class_names: in the order of its answers. The members may name the same classes in other orders.
 
     Args:
         classifiers: at least one.
         weights: one per classifier, not negative; equal ones without.
         names: one per classifier, for messages; ``member 1``, ``member 2`` and so on without.
+        class_names: the first member's without.
 
     Raises:
         ModelError: no member, other classes, or weights that do not fit.
@@ -30,11 +31,12 @@ class Ensemble:
         classifiers: Sequence[Classifier],
         weights: Sequence[float] | None = None,
         names: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.members: tuple[Classifier, ...] = tuple(classifiers)
         if not self.members:
             raise ModelError("An ensemble needs members.", "Give at least one classifier.")
-        self.class_names: tuple[str, ...] = tuple(self.members[0].class_names)
+        self.class_names: tuple[str, ...] = tuple(class_names or self.members[0].class_names)
         self.names: tuple[str, ...] = tuple(names or (f"member {place}" for place in range(1, len(self.members) + 1)))
         if len(self.names) != len(self.members):
             raise ModelError(f"Expected {len(self.members)} names. Received {len(self.names)}.")
@@ -59,7 +61,7 @@ class Ensemble:
         own = tuple(self.members[place].class_names)
         if len(own) != len(self.class_names) or set(own) != set(self.class_names):
             raise ModelError(
-                f"{self.names[place]} knows {', '.join(own)}, and {self.names[0]} {', '.join(self.class_names)}.",
+                f"{self.names[place]} knows {', '.join(own)}, and the ensemble {', '.join(self.class_names)}.",
                 "Only models of the same classes can answer together.",
             )
         return np.array([own.index(name) for name in self.class_names])

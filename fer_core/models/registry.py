@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_core.errors import ModelError
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.members import ENSEMBLE, load_ensemble
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
 from fer_core.models.views import views
@@ -126,6 +127,8 @@ def load_classifier(run: "Run", tta: str = "run") -> "Classifier":
             f"Train them: {run.run.get('retrain') or f'python -m fer_core train {run.model} {run.dataset}'}",
         )
     class_names = tuple(run.run["class_names"])
+    if run.model == ENSEMBLE:
+        return load_ensemble(Path(run.weights_path), class_names, tta)
     entry = spec(run.model)
     if entry["family"] == "estimator":
         from fer_core.models.estimators import load_estimator

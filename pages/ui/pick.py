@@ -8,7 +8,7 @@ import streamlit as st
 from fer_core.charts import explain as charts
 from fer_core.charts.faces import annotate
 from fer_core.datasets import DRAWN, overview
-from fer_core.pictures import TRAIN_COMMAND, is_network, usable_runs
+from fer_core.pictures import TRAIN_COMMAND, has_gradients, usable_runs
 from pages.ui import cache, cache_masks, state, widgets
 
 EVERY_CLASS = "all"
@@ -40,10 +40,12 @@ class Face:
 def models(most: int, *, networks_first: bool = False) -> list[str]:
     """Names of one to ``most`` runs that can classify here, the most accurate on val offered first; else none.
 
-    ``networks_first`` offers runs with layers and gradients before the others.
+    ``networks_first`` offers runs with gradients before the others.
     """
     usable = usable_runs(cache.runs())
-    names = [run.name for run in (sorted(usable, key=lambda run: not is_network(run)) if networks_first else usable)]
+    if networks_first:
+        usable = sorted(usable, key=lambda run: not has_gradients(run))
+    names = [run.name for run in usable]
     if not names:
         widgets.empty_state("No trained model has weights here yet. This command trains one:", TRAIN_COMMAND)
         return []

@@ -12,7 +12,7 @@ from fer_core.errors import FerError
 from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.options import words
 from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
-from fer_core.pictures import is_network
+from fer_core.pictures import has_gradients, is_network
 from pages.ui import cache, cache_explain, pick, state, widgets
 from pages.ui.cache_explain import Asked
 
@@ -51,8 +51,8 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
     st.markdown(
         f"**{widgets.plain(model.run_name)}**, {model.target}, every method with its default layer and options{above}"
     )
-    network = is_network(cache.run(model.run_name))
-    names = [name for name, method in METHODS.items() if network or not method.needs_network]
+    gradients = has_gradients(cache.run(model.run_name))
+    names = [name for name, method in METHODS.items() if gradients or not method.needs_network]
     place = st.empty()
     with place:
         report = widgets.progress_bar()
@@ -91,7 +91,8 @@ def _as_default(model: Explained, method: str) -> Asked:
     """What another method's map is of; of the one above, as it is there."""
     if method == model.asked.method:
         return model.asked
-    layer = cache.cam_layers(model.run_name)[1] if METHODS[method].takes_layer else None
+    takes_layer = METHODS[method].takes_layer and is_network(cache.run(model.run_name))
+    layer = cache.cam_layers(model.run_name)[1] if takes_layer else None
     return model.asked._replace(method=method, layer=layer, options={})
 
 

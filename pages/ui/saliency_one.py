@@ -12,7 +12,7 @@ from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
 from fer_core.explain.options import slug, words
 from fer_core.explain.saliency import METHODS, SaliencyMap
-from fer_core.pictures import is_network
+from fer_core.pictures import has_gradients, is_network
 from pages.ui import cache, cache_explain, pick, saliency_more, saliency_options, saliency_trust, state, widgets
 from pages.ui.cache_explain import Asked
 
@@ -96,9 +96,9 @@ def show() -> None:
 
 def choose_method(models: list[str]) -> str:
     """A method that works for at least one of the models."""
-    networks = [model for model in models if is_network(cache.run(model))]
-    offered = [name for name, one in METHODS.items() if networks or not models or not one.needs_network]
-    default = default_method(networks)
+    gradients = any(has_gradients(cache.run(model)) for model in models)
+    offered = [name for name, one in METHODS.items() if gradients or not models or not one.needs_network]
+    default = default_method([model for model in models if is_network(cache.run(model))])
     method = state.choice(
         "Method", offered, key="method", default=default, format_func=lambda name: METHODS[name].title
     )
@@ -107,7 +107,7 @@ def choose_method(models: list[str]) -> str:
         st.caption(f"The last layer of this network is too coarse, so an earlier one is taken. {OFTEN_EMPTY}")
     if len(offered) < len(METHODS):
         others = ", ".join(one.title for one in METHODS.values() if one.needs_network)
-        st.caption(f"Not offered: {others}. They need the layers of a neural network, and this model has none.")
+        st.caption(f"Not offered: {others}. They need a neural network, or an ensemble of nothing else.")
     return method
 
 
@@ -138,8 +138,8 @@ def choose_look() -> Look:
 
 
 def choose_layer(run_name: str, method: str, key: str) -> str | None:
-    """A layer of the run's network, for methods that take one."""
-    if not METHODS[method].takes_layer:
+    """A layer of the run's network, for methods that take one; the networks of an ensemble take their own."""
+    if not METHODS[method].takes_layer or not is_network(cache.run(run_name)):
         return None
     layers, default = cache.cam_layers(run_name)
     grids = {choice.name: choice.grid for choice in layers}

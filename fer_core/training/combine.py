@@ -1,0 +1,151 @@
+"""Stored runs that answer as one: an ensemble is a run too, whose "weights" are the names of its members."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from fer_core import artifacts
+from fer_core.artifacts import Run
+from fer_core.errors import ConfigError, RunError
+from fer_core.models.members import ENSEMBLE, Member, write_members
+from fer_core.predictions import Predictions
+
+ROUNDS = 30
+SPLITS = ("val", "test")
+
+
+def combine(runs: Sequence[Run], weights: Sequence[float] | None = None, root: Path | None = None) -> Path:
+    """Store the ensemble of ``runs``: the weighted mean of their stored predictions.
+
+    Args:
+        runs: two or more of one dataset, with weights of their own, measured on the same pictures.
+        weights: one per run; chosen on val by :func:`chosen_weights` without. Members of weight 0 are left out.
+        root: artifacts folder.
+
+    Returns:
+        The new run directory.
+
+    Raises:
+        ConfigError: too few runs, or weights that do not fit.
+        RunError: runs that cannot answer together.
+    """
+    _check(runs)
+    given = weights is not None
+    answers = {split: aligned([run.predictions(split) for run in runs], [run.name for run in runs]) for split in SPLITS}
+    shares = _shares(weights, len(runs)) if given else chosen_weights(answers["val"])
+    kept = [place for place, share in enumerate(shares) if share > 0]
+    members = [Member(runs[at].name, runs[at].run["weights_sha256"], round(float(shares[at]), 6)) for at in kept]
+    counts = [runs[at].run.get("param_count") for at in kept]
+    record = {
+        "model": ENSEMBLE,
+        "dataset": runs[0].dataset,
+        "dataset_fingerprint": runs[0].run.get("dataset_fingerprint"),
+        "class_names": list(answers["val"][0].class_names),
+        "seed": 0,
+        "config": {
+            "members": [asdict(one) | {"model": runs[at].model} for one, at in zip(members, kept, strict=True)],
+            "weights": "given" if given else "chosen on val",
+        },
+        "param_count": None if None in counts else sum(counts),
+        "retrain": " ".join(
+            ["python -m fer_core ensemble", *(one.run for one in members)]
+            + [f"--weight {one.weight:g}" for one in members]
+        ),
+        "notes": "Weighted mean of the members' probabilities"
+        + ("." if given else "; the weights are chosen on val, so its numbers there are too good."),
+    }
+    means = {
+        split: mean_of([of_split[at] for at in kept], [one.weight for one in members])
+        for split, of_split in answers.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.json"
+        write_members(members, path)
+        return artifacts.write_run(record, predictions=means, weights=path, root=root)
+
+
+def aligned(predictions: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
+    """The same samples in the same order, with classes in the order of the first.
+
+    Raises:
+        RunError: they are of other samples, or know other classes; ``names`` are for the message.
+    """
+    first = predictions[0]
+    found = []
+    for one, name in zip(predictions, names, strict=True):
+        if set(one.class_names) != set(first.class_names):
+            raise RunError(
+                f"{name} knows {', '.join(one.class_names)}, and {names[0]} {', '.join(first.class_names)}.",
+                "Only models of the same classes can answer together.",
+            )
+        rows = {sample_id: row for row, sample_id in enumerate(one.sample_ids.tolist())}
+        if set(rows) != set(first.sample_ids.tolist()):
+            raise RunError(f"{name} and {names[0]} were measured on other pictures.", "Choose runs of one dataset.")
+        order = one.take(np.array([rows[sample_id] for sample_id in first.sample_ids.tolist()], np.int64))
+        columns = [one.class_names.index(label) for label in first.class_names]
+        found.append(Predictions(first.sample_ids, first.y_true, order.pred_probs[:, columns], first.class_names))
+    return found
+
+
+def mean_of(predictions: Sequence[Predictions], weights: Sequence[float]) -> Predictions:
+    """Weighted mean of aligned predictions."""
+    first, shares = predictions[0], np.asarray(weights, np.float64) / np.sum(weights)
+    mean = np.tensordot(shares, np.stack([one.pred_probs for one in predictions]).astype(np.float64), axes=1)
+    return Predictions(first.sample_ids, first.y_true, mean.astype(np.float32), first.class_names)
+
+
+def chosen_weights(predictions: Sequence[Predictions], rounds: int = ROUNDS) -> np.ndarray:
+    """How much each of some aligned predictions should count: shares float64 (M,).
+
+    In each round the member is added, again if need be, that makes the mean most accurate, of those the one with the
+    lowest log loss; the earliest most accurate mean is taken (forward selection with replacement, Caruana et al. 2004,
+    "Ensemble Selection from Libraries of Models", section 2.1).
+    """
+    probs = np.stack([one.pred_probs for one in predictions]).astype(np.float64)
+    y_true = predictions[0].y_true
+    counts, best, taken = np.zeros(len(probs)), (-1.0, -np.inf), None
+    total = np.zeros_like(probs[0])
+    for done in range(1, rounds + 1):
+        scores = [_score((total + one) / done, y_true) for one in probs]
+        added = max(range(len(probs)), key=lambda place: scores[place])
+        total += probs[added]
+        counts[added] += 1
+        if scores[added][0] > best[0]:
+            best, taken = scores[added], counts / done
+    return taken
+
+
+def _score(probs: np.ndarray, y_true: np.ndarray) -> tuple[float, float]:
+    """Accuracy, and mean logarithm of the true class's probability."""
+    true = probs[np.arange(len(y_true)), y_true]
+    return float((probs.argmax(1) == y_true).mean()), float(np.log(np.clip(true, 1e-12, 1)).mean())
+
+
+def _check(runs: Sequence[Run]) -> None:
+    names = [run.name for run in runs]
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise ConfigError(f"An ensemble takes two or more different runs. Received {', '.join(names) or 'none'}.")
+    for run in runs:
+        if run.weights_path is None:
+            raise RunError(f"{run.name} has no weights here.", f"Train them: {run.run.get('retrain')}")
+        if (run.dataset, run.run.get("dataset_fingerprint")) != (
+            runs[0].dataset,
+            runs[0].run.get("dataset_fingerprint"),
+        ):
+            raise RunError(f"{run.name} and {names[0]} belong to other pictures.", "Choose runs of one dataset.")
+        if run.altered != runs[0].altered:
+            raise RunError(
+                f"{run.name} was measured with {run.altered or 'nothing hidden'}, and {names[0]} with "
+                f"{runs[0].altered or 'nothing hidden'}.",
+                "Choose runs measured on the same pictures.",
+            )
+
+
+def _shares(weights: Sequence[float], n: int) -> np.ndarray:
+    given = np.asarray(weights, np.float64)
+    if given.shape != (n,) or not np.isfinite(given).all() or given.min() < 0 or given.sum() == 0:
+        raise ConfigError(f"Expected {n} weights, none negative and not all 0. Received {list(weights)}.")
+    return given / given.sum()
