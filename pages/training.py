@@ -50,6 +50,7 @@ MEANING = {
     "monitor": "What patience and the epoch that is kept go by",
     "oversample": "Repeat pictures of the rarer classes",
     "tta": "Views of a picture that the stored answers are averaged over",
+    "shift": "Largest shift along each axis, as a share of the side",
     "patience": "Stop when val has not improved for so many epochs; 0 for never",
     "trainable_layers": "Layers of the backbone, from its end; 0 trains the head alone, -1 everything",
     "input_size": "Side in pixels; 0 for the system's own",

@@ -127,11 +127,12 @@ def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
     app = open_page()
     app.number_input(key="compact-epochs").set_value(3)
     app.number_input(key="compact-augmentation-erase").set_value(0.5)
+    app.number_input(key="compact-augmentation-shift").set_value(0.1)
     app.selectbox(key="compact-optimizer").set_value("adam")
     app.run()
     command = app.code[0].value
     assert command.startswith("python -m fer_core train compact drawn --epochs 3 --set optimizer=adam")
-    assert '"erase": 0.5' in command
+    assert '"erase": 0.5' in command and '"shift": 0.1' in command
     app.number_input(key="compact-batch_size").set_value(0).run()
     assert "batch" in app.error[0].value and "Received 0" in app.error[0].value
     assert "Start" not in labels(app)

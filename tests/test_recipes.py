@@ -36,6 +36,14 @@ def test_settings_that_differ_from_the_recipe(model, changes, found):
     assert recipes.from_recipe(record(model, changes)) == found
 
 
+def test_a_run_older_than_shifts_has_none():
+    old = record("vgg16_finetuned")
+    del old["config"]["augmentation"]["shift"]
+    assert recipes.from_recipe(old) == {} and recipes.told_of_run(old) == ""
+    shifted = record("vgg16_finetuned", {"augmentation": {"rotation": 10.0, "shift": 0.1, "flip": 0.5}})
+    assert recipes.told_of_run(shifted) == "zoom 0 instead of 0.1, shift 0.1 instead of 0"
+
+
 def test_estimators_differ_in_arguments_and_pictures():
     arguments = spec("svm_hog_rbf")["arguments"]
     assert recipes.from_recipe({"model": "svm_hog_rbf", "config": json.loads(json.dumps(arguments))}) == {}

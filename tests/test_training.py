@@ -17,9 +17,8 @@ from fer_core import artifacts
 from fer_core.datasets import synthetic
 from fer_core.errors import ConfigError, RunError
 from fer_core.models.specs import MODELS, spec
-from fer_core.training.augmentation import augment
 from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
-from fer_core.training.config import Augmentation, TrainConfig, rescale_sizes
+from fer_core.training.config import TrainConfig, rescale_sizes
 from fer_core.training.run import recipe, train, without_effect
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -37,11 +36,6 @@ QUICK = TrainConfig(
 @pytest.fixture(scope="module")
 def drawn():
     return synthetic.dataset(n_train=56, n_val=21, n_test=21, size=48, seed=1)
-
-
-@pytest.fixture
-def pictures():
-    return np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +63,7 @@ def pictures():
         {"augmentation": {"flip": 10}},
         {"augmentation": {"zoom": 10}},
         {"augmentation": {"erase": -0.5}},
+        {"augmentation": {"shift": 1}},
         {"tta": "five_view"},
         {"seed": -1},
         {"input_size": -48},
@@ -109,37 +104,6 @@ def test_learning_rate_warms_up_and_falls(schedule, middle):
     np.testing.assert_allclose(rates[:10], 0.02 * np.arange(1, 11))
     assert rates[60] == pytest.approx(0.2 * middle)
     assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
-
-
-def test_augmentation_off_is_the_identity(pictures):
-    kept = pictures.copy()
-    out = augment(pictures, 48, Augmentation(), np.random.default_rng(0))
-    np.testing.assert_array_equal(out[..., 0], pictures)
-    np.testing.assert_array_equal(pictures, kept)
-    assert out.dtype == np.float32
-
-
-def test_augmentation_flips_exactly(pictures):
-    out = augment(pictures, 48, Augmentation(flip=1.0), np.random.default_rng(0))
-    np.testing.assert_array_equal(out[..., 0], pictures[:, :, ::-1])
-
-
-def test_augmentation_stays_in_range_and_depends_on_its_seed_alone(pictures):
-    settings = Augmentation(crop=0.9, flip=0.5, rotation=15, zoom=0.2, brightness=0.5, contrast=0.5, erase=0.5)
-    first, again, other = (augment(pictures, 44, settings, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert first.shape == (6, 44, 44, 1) and first.min() >= 0 and first.max() <= 255
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-def test_augmentation_keeps_the_centre_where_it_is():
-    image = np.zeros((1, 48, 48), np.uint8)
-    image[0, 22:26, 22:26] = 255
-    for seed in range(5):
-        out = augment(image, 48, Augmentation(rotation=30, zoom=0.1, flip=0.5), np.random.default_rng(seed))[0, :, :, 0]
-        rows, cols = np.indices(out.shape)
-        centre = (rows * out).sum() / out.sum(), (cols * out).sum() / out.sum()
-        np.testing.assert_allclose(centre, (23.5, 23.5), atol=0.3)
 
 
 def test_class_weights_are_scikit_learns():
@@ -214,15 +178,6 @@ def test_calibration_finds_the_statistics_of_its_batches():
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert network.layers[1].momentum == 0.9
-
-
-def test_only_pictures_that_shrink_much_are_smoothed(pictures):
-    settings = Augmentation(crop=0.92)
-    still = np.zeros_like(pictures)
-    still[:, ::2] = 255  # the finest stripes there are
-    kept = augment(still, 44, settings, np.random.default_rng(0))
-    smoothed = augment(still, 32, settings, np.random.default_rng(0))
-    assert kept[:, 10:30].std() > 1.5 * smoothed[:, 10:22].std()
 
 
 class Killed(Exception):

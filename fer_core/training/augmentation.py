@@ -9,9 +9,9 @@ SHRUNK = 0.9  # below this scale a warp skips pixels that it should average
 
 
 def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Warp pictures to ``size`` with random crop, rotation, zoom, flip and light.
+    """Warp pictures to ``size`` with random crop, rotation, zoom, shear, shift, flip and light.
 
-    Crop, rotation, zoom, flip and resizing are one bilinear warp, so that pixels are interpolated once; borders
+    All that moves pixels, and resizing, are one bilinear warp, so that pixels are interpolated once; borders
     are reflected. With default settings it only resizes.
 
     Args:
@@ -63,6 +63,8 @@ def _warps(n, height, width, size, settings, rng) -> np.ndarray:
     centre = np.stack([(width - 1) / 2 + shift_x, (height - 1) / 2 + shift_y], axis=1)
     target = np.array([(size - 1) / 2, (size - 1) / 2])
     offset = target - np.einsum("nij,nj->ni", linear, centre)
+    if settings.shift:  # drawn only then: other settings see the numbers that they saw before there were shifts
+        offset += size * rng.uniform(-settings.shift, settings.shift, (n, 2))
     return np.concatenate([linear, offset[:, :, None]], axis=2)
 
 

@@ -31,6 +31,7 @@ class Augmentation:
         contrast: largest relative change of contrast.
         erase: probability that a random rectangle is filled with noise (Zhong et al. 2017).
         shear: largest shear, degrees.
+        shift: largest shift along each axis, both ways, as a fraction of the picture's side.
     """
 
     crop: float = 1.0
@@ -41,9 +42,10 @@ class Augmentation:
     contrast: float = 0.0
     erase: float = 0.0
     shear: float = 0.0
+    shift: float = 0.0
 
 
-# A zoom of 1 would shrink pictures to nothing.
+# A zoom of 1 would shrink pictures to nothing, and a shift of 1 would leave nothing of them.
 AUGMENTATION_RANGES: dict[str, tuple[float, float]] = {
     "crop": (0.1, 1),
     "flip": (0, 1),
@@ -53,6 +55,7 @@ AUGMENTATION_RANGES: dict[str, tuple[float, float]] = {
     "contrast": (0, 1),
     "erase": (0, 1),
     "shear": (0, 80),
+    "shift": (0, 0.9),
 }
 
 

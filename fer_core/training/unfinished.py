@@ -39,8 +39,10 @@ def what_is_trained(model: str, dataset: str, fingerprint: str, config: TrainCon
     Args:
         dataset, fingerprint: name and fingerprint of the dataset.
     """
-    settings = config.to_dict()
-    del settings["arguments"]  # they stand in the spec; and trainings older than this setting can be gone on with
+    settings = config.to_dict()  # without what is newer than some trainings, so that these can be gone on with
+    del settings["arguments"]  # they stand in the spec
+    if not config.augmentation.shift:
+        del settings["augmentation"]["shift"]
     found = {"model": model, "dataset": dataset, "fingerprint": fingerprint}
     return found | {"spec": recipes.network_of(model, config), "config": settings}
 
