@@ -1,7 +1,7 @@
 """How far a training is and how long it will take, written to a file for who watches from another process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fer_core.storage import to_json, write_text
@@ -15,10 +15,18 @@ class Reporter:
     Args:
         folder: of the job.
         costs: relative cost of each epoch, e.g. pixels of its pictures; all the same by default.
+        may_end_early: the last epoch may never come, so that the time left is what it is at most.
     """
 
-    def __init__(self, folder: Path, costs: Sequence[float] = (), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        costs: Sequence[float] = (),
+        clock: Callable[[], float] = time.monotonic,
+        may_end_early: bool = False,
+    ) -> None:
         self._folder, self._costs, self._clock = Path(folder), list(costs), clock
+        self._may_end_early = may_end_early
         self._written, self._unwritten = -WRITE_EVERY_S, None
         self._what, self._epoch, self._first_step, self._since = "", 0, 0, clock()
 
@@ -64,7 +72,16 @@ class Reporter:
         record["steps_total"] = state.epochs * state.steps
         record["seconds_per_epoch"] = None if pace is None else pace * costs[state.epoch - 1]
         record["time_left_s"] = None if pace is None else pace * left
+        record["at_most"] = self._may_end_early
         return record
+
+
+def left_text(shown: Mapping) -> str:
+    """``12 min left``, or ``at most 12 min left``, of what :class:`Reporter` wrote; empty where it is not known."""
+    seconds = shown.get("time_left_s")
+    if seconds is None:
+        return ""
+    return f"{'at most ' if shown.get('at_most') else ''}{duration_text(seconds)} left"
 
 
 def duration_text(seconds: float) -> str:

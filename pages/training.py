@@ -13,7 +13,7 @@ from fer_core.masks import REGIONS
 from fer_core.models.preprocess import EQUALIZERS
 from fer_core.models.specs import MODELS, spec
 from fer_core.models.views import VIEWS as VIEWS_AVERAGED
-from fer_core.reporting import duration_text
+from fer_core.reporting import duration_text, left_text
 from fer_core.training import config as configs
 from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
@@ -108,10 +108,9 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
         text = "Fitting: no epochs, so no curve" if spec(job.model)["family"] != "network" else "Starting"
         st.progress(0.0, f"{text}, {duration_text(job.elapsed_s)} so far")
     elif "share" in shown:
-        left = shown.get("time_left_s")
-        left = f", {duration_text(left)} left" if left is not None and now == "running" else ""
+        left = left_text(shown) if now == "running" else ""
         what = shown.get("what", "").capitalize() or f"Epoch {shown['epoch']} of {shown['epochs']}"
-        st.progress(shown["share"], f"{what}{left}")
+        st.progress(shown["share"], f"{what}, {left}" if left else what)
     if now == "finished":
         st.success(f"Stored as {job.run} after {duration_text(job.elapsed_s)}.", icon=":material/check:")
 

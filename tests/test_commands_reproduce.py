@@ -207,6 +207,9 @@ def test_the_plan_says_what_is_measured_otherwise_what_is_in_the_way_and_how_lon
     assert f"an unfinished training is in the way: epochs 4 instead of {epochs}" in result.output
     assert result.output.count("10 min") == 2, "five times two minutes, each"
     assert "2 of 2 are open: about 20 min, by the time that stored runs took." in result.output
+    result = run("patil_thesis", "--dataset", "drawn", *ONLY_PAIR, "--set", "patience=3", "--dry-run")
+    assert result.output.count("at most 10 min") == 2, "it may end before the last epoch"
+    assert "2 of 2 are open: at most about 20 min, by the time that stored runs took." in result.output
     store("patil_cnn", wall_time_s=600.0)
     result = run("patil_thesis", "--dataset", "drawn", "--only", "patil_cnn", "--only", "svm_hog_rbf", "--dry-run")
     assert "1 of 2 are open. No stored run tells how long." in result.output

@@ -18,7 +18,7 @@ from fer_core import artifacts, datasets, jobs, machine
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, DatasetError, ModelError, RunError
 from fer_core.models.specs import spec
-from fer_core.reporting import Reporter, duration_text
+from fer_core.reporting import Reporter, duration_text, left_text
 from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
 
@@ -87,6 +87,17 @@ def test_time_left_counts_the_cost_of_each_epoch(tmp_path):
     assert record(tmp_path)["seconds_per_epoch"] == pytest.approx(120)
     assert record(tmp_path)["time_left_s"] == pytest.approx(30 * 6)
     assert (record(tmp_path)["steps_done"], record(tmp_path)["steps_total"]) == (25, 40)
+
+
+def test_time_left_is_at_most_that_where_patience_may_end_it(tmp_path):
+    from fer_core.commands.train import _report
+
+    for settings, text in (({"patience": 3}, "at most 9 s left"), ({}, "9 s left")):
+        with _report(str(tmp_path), "patil_cnn", config_of_entry(spec("patil_cnn"), settings | {"epochs": 4})) as told:
+            assert left_text(record(tmp_path)) == ""
+            told(at(1, 10, {"epoch": 1, "seconds": 3.0}))
+        assert left_text(record(tmp_path)) == text
+    assert left_text({"what": "answers", "time_left_s": 5.0}) == "5 s left"
 
 
 def test_progress_is_written_twice_a_second_at_most_and_the_last_one_always(tmp_path):

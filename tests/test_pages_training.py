@@ -13,7 +13,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import artifacts, datasets, jobs, machine
 from fer_core.charts import training as charts
 from fer_core.models.specs import spec
 from fer_core.predictions import Predictions
@@ -80,7 +80,7 @@ def write_job(name, state, **fields):
     record |= {"stopped": state == "stopped"} | fields
     (path / "job.json").write_text(json.dumps(record), encoding="utf-8")
     shown = {"epoch": 2, "epochs": 4, "step": 10, "steps": 10, "logs": {"val_accuracy": 0.3}, "time_left_s": 150.0}
-    shown |= {"steps_done": 20, "steps_total": 40}
+    shown |= {"steps_done": 20, "steps_total": 40, "at_most": True}
     (path / "progress.json").write_text(json.dumps(shown), encoding="utf-8")
     if state == "finished":
         (path / "result.json").write_text(json.dumps({"run": write_run()}), encoding="utf-8")
@@ -171,6 +171,21 @@ def test_a_training_that_would_not_fit_is_refused_and_can_be_queued_stopped_and_
     assert jobs.read(job.id).state == "stopped"
     button(app, "Resume training").click().run()
     assert "There is no room" in app.error[0].value
+
+
+@pytest.fixture
+def process():
+    """A process that stands for a training: its number, and what tells it from others."""
+    sleeping = subprocess.Popen(["sleep", "120"], start_new_session=True)
+    yield {"pid": sleeping.pid, "process": machine.process_identity(sleeping.pid)}
+    sleeping.kill()
+    sleeping.wait()
+
+
+def test_a_training_that_runs_tells_how_far_it_is(folder, process):
+    write_job("20260131-120000-compact", "running", **process)
+    app = open_page()
+    assert app.get("progress")[0].proto.text == "Epoch 2 of 4, at most 2 min left", "patience may end it"
 
 
 def test_an_unfinished_training_is_shown_with_its_curve(folder):

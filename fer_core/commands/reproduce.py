@@ -17,7 +17,7 @@ from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
-from fer_core.reporting import duration_text
+from fer_core.reporting import duration_text, left_text
 from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.recipes import network_of
@@ -67,7 +67,7 @@ def reproduce(
     waiting = [each.model for each in plan if not each.run]
     expected = expected_seconds(waiting, changes, runs)
     print_table(_table(plan, expected, dataset, changes))
-    typer.echo(_time_in_all(plan, expected))
+    typer.echo(_time_in_all(plan, expected, changes))
     if dry_run:
         return
     failures = _train_all(waiting, dataset, changes, expected)
@@ -156,20 +156,27 @@ def _table(plan: list[Planned], expected: dict[str, float | None], dataset: str,
         entry, config = spec(each.model), _config(each.model, changes)
         epochs, weights = (str(config.epochs), config.initial_weights) if entry["family"] == "network" else ("-", "-")
         seconds = expected.get(each.model)
-        time_left = "-" if each.run else "?" if seconds is None else duration_text(each.left * seconds)
+        at_most = "at most " if _may_end_early([each.model], changes) else ""
+        time_left = "-" if each.run else "?" if seconds is None else at_most + duration_text(each.left * seconds)
         table.add_row(each.model, entry["paper"], entry["title"], epochs, weights, time_left, each.state)
     return table
 
 
-def _time_in_all(plan: list[Planned], expected: dict[str, float | None]) -> str:
+def _time_in_all(plan: list[Planned], expected: dict[str, float | None], changes: dict) -> str:
     """A sentence about the time that all of them take that have no run."""
     open_ones = [each for each in plan if not each.run]
     known = [each for each in open_ones if expected.get(each.model) is not None]
     if not known:
         return f"{len(open_ones)} of {len(plan)} are open." + (" No stored run tells how long." if open_ones else "")
+    about = "at most about" if _may_end_early([each.model for each in known], changes) else "about"
     seconds = duration_text(sum(each.left * expected[each.model] for each in known))
     unknown = f" without {len(open_ones) - len(known)} of which no run tells" if len(known) < len(open_ones) else ""
-    return f"{len(open_ones)} of {len(plan)} are open: about {seconds}{unknown}, by the time that stored runs took."
+    return f"{len(open_ones)} of {len(plan)} are open: {about} {seconds}{unknown}, by the time that stored runs took."
+
+
+def _may_end_early(models: Iterable[str], changes: dict) -> bool:
+    """Whether patience may end one of these trainings before its last epoch, up to which times are counted."""
+    return any(spec(model)["family"] == "network" and _config(model, changes).patience > 0 for model in models)
 
 
 def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[str, float | None]) -> dict[str, str]:
@@ -198,7 +205,8 @@ def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[st
                     first = share if first is None else first
                     elapsed = job.elapsed_s if job.state == "running" else 0.0
                     all_left = pace.left(model, own_left, share or 0.0, elapsed, models[number:])
-                    bars.update(whole, completed=number - 1, left=duration(all_left, "all of them: about "))
+                    about = "at most about" if _may_end_early(models[number - 1 :], changes) else "about"
+                    bars.update(whole, completed=number - 1, left=duration(all_left, f"all of them: {about} "))
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
                 jobs.stop(job)
@@ -240,7 +248,7 @@ def _left(shown: dict, state: str) -> str:
     if state != "running":
         return "waits for other trainings" if state == "waiting" else "starting"
     epochs = f"epoch {shown['epoch']}/{shown['epochs']}" if "epoch" in shown else ""
-    return f"{shown.get('what') or epochs} {duration(shown.get('time_left_s'))}"
+    return f"{shown.get('what') or epochs} {left_text(shown)}"
 
 
 def duration(seconds: float | None, before: str = "") -> str:

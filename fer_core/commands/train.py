@@ -150,7 +150,8 @@ def _report(folder: str | None, model: str, config):
         yield lambda state: None
         return
     side = getattr(config, "input_size", 0) or MODELS[model]["input_size"]
-    reporter = Reporter(Path(folder), [config.size_at(epoch, side) ** 2 for epoch in range(config.epochs)])
+    costs = [config.size_at(epoch, side) ** 2 for epoch in range(config.epochs)]
+    reporter = Reporter(Path(folder), costs, may_end_early=config.patience > 0)
     reporter.begin()
     yield reporter
     reporter.close()
