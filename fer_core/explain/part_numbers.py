@@ -83,14 +83,14 @@ def _table(study: PartStudy | MaskStudy, values: Mapping[str, dict], weights: np
     whole = study.predictions[WHOLE]
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
-    groups = {name: (rows, weights[rows]) for name, rows in groups.items() if len(rows)}
+    groups = {name: rows for name, rows in groups.items() if len(rows)}
+    means = {name: _means(values, rows, weights[rows]) for name, rows in groups.items()}
     eces = _eces(whole, weights)
     found = []
     for shape in study.shapes:
-        masked = _eces(study.masked(shape), weights)
-        for name, (rows, own_weights) in groups.items():
-            row = {"shape": shape, "class": name, "n": len(rows), "area": study.area(shape)}
-            row |= _means(values[shape], rows, own_weights)
+        masked, area = _eces(study.masked(shape), weights), study.area(shape)
+        for name, rows in groups.items():
+            row = {"shape": shape, "class": name, "n": len(rows), "area": area} | means[name][shape]
             own, resampled = masked[name]
             row |= _basic_interval("ece", own, resampled, least=0.0)
             found.append(row | _basic_interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
@@ -171,14 +171,19 @@ def _values(study: PartStudy | MaskStudy, shape: str) -> dict[str, np.ndarray]:
     return values
 
 
-def _means(values: Mapping[str, np.ndarray], rows: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """Means of ``values`` (N,) over ``rows`` (M,), of which ``weights`` (M, B) are the resamples."""
-    stack = np.stack([of_all[rows] for of_all in values.values()])
+def _means(values: Mapping[str, dict], rows: np.ndarray, weights: np.ndarray) -> dict[str, dict[str, float]]:
+    """Shape -> means of its ``values`` (N,) over ``rows`` (M,), with intervals from the resamples ``weights`` (M, B).
+
+    All shapes at once: the weights are large, and each product reads all of them.
+    """
+    names = [(shape, name) for shape, of_shape in values.items() for name in of_shape]
+    stack = np.stack([values[shape][name][rows] for shape, name in names])
     resampled = (stack @ weights) / np.maximum(weights.sum(axis=0), 1)
-    row: dict[str, float] = {}
-    for name, mean, drawn in zip(values, stack.mean(axis=1).tolist(), resampled, strict=True):
-        row |= _interval(name, mean, drawn)
-    return row
+    edges = np.percentile(resampled, [2.5, 97.5], axis=1).T.tolist()
+    found: dict[str, dict[str, float]] = {shape: {} for shape in values}
+    for (shape, name), mean, (low, high) in zip(names, stack.mean(axis=1).tolist(), edges, strict=True):
+        found[shape] |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    return found
 
 
 def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) -> Ranking:
@@ -191,11 +196,6 @@ def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) ->
             means[name] = float(drops[of_class].mean())
             resampled[name] = (drops[of_class] @ own) / np.maximum(own.sum(axis=0), 1)
     return rank_resampled(means, resampled)
-
-
-def _interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _basic_interval(name: str, value: float, resampled: np.ndarray, least: float = -1.0) -> dict[str, float]:
