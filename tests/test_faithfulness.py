@@ -9,8 +9,9 @@ import pytest
 
 from fer_core.errors import ConfigError
 from fer_core.explain import faithfulness, randomised, saliency
-from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED
+from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED
 from fer_core.explain.saliency import SaliencyMap
+from fer_core.faces import FRAME
 
 CLASSES = ("angry", "happy", "sad")
 SIDE = 12
@@ -87,6 +88,31 @@ def test_interval_of_the_gain_worked_by_hand():
     assert (mean, low, high) == pytest.approx((0.3, 0.3 - 1.2706, 0.3 + 1.2706), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("better", "gain", "worse", "outcome", "words"),
+    [
+        (19, 0.125, -0.125, PASSED, "19 of 20 random maps as smooth (area under the curve on average better by 0.11 ["),
+        (18, 0.125, -0.125, UNDECIDED, "18 of 20 random maps as smooth; 19 are asked for, so it is not shown to beat"),
+        (8, 0.5, -0.125, UNDECIDED, "not shown to beat random maps (area under the curve on average better by 0.12 ["),
+        (0, 0.125, 0.0, FAILED, "it does no better than they do (area under the curve on average better by 0.00 ["),
+        (10, 0.125, -0.125, FAILED, "10 of 20 random maps as smooth; 19 are asked for, and on average it does no"),
+        (3, 0.125, -0.25, FAILED, "(area under the curve on average worse by 0.19 [0.13, 0.26])"),
+    ],
+)
+@pytest.mark.parametrize("insertion", [False, True])
+def test_a_curve_fails_only_where_it_is_no_better_than_random_maps(better, gain, worse, outcome, words, insertion):
+    gains = np.array([gain] * better + [worse] * (20 - better)) * (1 if insertion else -1)
+    flat = np.ones(2, np.float32)
+    random = np.outer(0.5 - gains, flat)
+    curves = faithfulness.Curves(insertion, np.array([0.0, 1.0]), 0.5 * flat, random)
+    trust = faithfulness.Trust((6, 6), False, curves, curves, "", np.ones(4), np.zeros(0))
+    for verdict in faithfulness.verdicts(trust)[:2]:
+        assert verdict.outcome == outcome
+        assert words in verdict.sentence
+    even = faithfulness.Trust((6, 6), True, curves, curves, "", np.ones(4), np.zeros(0))
+    assert outcomes(even)["Deletion"] == outcomes(even)["Insertion"] == FAILED
+
+
 def test_true_region_beats_random_maps_and_its_opposite_does_not(picture):
     for part, better in ((faithfulness.deletion, np.less), (faithfulness.insertion, np.greater)):
         true = part(ReadsRegion(), picture, as_map(region_map()))
@@ -96,6 +122,13 @@ def test_true_region_beats_random_maps_and_its_opposite_does_not(picture):
         wrong = part(ReadsRegion(), picture, as_map(1 - region_map()))
         assert wrong.beaten <= 2
         assert wrong.interval[2] < 0
+    assert outcomes(faithfulness.trust(ReadsRegion(), picture, as_map(1 - region_map()), always(region_map()))) == {
+        "Deletion": FAILED,
+        "Insertion": FAILED,
+        "Randomisation": NOT_APPLICABLE,
+        "Stability": FAILED,
+        "Grid": PASSED,
+    }
 
 
 def test_deletion_in_colour_says_the_same(picture):
@@ -390,6 +423,8 @@ def test_grid_too_coarse_is_told():
     assert faithfulness.grid_verdict((3, 3)).outcome == FAILED
     assert "too coarse to tell eyes from mouth" in faithfulness.grid_verdict((7, 4)).sentence
     assert faithfulness.grid_verdict((5, 5)).outcome == PASSED
+    apart = FRAME["mouth_left"][1] - FRAME["left_eye"][1]
+    assert np.ceil(2 / apart) == faithfulness.MIN_GRID  # two rows apart, so that one lies between
     assert faithfulness.grid_words((5, 5)) == "5 × 5, fine enough"
     assert faithfulness.grid_words((3, 7)) == "3 × 7, too coarse"
 

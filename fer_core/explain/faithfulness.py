@@ -137,7 +137,7 @@ class Trust:
 
 
 class Verdict(NamedTuple):
-    """Outcome of one check: ``PASSED``, ``FAILED`` or ``NOT_APPLICABLE``, why, and its number in short."""
+    """Outcome of one check: ``PASSED``, ``UNDECIDED``, ``FAILED`` or ``NOT_APPLICABLE``; why; its number in short."""
 
     name: str
     outcome: str
@@ -145,7 +145,7 @@ class Verdict(NamedTuple):
     value: str
 
 
-PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
+PASSED, UNDECIDED, FAILED, NOT_APPLICABLE = "passed", "undecided", "failed", "not applicable"
 
 
 def trust(classifier: Classifier, image: np.ndarray, found: SaliencyMap, explain_again: Again | None = None) -> Trust:
@@ -380,27 +380,34 @@ def verdicts(checked: Trust) -> list[Verdict]:
     ]
 
 
-def failures(found: Sequence[Verdict]) -> list[str]:
-    """Names of the checks that failed."""
-    return [verdict.name for verdict in found if verdict.outcome == FAILED]
-
-
 EVEN = "The map is the same everywhere, so it says nothing about places."
 
 
 def _curve_verdict(name: str, curves: Curves, even: bool) -> Verdict:
+    """Passed where the map beats nearly all random ones, failed where it is no better than their mean; else undecided.
+
+    The interval is that of the mean. A map can be surely better than the mean of random maps, and yet be beaten by one
+    in four of them: of the picture at hand that is what chance may give, so it is not enough to pass.
+    """
     value = f"{curves.area:.2f}, random {curves.random_areas.mean():.2f}"
     if even:
         return Verdict(name, FAILED, EVEN, value)
     total, (mean, low, high) = len(curves.random), curves.interval
+    asked = int(np.ceil(MIN_BEATEN * total))
+    outcome = PASSED if curves.beaten >= asked else UNDECIDED if mean > 0 else FAILED
+    why = {
+        PASSED: "",
+        UNDECIDED: f"; {asked} are asked for, so it is not shown to beat random maps",
+        FAILED: f"; {asked} are asked for, and on average it does no better than they do",
+    }[outcome]
     done, effect = ("Showing", "brings back") if curves.insertion else ("Hiding", "costs")
-    passed = curves.beaten >= MIN_BEATEN * total
-    rivals = f"{curves.beaten} of {total} random maps as smooth" + ("" if passed else ", no more than chance may give")
+    than, ends = ("better", (low, high)) if mean >= 0 else ("worse", (-high, -low))
+    by = f"{than} by {abs(mean):.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
     sentence = (
-        f"{done} its strongest pixels first {effect} more probability than with {rivals} "
-        f"(area under the curve better by {mean:.2f} [{low:.2f}, {high:.2f}])."
+        f"{done} its strongest pixels first {effect} more probability than with {curves.beaten} of {total} random maps "
+        f"as smooth{why} (area under the curve on average {by})."
     )
-    return Verdict(name, PASSED if passed else FAILED, sentence, value)
+    return Verdict(name, outcome, sentence, value)
 
 
 def _randomisation_verdict(checked: Trust) -> Verdict:
@@ -437,7 +444,11 @@ def _stability_verdict(checked: Trust) -> Verdict:
 
 
 def grid_verdict(grid: tuple[int, int]) -> Verdict:
-    """The check that needs nothing but the map's grid: can eyes be told from mouth?"""
+    """The check that needs nothing but the map's grid: can eyes be told from mouth?
+
+    They are 0.40 of the height apart (``faces.FRAME``), which is two rows of five: so one lies between them wherever
+    the edges of the cells fall.
+    """
     value = f"{grid[0]} × {grid[1]}"
     if min(grid) >= MIN_GRID:
         return Verdict("Grid", PASSED, f"{value} cells are fine enough to tell eyes from mouth.", value)

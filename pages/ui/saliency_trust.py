@@ -8,8 +8,8 @@ from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.explain import faithfulness
 from fer_core.explain.action_units import EMFACS, words
-from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, Verdict
-from fer_core.pictures import is_network
+from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED, Verdict
+from fer_core.pictures import has_gradients
 from fer_core.reporting import duration_text
 from pages.ui import cache, cache_explain, widgets
 from pages.ui.cache_explain import Asked
@@ -20,6 +20,7 @@ SLOW = 20.0  # seconds of checks that start only when asked for
 ASKED = "checks-asked"
 LOOKS = {
     PASSED: (":material/check:", "green"),
+    UNDECIDED: (":material/question_mark:", "orange"),
     FAILED: (":material/close:", "red"),
     NOT_APPLICABLE: (":material/remove:", "gray"),
 }
@@ -33,9 +34,9 @@ ABOUT = {
 
 
 def show_strip(run_name: str, asked: Asked, stem: str) -> None:
-    """A badge per check, what failed in words, and the curves on demand; of a slow model only when asked for."""
+    """A badge per check, in words what did not pass, and the curves on demand; of a slow model only when asked for."""
     slow = False
-    if not is_network(cache.run(run_name)):
+    if not has_gradients(cache.run(run_name)):
         queries, seconds = cache_explain.check_cost(run_name, asked)
         slow = seconds > SLOW
         if slow and not _wanted(stem, run_name, queries, seconds):
@@ -56,6 +57,11 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> None:
         reasons = " ".join(dict.fromkeys(verdict.sentence for verdict in failed))
         count = f"{len(failed)} of {len(found)} checks"
         st.warning(f"**This map fails {count}: {names}.** {reasons}", icon=":material/warning:")
+    undecided = [verdict for verdict in found if verdict.outcome == UNDECIDED]
+    if undecided:
+        names = " and ".join(verdict.name.lower() for verdict in undecided)
+        reasons = " ".join(verdict.sentence for verdict in undecided)
+        st.info(f"**Better than random maps on average, but not surely: {names}.** {reasons}", icon=":material/help:")
     with st.expander("Curves and numbers of the checks"):
         curves = faithfulness.curve_frame(checked)
         widgets.show_figure(charts.pixel_curves(curves), f"{stem}-curves", curves)
@@ -92,7 +98,7 @@ def _wanted(stem: str, run_name: str, queries: int, seconds: float) -> bool:
 
 
 def _label(verdict: Verdict) -> str:
-    """What stands on the badge; a failure is told in words too, not by its colour alone."""
+    """What stands on the badge; all but a pass is told in words too, not by its colour alone."""
     if verdict.outcome == PASSED:
         return f"{verdict.name} {verdict.value}"
     return f"{verdict.name} {verdict.outcome}" + (f": {verdict.value}" if verdict.value else "")
