@@ -257,10 +257,16 @@ def jobs_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def progress(job: Job) -> dict:
-    """What ``fer_core.reporting.Reporter`` last wrote, {} before that; ``share`` of the passes that is done, 0..1."""
+    """What ``fer_core.reporting.Reporter`` last wrote, {} before that; ``share`` of it that is done, 0..1, if known.
+
+    Of a training with stages that is the share of these, however long each of them takes.
+    """
     record = _read_or_none(job.path / "progress.json")
-    done, total = record.get("steps_done"), record.get("steps_total")
-    return record | ({"share": min(1.0, done / total)} if done is not None and total else {})
+    done, total, stages = record.get("steps_done"), record.get("steps_total"), record.get("stages")
+    share = min(1.0, done / total) if done is not None and total else None
+    if stages:
+        share = (record["stage"] - 1 + (share or 0.0)) / stages
+    return record | ({} if share is None else {"share": share})
 
 
 def history(job: Job) -> pd.DataFrame | None:

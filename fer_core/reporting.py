@@ -60,6 +60,7 @@ class Reporter:
             left = own / steps_seen * (state.steps - state.step) if steps_seen > 0 else None
             record = {"what": self._what, "epochs": state.epochs, "logs": state.logs, "time_left_s": left}
             record |= {"epoch": state.epoch} if state.logs else {}
+            record |= {"stage": state.stage, "stages": state.stages} if getattr(state, "stages", 0) else {}
             return record | {"steps_done": state.step, "steps_total": state.steps}
         costs = self._costs if len(self._costs) == state.epochs else [1.0] * state.epochs
         pace = own / steps_seen * state.steps / costs[state.epoch - 1] if steps_seen else None
@@ -74,6 +75,11 @@ class Reporter:
         record["time_left_s"] = None if pace is None else pace * left
         record["at_most"] = self._may_end_early
         return record
+
+
+def doing_text(what: str, stage: int = 0, stages: int = 0) -> str:
+    """``stage 2 of 8: calibration, fold 1 of 3``, or ``what`` alone where there are no stages."""
+    return f"stage {stage} of {stages}: {what}" if stages else what
 
 
 def left_text(shown: Mapping) -> str:

@@ -13,7 +13,7 @@ from fer_core.masks import REGIONS
 from fer_core.models.preprocess import EQUALIZERS
 from fer_core.models.specs import MODELS, spec
 from fer_core.models.views import VIEWS as VIEWS_AVERAGED
-from fer_core.reporting import duration_text, left_text
+from fer_core.reporting import doing_text, duration_text, left_text
 from fer_core.training import config as configs
 from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
@@ -109,10 +109,20 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
         st.progress(0.0, f"{text}, {duration_text(job.elapsed_s)} so far")
     elif "share" in shown:
         left = left_text(shown) if now == "running" else ""
-        what = shown.get("what", "").capitalize() or f"Epoch {shown['epoch']} of {shown['epochs']}"
-        st.progress(shown["share"], f"{what}, {left}" if left else what)
+        if now == "running" and not left and "stages" in shown:
+            left = f"{duration_text(job.elapsed_s)} so far"
+        st.progress(shown["share"], ", ".join(filter(None, (what_is_done(shown), left))))
     if now == "finished":
         st.success(f"Stored as {job.run} after {duration_text(job.elapsed_s)}.", icon=":material/check:")
+
+
+def what_is_done(shown: dict) -> str:
+    """Epoch or stage, and how many pictures of how many have been through it."""
+    if not shown.get("what"):
+        return f"Epoch {shown['epoch']} of {shown['epochs']}"
+    text = doing_text(shown["what"], shown.get("stage", 0), shown.get("stages", 0)).capitalize()
+    counted = f": {shown['steps_done']:,} of {shown['steps_total']:,}" if shown["steps_total"] else ""
+    return f"{text}{counted}"
 
 
 def show_buttons(job: jobs.Job, now: str) -> None:

@@ -21,6 +21,7 @@ from fer_core.models.specs import spec
 from fer_core.reporting import Reporter, duration_text, left_text
 from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
+from fer_core.training.task import staged
 
 PROJECT = Path(__file__).resolve().parent.parent
 WAIT_S = 240
@@ -141,6 +142,22 @@ def test_what_is_done_besides_epochs_is_told_at_once_with_its_time_left(tmp_path
     reporter(SimpleNamespace(epoch=1, epochs=1, step=0, steps=0, logs={}, what="fitting"))
     job = jobs.Job(tmp_path, "compact", "drawn", {}, (), "")
     assert jobs.progress(job)["what"] == "fitting" and "share" not in jobs.progress(job)
+
+
+def test_a_training_without_epochs_is_as_far_as_its_stages(tmp_path):
+    reporter = Reporter(tmp_path, clock=lambda: 0.0)
+    job = jobs.Job(tmp_path, "svm_hog_rbf", "drawn", {}, (), "")
+    tell = staged(["features", "fitting", "answers", "more answers"], reporter)
+    shares = []
+    for stage, done, total in (("features", 0, 8), ("fitting", 0, 0), ("answers", 0, 8), ("more answers", 8, 8)):
+        tell(stage, done, total)
+        shares.append(jobs.progress(job)["share"])
+    assert shares == [0, 0.25, 0.5, 1]
+    reporter.close()
+    tell("answers", 6, 8)
+    shown = jobs.progress(job)
+    assert shown["share"] == (2 + 6 / 8) / 4 and (shown["stage"], shown["stages"]) == (3, 4)
+    assert (shown["what"], shown["steps_done"], shown["steps_total"]) == ("answers", 6, 8)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,17 @@ def test_a_training_that_runs_tells_how_far_it_is(folder, process):
     write_job("20260131-120000-compact", "running", **process)
     app = open_page()
     assert app.get("progress")[0].proto.text == "Epoch 2 of 4, at most 2 min left", "patience may end it"
+    path = write_job("20260201-120000-svm_hog_rbf", "running", model="svm_hog_rbf", **process)
+    stage = {"what": "calibration, fold 2 of 3", "stage": 4, "stages": 8, "logs": {}, "epochs": 1, "time_left_s": None}
+    stage |= {"steps_done": 0, "steps_total": 0}
+    (path / "progress.json").write_text(json.dumps(stage), encoding="utf-8")
+    bar = app.run().get("progress")[0].proto
+    assert bar.text.startswith("Stage 4 of 8: calibration, fold 2 of 3, ") and bar.text.endswith(" so far")
+    assert bar.value == 37, "three of eight stages"
+    stage |= {"what": "answers to train pictures", "steps_done": 14000, "steps_total": 28709, "time_left_s": 30.0}
+    (path / "progress.json").write_text(json.dumps(stage), encoding="utf-8")
+    said = app.run().get("progress")[0].proto.text
+    assert said == "Stage 4 of 8: answers to train pictures: 14,000 of 28,709, 30 s left"
 
 
 def test_an_unfinished_training_is_shown_with_its_curve(folder):

@@ -226,6 +226,44 @@ def test_folds_keep_subjects_together(train, values, monkeypatch):
         svm.search(arguments, values[0], train.y_true, subjects=np.array(["S001", "S002"] * 70))
 
 
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_fits_are_told_before_each_of_them_and_change_nothing(kernel, train, values):
+    """scikit-learn's own pipeline is the oracle; what is kept is its own machine."""
+    from sklearn.base import clone
+
+    arguments = {"kernel": kernel, "components": 5, "C": 0.01, "folds": 4}
+    some, y_true = values[0][:56, :100], train.y_true[:56]
+    pipeline, told = svm.svm_pipeline(arguments, some.shape), []
+    silent = clone(pipeline).fit(some, y_true)
+    svm.fit_svm(pipeline, some, y_true, on_stage=told.append)
+    assert told == list(range(6))
+    assert svm.fit_stages(arguments) == [
+        "scaling and principal components",
+        *(f"calibration, fold {fold} of 4" for fold in (1, 2, 3, 4)),
+        "the machine on all pictures",
+    ]
+    for machine in (svm.machine_of(pipeline), pipeline[-1].estimator):
+        assert type(machine) is type(silent[-1].estimator)
+    np.testing.assert_allclose(pipeline.predict_proba(some), silent.predict_proba(some), atol=2e-3)
+
+
+def test_a_machine_that_fails_is_still_scikit_learns(values):
+    pipeline = svm.svm_pipeline({"kernel": "rbf"}, values[0].shape)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        svm.fit_svm(pipeline, values[0][:30], np.arange(70) % 7)
+    assert type(pipeline[-1].estimator) is SVC
+
+
+def test_features_of_many_pictures_are_counted_and_are_those_of_few(train, monkeypatch):
+    from fer_core.models import estimators
+
+    whole, counted = estimators.features("svm_hog_rbf", train.images), []
+    monkeypatch.setattr(estimators, "CHUNK", 60)
+    parts = estimators.features("svm_hog_rbf", train.images, on_progress=lambda *step: counted.append(step))
+    np.testing.assert_array_equal(parts, whole)
+    assert counted == [(60, 140), (120, 140), (140, 140)]
+
+
 def test_subjects_are_known_only_where_every_id_names_one():
     from fer_core.datasets.subjects import known_subjects
 
@@ -242,7 +280,7 @@ def test_search_judges_as_scikit_learns_cross_validation(values, train):
     arguments = {"components": 30, "scaling": "none", "kernel": "rbf"}
     frame = svm.search(arguments, values[0], train.y_true, on_progress=lambda *step: steps.append(step))
     count = len(svm.GRID["rbf"]["C"]) * len(svm.GRID["rbf"]["gamma"])
-    assert len(frame) == count and steps[-1] == (3 * count, 3 * count)
+    assert len(frame) == count and steps == [(fit, 3 * count) for fit in range(3 * count + 1)]
     assert frame["accuracy"].is_monotonic_decreasing
     best = frame.iloc[0]
     pipeline = svm.svm_pipeline(arguments | {"C": best["C"], "gamma": best["gamma"]}, (93, 900), calibrated=False)
@@ -279,6 +317,8 @@ def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
     assert len(frame) == len(svm.GRID["linear"]["C"])
     assert frame["accuracy"].iloc[0] > 2 * CHANCE
     assert f"{100 * frame['accuracy'].iloc[0]:.2f} %" in result.output
+    assert "svm_hog_linear: features of 70 pictures" in result.output
+    assert "svm_hog_linear: 6 of 6 settings tried, 12 of 12 fits" in result.output
     conditions = json.loads(table.with_suffix(".json").read_text())
     stated = {key: conditions[key] for key in ("n", "folds", "seed", "method", "split")}
     assert stated == {"n": 70, "folds": 2, "seed": 0, "method": "grid", "split": "train"}

@@ -325,23 +325,44 @@ def test_a_leaky_split_stands_in_the_run(drawn, tmp_path):
 
 
 def test_estimators_say_what_they_do(drawn, tmp_path, monkeypatch):
-    """Features that take long are counted; what follows them is named before it begins."""
+    """One stage after another, each of them named before it begins, and counted where it can be."""
     from fer_core.models import features
 
     def points(images, cache=None, on_progress=None):
-        for done in (0, len(images)):
+        for done in (1, len(images)):
             on_progress and on_progress(done, len(images))
         return np.random.default_rng(0).random((len(images), 5, 2)), np.ones(len(images), bool)
 
     monkeypatch.setattr(features, "landmark_points", points)
     told = []
     train("svm_landmarks_rbf", drawn, work_root=tmp_path, root=tmp_path, on_progress=told.append)
-    assert list(dict.fromkeys(state.what for state in told)) == [
-        *("fitting", "features of training pictures"),
-        *(f"answers to {name} pictures" for name in ("train", "val", "test")),
+    folds = [f"calibration, fold {fold} of 3" for fold in (1, 2, 3)]
+    stages = ["features of training pictures", "scaling", *folds, "the machine on all pictures"]
+    stages += [f"answers to {name} pictures" for name in ("train", "val", "test")]
+    assert list(dict.fromkeys(state.what for state in told)) == stages
+    assert {(state.what, state.stage, state.stages) for state in told} == {
+        (stage, place, 9) for place, stage in enumerate(stages, start=1)
+    }
+    steps = [(state.step, state.steps) for state in told]
+    assert steps == [(0, 56), (1, 56), (56, 56), *[(0, 0)] * 5, (0, 56), (56, 56), (0, 21), (21, 21), (0, 21), (21, 21)]
+
+
+def test_faces_cut_for_an_estimator_are_stages_too(drawn, tmp_path, monkeypatch):
+    from fer_core.training import face_crops
+
+    def whole(split, dataset, name, report):
+        report(len(split), len(split))
+        return split
+
+    monkeypatch.setattr(face_crops, "face_crops", whole)
+    told = []
+    config = recipe("majority", {"faces": True})
+    train("majority", drawn, config=config, work_root=tmp_path, root=tmp_path, on_progress=told.append)
+    assert list(dict.fromkeys((state.what, state.stage) for state in told))[:5] == [
+        *(("faces of train pictures", 1), ("faces of val pictures", 2), ("faces of test pictures", 3)),
+        *(("features of training pictures", 4), ("fitting", 5)),
     ]
-    counted = [(state.what, state.step, state.steps) for state in told if "answers" not in state.what]
-    assert counted == [("fitting", 0, 0), ("features of training pictures", 0, 56), ("fitting", 0, 0)]
+    assert {state.stages for state in told} == {8}
 
 
 def test_estimators_follow_settings_of_pictures(drawn, tmp_path):

@@ -17,7 +17,7 @@ from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
 from fer_core.models.specs import MODELS, spec
-from fer_core.reporting import duration_text, left_text
+from fer_core.reporting import doing_text, duration_text, left_text
 from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.recipes import network_of
@@ -248,7 +248,8 @@ def _left(shown: dict, state: str) -> str:
     if state != "running":
         return "waits for other trainings" if state == "waiting" else "starting"
     epochs = f"epoch {shown['epoch']}/{shown['epochs']}" if "epoch" in shown else ""
-    return f"{shown.get('what') or epochs} {left_text(shown)}"
+    doing = doing_text(shown.get("what", ""), shown.get("stage", 0), shown.get("stages", 0))
+    return f"{doing or epochs} {left_text(shown)}"
 
 
 def duration(seconds: float | None, before: str = "") -> str:

@@ -1,6 +1,9 @@
 """``python -m fer_core search``: settings of an SVM, judged by cross-validation on the training split."""
 
+import sys
+from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -50,17 +53,11 @@ def search(
     train = data["train"]
     train = train.take(stratified(train.y_true, limit, seed)) if limit is not None else train
     subjects = known_subjects(train.sample_ids)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-        drawn = progress.add_task("features", total=None)
-
-        def on_pictures(done: int, total: int) -> None:
-            progress.update(drawn, completed=done, total=total)
-
+    with _bars() if sys.stdout.isatty() else _lines(model, folds) as (on_pictures, on_fits):
+        on_pictures(0, len(train))
         cache = datasets.data_dir() / "features"
         values = features(model, np.asarray(train.images), arguments, cache, on_pictures)
-        progress.update(drawn, completed=len(train), total=len(train))
-        fits = progress.add_task("fits", total=None)
+        on_pictures(len(train), len(train))
         frame = search_settings(
             arguments,
             values,
@@ -69,7 +66,7 @@ def search(
             folds=folds,
             seed=seed,
             subjects=subjects,
-            on_progress=lambda done, total: progress.update(fits, completed=done, total=total),
+            on_progress=on_fits,
         )
     conditions = {
         "model": model,
@@ -92,6 +89,34 @@ def search(
     varied = {name: frame.iloc[0][name] for name in ("C", "gamma", "degree") if name in frame}
     best = {name: int(value) if name == "degree" else float(value) for name, value in varied.items()}
     typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": changed | best})))
+
+
+@contextmanager
+def _bars():
+    """A bar for the pictures and one for the fits: what is called with how many are done of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
+        tasks = {name: progress.add_task(name, total=None, visible=name == "features") for name in ("features", "fits")}
+
+        def tell(name: str, done: int, total: int) -> None:
+            progress.update(tasks[name], completed=done, total=total, visible=True)
+
+        yield partial(tell, "features"), partial(tell, "fits")
+
+
+@contextmanager
+def _lines(model: str, folds: int):
+    """The same for logs: a line per settings tried."""
+
+    def on_pictures(done: int, total: int) -> None:
+        if not done:
+            typer.echo(f"{model}: features of {total} pictures")
+
+    def on_fits(done: int, total: int) -> None:
+        if done % folds == 0:
+            typer.echo(f"{model}: {done // folds} of {total // folds} settings tried, {done} of {total} fits")
+
+    yield on_pictures, on_fits
 
 
 def stratified(y_true: np.ndarray, limit: int, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from fer_core import artifacts, datasets, jobs
 from fer_core.commands.tables import metrics_table, print_table
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS
-from fer_core.reporting import Reporter
+from fer_core.reporting import Reporter, doing_text
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -110,7 +110,7 @@ def _bars(model: str):
 
         def report(state) -> None:
             if state.what:
-                label = f"{model}: {state.what}"
+                label = f"{model}: {doing_text(state.what, state.stage, state.stages)}"
                 progress.update(whole, description=label, completed=state.step, total=state.steps or None)
                 progress.update(epoch, visible=False)
                 return
@@ -133,7 +133,7 @@ def _lines(model: str):
         nonlocal said
         if state.what:
             if state.what != said:
-                typer.echo(f"{model}: {state.what}")
+                typer.echo(f"{model}: {doing_text(state.what, state.stage, state.stages)}")
             said = state.what
         elif state.logs.get("epoch") == state.epoch:  # the row of this very epoch: it is over
             parts = [f"{name} {state.logs[name]:.4f}" for name in LOGGED if name in state.logs]

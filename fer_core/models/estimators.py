@@ -15,6 +15,11 @@ from fer_core.models.features import Progress, extract
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
 
+FEATURES_STAGE = "features of training pictures"
+FITTING_STAGE = "fitting"
+CHUNK = 2048  # pictures that features are drawn from at once
+Stage = Callable[[str, int, int], None]
+
 # Private, hence unknown to skops; plain holders of a fitted machine and of two numbers per class.
 TRUSTED = ("sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration")
 
@@ -31,17 +36,28 @@ def features(
     Args:
         arguments: of the estimator, those in ``MODELS`` by default.
         cache: folder that keeps what is slow to compute.
-        on_progress: see ``fer_core.models.features.extract``.
+        on_progress: called with pictures done and pictures in all.
     """
     entry = spec(name)
     arguments = entry["arguments"] if arguments is None else arguments
     size = (entry["input_size"],) * 2
-    grey = preprocess(images, size, 1, arguments.get("equalize", ""))[..., 0].astype(np.uint8)
     if entry["builder"] == "majority":
-        return np.zeros((len(grey), 1), np.float32)
+        return np.zeros((len(images), 1), np.float32)
     if entry["builder"] == "hog_logistic":
         arguments = {"features": ("hog",), "hog": {"cells": (arguments["cell"],)}}
-    return extract(grey, arguments["features"], arguments, cache, on_progress)
+
+    def of(part: np.ndarray, on_progress: Progress | None = None) -> np.ndarray:
+        grey = preprocess(part, size, 1, arguments.get("equalize", ""))[..., 0].astype(np.uint8)
+        return extract(grey, arguments["features"], arguments, cache, on_progress)
+
+    if len(images) <= CHUNK or "landmarks" in arguments["features"]:  # they count themselves, and write their cache
+        return of(images, on_progress)
+    found = []
+    for start in range(0, len(images), CHUNK):
+        found.append(of(images[start : start + CHUNK]))
+        if on_progress:
+            on_progress(min(start + CHUNK, len(images)), len(images))
+    return np.concatenate(found)
 
 
 class EstimatorClassifier:
@@ -93,26 +109,40 @@ class EstimatorClassifier:
         return batched(self.estimator)
 
 
-def _majority(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
+def _majority(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects, on_stage):
     from sklearn.dummy import DummyClassifier
 
+    on_stage(0)
     return DummyClassifier(strategy="prior").fit(values, y_true)
 
 
-def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
+def _hog_logistic(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects, on_stage):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    on_stage(0)
     logistic = LogisticRegression(C=arguments["C"], max_iter=300, random_state=seed)
     return make_pipeline(StandardScaler(), logistic).fit(values, y_true)
 
 
-def _svm(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None):
-    return svm.fit_svm(svm.svm_pipeline(arguments, values.shape, seed), values, y_true, subjects)
+def _svm(arguments: dict, values: np.ndarray, y_true: np.ndarray, seed: int, subjects: np.ndarray | None, on_stage):
+    return svm.fit_svm(svm.svm_pipeline(arguments, values.shape, seed), values, y_true, subjects, on_stage)
 
 
 ESTIMATORS: dict[str, Callable] = {"majority": _majority, "hog_logistic": _hog_logistic, "svm": _svm}
+
+
+def fit_stages(name: str, arguments: dict | None = None) -> list[str]:
+    """What :func:`fit_estimator` does one after another, as it tells ``on_stage``.
+
+    Raises:
+        ConfigError: an argument of an SVM is unknown or out of range.
+    """
+    entry = spec(name)
+    arguments = entry["arguments"] if arguments is None else arguments
+    fitting = svm.fit_stages(arguments) if entry["builder"] == "svm" else [FITTING_STAGE]
+    return [FEATURES_STAGE, *fitting]
 
 
 def fit_estimator(
@@ -120,14 +150,15 @@ def fit_estimator(
     train: Split,
     seed: int = 0,
     cache: Path | None = None,
-    on_progress: Progress | None = None,
+    on_stage: Stage = lambda stage, done, total: None,
     arguments: dict | None = None,
 ) -> EstimatorClassifier:
     """Fit the estimator ``name`` of ``MODELS`` on ``train``.
 
     Args:
         cache: folder that keeps what is slow to compute.
-        on_progress: see ``fer_core.models.features.extract``.
+        on_stage: called with what is done, one of :func:`fit_stages`, and how many pictures of how many are, 0 of 0
+            where that is not counted.
         arguments: in place of those in ``MODELS``.
 
     Raises:
@@ -141,9 +172,14 @@ def fit_estimator(
         svm.settings(arguments)  # before features that may take long
     elif set(arguments) - set(entry["arguments"]):
         raise ModelError(f"{name} has no argument {', '.join(sorted(set(arguments) - set(entry['arguments'])))}.")
-    values = features(name, np.asarray(train.images), arguments, cache, on_progress)
+    drawing, *fitting = fit_stages(name, arguments)
+    on_stage(drawing, 0, len(train))
+    values = features(
+        name, np.asarray(train.images), arguments, cache, lambda done, total: on_stage(drawing, done, total)
+    )
     subjects = known_subjects(train.sample_ids)
-    estimator = ESTIMATORS[entry["builder"]](arguments, values, train.y_true, seed, subjects)
+    fit = ESTIMATORS[entry["builder"]]
+    estimator = fit(arguments, values, train.y_true, seed, subjects, lambda place: on_stage(fitting[place], 0, 0))
     return EstimatorClassifier(name, estimator, train.class_names, arguments, cache)
 
 

@@ -3,7 +3,8 @@
 Patil's thesis, section 3.2: linear, polynomial and RBF kernels, z-score or min-max scaling, grid and random search.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -99,12 +100,33 @@ def machine_of(pipeline):
     return last.calibrated_classifiers_[0].estimator if hasattr(last, "calibrated_classifiers_") else last
 
 
-def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray, subjects: np.ndarray | None = None):
+def fit_stages(arguments: dict) -> list[str]:
+    """What :func:`fit_svm` does one after another, as it tells ``on_stage``.
+
+    The machines of the pairs of classes are not told apart: libsvm fits them in one call that says nothing.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range.
+    """
+    chosen = settings(arguments)
+    scaling = "scaling and principal components" if chosen["components"] else "scaling"
+    folds = [f"calibration, fold {fold} of {chosen['folds']}" for fold in range(1, chosen["folds"] + 1)]
+    return [scaling, *folds, "the machine on all pictures"]
+
+
+def fit_svm(
+    pipeline,
+    values: np.ndarray,
+    y_true: np.ndarray,
+    subjects: np.ndarray | None = None,
+    on_stage: Callable[[int], None] = lambda place: None,
+):
     """Fit a calibrated pipeline, then keep no more digits of its support vectors than they need.
 
     Args:
         subjects: who is seen in each sample, where that is known: a subject is then in one fold of the calibration
             only, if that leaves pictures of every class to fit each fold's machine on.
+        on_stage: called with the place in :func:`fit_stages` of what begins.
 
     Raises:
         ModelError: a class has fewer pictures than the calibration has folds.
@@ -117,12 +139,38 @@ def fit_svm(pipeline, values: np.ndarray, y_true: np.ndarray, subjects: np.ndarr
     if len(np.unique(y_true)) < 2:
         raise ModelError("All training pictures are of one class.", "Add pictures of another class.")
     pipeline[-1].cv = _folds_by_subject(values, y_true, subjects, folds) or folds
-    pipeline.fit(values, y_true)
+    on_stage(0)
+    with _telling(pipeline[-1], on_stage):
+        pipeline.fit(values, y_true)
     pipeline[-1].cv = folds
     machine = machine_of(pipeline)
     if hasattr(machine, "support_vectors_"):
         machine.support_vectors_ = rounded(machine.support_vectors_)
     return pipeline
+
+
+@contextmanager
+def _telling(calibrated, on_fit: Callable[[int], None]) -> Iterator[None]:
+    """Inside, whenever a machine of ``calibrated`` is about to be fitted, ``on_fit`` is called with how many that are.
+
+    scikit-learn has no other place to hear of it: it clones the machine, and what is cloned keeps its class.
+    """
+    plain, fits = type(calibrated.estimator), 0
+
+    class Telling(plain):
+        def fit(self, X, y, sample_weight=None):
+            nonlocal fits
+            fits += 1
+            on_fit(fits)
+            return super().fit(X, y, sample_weight)
+
+    calibrated.estimator.__class__ = Telling
+    try:
+        yield
+    finally:
+        fitted = [one.estimator for one in getattr(calibrated, "calibrated_classifiers_", [])]
+        for machine in (calibrated.estimator, *fitted):
+            machine.__class__ = plain
 
 
 def _folds_by_subject(values: np.ndarray, y_true: np.ndarray, subjects: np.ndarray | None, folds: int) -> list:
@@ -168,7 +216,7 @@ def search(
         values, y_true: float32 (N, D) features and int64 (N,) classes; folds are stratified and drawn by ``seed``.
         subjects: who is seen in each sample, where that is known: a subject is then in one fold only.
         draws: settings drawn at random, C and gamma log-uniformly over the grid's range; None for the whole ``GRID``.
-        on_progress: called with fits done and fits in all.
+        on_progress: called with fits done and fits in all, ``folds`` for each of the settings; first with 0.
 
     Returns:
         DataFrame, best first: ``C``, ``gamma``, ``degree`` (where the kernel has them), ``accuracy`` (mean over the
@@ -188,10 +236,11 @@ def search(
     if draws is not None and draws < 1:
         raise ConfigError(f"Cannot draw {draws} settings.", "Draw 1 or more.")
     chosen = settings(arguments)
+    count = draws or int(np.prod([len(tried) for tried in GRID[chosen["kernel"]].values()]))
+    done = 0
+    on_progress(done, count * folds)
     pipeline = svm_pipeline(arguments, (len(values) * (folds - 1) // folds, values.shape[1]), seed, calibrated=False)
     space = _space(chosen["kernel"], unit_gamma(pipeline, values), at_random=draws is not None)
-    count = draws or int(np.prod([len(tried) for tried in space.values()]))
-    done = 0
 
     def accuracy(fitted, held_out, truth) -> float:  # called once per fit, which is what tells the progress
         nonlocal done

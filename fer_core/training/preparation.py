@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_core import masks
-from fer_core.datasets.split import Dataset, Split, picture_digests
+from fer_core.datasets.split import SPLIT_NAMES, Dataset, Split, picture_digests
 from fer_core.datasets.subjects import assign, known_subjects
 from fer_core.errors import ConfigError
 from fer_core.labels import KNOWN_NAMES, canonical_name
@@ -33,6 +33,16 @@ class Prepared:
     evaluated: Mapping[str, Split]
 
 
+def stages(config: TrainConfig) -> list[str]:
+    """What :func:`prepare` tells of, in this order, as ``Progress.what``."""
+    return [faces_of(name) for name in SPLIT_NAMES] if config.faces else []
+
+
+def faces_of(split: str) -> str:
+    """What is done with a split before all else, as ``Progress.what``."""
+    return f"faces of {split} pictures"
+
+
 def prepare(
     dataset: Dataset, config: TrainConfig, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> Prepared:
@@ -48,14 +58,14 @@ def prepare(
     Raises:
         ConfigError: an unknown class, or a split is left without pictures.
     """
-    splits = {name: dataset[name] for name in ("train", "val", "test")}
+    splits = {name: dataset[name] for name in SPLIT_NAMES}
     if config.classes:
         splits = {name: only_classes(split, config.classes) for name, split in splits.items()}
     if config.faces:
         from fer_core.training.face_crops import face_crops
 
         for name, split in splits.items():
-            report = reporter(f"faces of {name} pictures", config.epochs, on_progress)
+            report = reporter(faces_of(name), config.epochs, on_progress)
             splits[name] = face_crops(split, dataset.name, name, report)
     if config.dedupe:
         splits["train"] = without_copies(splits["train"], (splits["val"], splits["test"]))

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
 from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.recipes import PICTURES, network_of
-from fer_core.training.task import Progress, reporter
+from fer_core.training.task import reporter, staged
 from fer_core.training.unfinished import what_is_trained
 
 LEAKY = "Split by frame: frames of one sequence stand in several splits, so these numbers say nothing of new people."
@@ -177,31 +178,28 @@ def answers_to(name: str) -> str:
 
 def _train_estimator(model, dataset, config, ship_weights, root, on_progress) -> Path:
     from fer_core import datasets
-    from fer_core.models.estimators import fit_estimator, save_estimator
-    from fer_core.training.preparation import prepare
+    from fer_core.models.estimators import fit_estimator, fit_stages, save_estimator
+    from fer_core.training.preparation import prepare, stages
 
-    def found(done: int, total: int) -> None:
-        """Features of training pictures; what comes after them does not say how far it is."""
-        steps = (done, total, {}, "features of training pictures") if done < total else (0, 0, {}, "fitting")
-        on_progress(Progress(1, 1, *steps))
-
-    prepared = prepare(dataset, config, on_progress)
+    arguments = spec(model)["arguments"] | config.arguments
+    names = [*stages(config), *fit_stages(model, arguments), *map(answers_to, ("train", *EVALUATED))]
+    tell = staged(names, on_progress)
+    prepared = prepare(dataset, config, lambda state: tell(state.what, state.step, state.steps))
     evaluated, class_names = prepared.evaluated, prepared.fitted.class_names
     started = time.monotonic()
     ship_weights = ship_weights and spec(model).get("ship_weights", True)
-    on_progress(Progress(1, 1, 0, 0, {}, "fitting"))
     classifier = fit_estimator(
         model,
         prepared.fitted,
         seed=config.seed,
         cache=datasets.data_dir() / "features",
-        on_progress=found,
-        arguments=spec(model)["arguments"] | config.arguments,
+        on_stage=tell,
+        arguments=arguments,
     )
     wall_time = time.monotonic() - started
 
     def answers(name: str) -> Predictions:
-        return predict(classifier, evaluated[name], reporter(answers_to(name), 1, on_progress))
+        return predict(classifier, evaluated[name], partial(tell, answers_to(name)))
 
     record = _record(model, dataset, config.seed, estimator_config(model, config)) | {
         "class_names": list(class_names),

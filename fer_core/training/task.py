@@ -1,6 +1,6 @@
 """What the training loop works on, whether it trains a whole network or a head on features computed once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ class Progress:
     """Where a training stands: ``epoch`` (from 1) of ``epochs``, ``step`` of ``steps``, and the last history row.
 
     ``what`` names what is done before the first epoch or after the last one, else it is empty; ``steps`` is 0 where
-    nobody knows how much of that there is.
+    nobody knows how much of that there is. A training without epochs is done in ``stages``, of which this is ``stage``
+    (from 1); both are 0 elsewhere.
     """
 
     epoch: int
@@ -26,6 +27,17 @@ class Progress:
     steps: int
     logs: dict
     what: str = ""
+    stage: int = 0
+    stages: int = 0
+
+
+def staged(stages: Sequence[str], on_progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:
+    """(one of ``stages``, done, total) of a training without epochs told to ``on_progress``; 0 of 0 is not counted."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        on_progress(Progress(1, 1, done, total, {}, stage, stages.index(stage) + 1, len(stages)))
+
+    return tell
 
 
 def reporter(
