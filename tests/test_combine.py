@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets
 from fer_core.__main__ import app
+from fer_core.commands import study
 from fer_core.errors import ConfigError, FerError, ModelError, RunError
 from fer_core.inference import Predictor
 from fer_core.models.registry import load_classifier
@@ -112,6 +113,22 @@ def test_one_run_is_no_ensemble(tmp_path):
     one = store(tmp_path, tmp_path, sure_of(TRUTH))
     with pytest.raises(ConfigError, match="two or more"):
         combine([one, one], root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("of_members", "usual", "own"),
+    [
+        (["none"], "none", "none"),
+        (["flip", "none"], "flip", "flip"),
+        (["ten_view"], "flip", "ten_view"),
+        (["ten_view", "flip"], "flip", "run"),
+    ],
+)
+def test_an_ensemble_averages_the_views_of_its_members(tmp_path, of_members, usual, own):
+    runs = [store(tmp_path, tmp_path, sure_of(TRUTH), config={"tta": tta}) for tta in (*of_members, "none")]
+    run = artifacts.read_run(combine(runs, [1] * len(runs), root=tmp_path))
+    assert run.run["config"]["tta"] == ("+".join(sorted({*of_members} - {"none"})) or "none")
+    assert (study.views(run, None), study.views(run, "run"), study.views(run, "none")) == (usual, own, "none")
 
 
 @pytest.fixture

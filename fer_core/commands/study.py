@@ -115,7 +115,9 @@ def asked(run: Run, split_name: str, tta: str | None, limit: int | None) -> tupl
 
     split = evaluated_split(run, split_name)
     classifier = load_classifier(run, tta=views(run, tta))
-    averaged = getattr(classifier, "tta", "none")  # models without a network have one view
+    members = getattr(classifier, "members", (classifier,))
+    kinds = {getattr(one, "tta", "none") for one in members} - {"none"}  # models without a network have one view
+    averaged = "+".join(sorted(kinds)) or "none"
     return split, Predictor(classifier), averaged, studies.spread(len(split), limit)
 
 
@@ -127,7 +129,8 @@ def views_and_controls(record: Mapping) -> str:
 def views(run: Run, tta: str | None) -> str:
     """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
     own = (run.run.get("config") or {}).get("tta", "none")
-    return {None: "flip" if own == "ten_view" else own, "run": own}.get(tta, tta)
+    usual = "flip" if "ten_view" in own else own  # members of an ensemble may have different ones, joined by a plus
+    return {None: usual, "run": "run" if "+" in own else own}.get(tta, tta)
 
 
 def evaluated_split(run: Run, name: str) -> Split:

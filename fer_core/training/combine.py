@@ -1,7 +1,7 @@
 """Stored runs that answer as one: an ensemble is a run too, whose "weights" are the names of its members."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def combine(runs: Sequence[Run], weights: Sequence[float] | None = None, root: P
         "config": {
             "members": [asdict(one) | {"model": runs[at].model} for one, at in zip(members, kept, strict=True)],
             "weights": "given" if given else "chosen on val",
+            "tta": views_of(runs[at] for at in kept),
         },
         "param_count": None if None in counts else sum(counts),
         "retrain": " ".join(
@@ -65,6 +66,12 @@ def combine(runs: Sequence[Run], weights: Sequence[float] | None = None, root: P
         path = Path(folder) / "weights.json"
         write_members(members, path)
         return artifacts.write_run(record, predictions=means, weights=path, root=root)
+
+
+def views_of(runs: Iterable[Run]) -> str:
+    """Views that the stored predictions of ``runs`` average, each kind once: ``ten_view``, ``flip+ten_view``."""
+    own = {(run.run.get("config") or {}).get("tta", "none") for run in runs} - {"none"}
+    return "+".join(sorted(own)) or "none"
 
 
 def aligned(predictions: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
