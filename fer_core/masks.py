@@ -1,6 +1,7 @@
 """Hide a part of a face: regions, rectangles and equal-area random controls as boolean masks, and what fills them.
 
-Controls are of the mask's own form, elsewhere (:func:`moved_mask`), or rectangles of its area (:func:`random_mask`).
+Controls are of the mask's own form, elsewhere (:func:`moved_mask`), or rectangles of its area (:func:`random_mask`), as
+for masks too large to lie elsewhere.
 
 Row bands follow Kroening, Liu, Miftah and Shen, "Feeling It: Emotion Classification with Machine Learning", section
 "Models with Masking Layers": the top quarter hides the forehead, the middle quarter below it eyes and eyebrows, the
@@ -21,6 +22,7 @@ REGIONS: dict[str, tuple[int, int]] = {"forehead": (0, 1), "eyes": (1, 2), "mout
 
 NOT_EMPTY = "Make it at least one pixel wide and high."
 MOVES = 40  # tries to place all pieces of a mask elsewhere
+DIFFERENT = 5  # masks elsewhere that there must be, or chance has nothing to choose from
 PLACES = 10  # tries to place one of them beside those that are placed already
 SAME_PLACE = 0.5  # intersection over union with the mask itself, beyond which a moved one is no control
 
@@ -133,10 +135,9 @@ def moved_mask(mask: np.ndarray, seed: int) -> np.ndarray:
     One rectangle would be another kind of mask than two cheeks, or than sunglasses from side to side. Pieces (pixels
     connected by 8 neighbours) lie wholly inside the picture and not over one another. Their turns and places are drawn
     evenly, and drawn again where they hide much of the same: intersection over union with ``mask`` above
-    :data:`SAME_PLACE`.
+    :data:`SAME_PLACE`. Where :data:`MOVES` tries all do, the one that hides the least of ``mask`` is taken.
 
-    Where :data:`MOVES` tries all do, as those of very large masks must, the one that hides the least of ``mask`` is
-    taken; where pieces never leave each other room, a :func:`random_mask`.
+    A mask that is not :func:`movable` has a :func:`random_mask` of its area: moved, it would hardly ever lie elsewhere.
 
     Args:
         mask: bool (H, W).
@@ -145,24 +146,77 @@ def moved_mask(mask: np.ndarray, seed: int) -> np.ndarray:
     Returns:
         bool (H, W) of exactly as many pixels as ``mask``.
     """
-    mask, rng = np.asarray(mask, dtype=bool), np.random.default_rng(seed)
-    area, pieces = int(mask.sum()), _pieces(mask)
+    return moved_masks(mask, [seed])[0]
+
+
+def moved_masks(mask: np.ndarray, seeds: Iterable[int]) -> np.ndarray:
+    """:func:`moved_mask` for each seed: bool (S, H, W)."""
+    mask = np.asarray(mask, dtype=bool)
+    pieces = _pieces(mask)
+    if not _movable(mask, pieces):
+        return random_masks(int(mask.sum()), mask.shape, seeds)
+    return np.array([_moved(mask, pieces, seed) for seed in seeds], dtype=bool).reshape(-1, *mask.shape)
+
+
+def movable(mask: np.ndarray) -> bool:
+    """Whether the controls of ``mask``, bool (H, W), are its own pieces elsewhere, see :func:`moved_mask`.
+
+    One piece has to have at least :data:`DIFFERENT` turns and places elsewhere, and one in :data:`MOVES` of all; they
+    are counted. Of several pieces so many of :data:`MOVES` tries have to lie elsewhere; their seed is fixed, so that
+    the mask alone decides.
+    """
+    mask = np.asarray(mask, dtype=bool)
+    return _movable(mask, _pieces(mask))
+
+
+def _movable(mask: np.ndarray, pieces: Sequence[np.ndarray]) -> bool:
+    return not pieces or (_one_movable(mask, pieces[0]) if len(pieces) == 1 else _all_movable(mask, pieces))
+
+
+def _one_movable(mask: np.ndarray, piece: np.ndarray) -> bool:
+    picture, area, share = mask.astype(np.uint8), int(mask.sum()), 0.0
+    different: dict[tuple, int] = {}
+    for turn, mirrored in np.ndindex(4, 2):
+        turned = _turned(piece, mask.shape, turn, mirrored)
+        shared = np.rint(cv2.matchTemplate(picture, turned.astype(np.uint8), cv2.TM_CCORR))
+        elsewhere = _elsewhere(shared, area)
+        share += elsewhere.mean() / 8
+        different[turned.shape, turned.tobytes()] = int(elsewhere.sum())
+        if share >= 1 / MOVES and sum(different.values()) >= DIFFERENT:
+            return True
+    return False
+
+
+def _all_movable(mask: np.ndarray, pieces: Sequence[np.ndarray]) -> bool:
+    rng, area, different = np.random.default_rng(0), int(mask.sum()), set()
+    for _ in range(MOVES):
+        moved = _placed(pieces, mask.shape, rng)
+        if moved is not None and _elsewhere(np.count_nonzero(mask & moved), area):
+            different.add(moved.tobytes())
+        if len(different) >= DIFFERENT:
+            return True
+    return False
+
+
+def _moved(mask: np.ndarray, pieces: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """The control of a mask that is movable."""
+    rng, area = np.random.default_rng(seed), int(mask.sum())
     nearest, least = None, area + 1
     for _ in range(MOVES):
         moved = _placed(pieces, mask.shape, rng)
         if moved is None:
             continue
         shared = int(np.count_nonzero(mask & moved))
-        if shared <= SAME_PLACE * (2 * area - shared):
+        if _elsewhere(shared, area):
             return moved
         if shared < least:
             nearest, least = moved, shared
     return random_mask(area, mask.shape, seed) if nearest is None else nearest
 
 
-def moved_masks(mask: np.ndarray, seeds: Iterable[int]) -> np.ndarray:
-    """:func:`moved_mask` for each seed: bool (S, H, W)."""
-    return np.array([moved_mask(mask, seed) for seed in seeds], dtype=bool).reshape(-1, *mask.shape)
+def _elsewhere(shared: np.ndarray | int, area: int) -> np.ndarray | bool:
+    """Whether a mask and another one, of ``area`` pixels each, are no more alike than :data:`SAME_PLACE`."""
+    return shared <= SAME_PLACE * (2 * area - shared)
 
 
 def _pieces(mask: np.ndarray) -> list[np.ndarray]:
@@ -182,8 +236,7 @@ def _placed(pieces: Sequence[np.ndarray], shape: tuple[int, int], rng: np.random
     placed = np.zeros(shape, dtype=bool)
     for piece in pieces:
         turn, mirrored = rng.integers(0, (4, 2)).tolist()
-        too_long = piece.shape[0] > width or piece.shape[1] > height  # to lie on its side, in an oblong picture
-        turned = np.rot90(piece[:, ::-1] if mirrored else piece, turn - turn % 2 if too_long else turn)
+        turned = _turned(piece, shape, turn, mirrored)
         rows, columns = turned.shape
         for down, right in rng.random((PLACES, 2)).tolist():
             top, left = int(down * (height - rows + 1)), int(right * (width - columns + 1))
@@ -194,6 +247,12 @@ def _placed(pieces: Sequence[np.ndarray], shape: tuple[int, int], rng: np.random
         else:
             return None
     return placed
+
+
+def _turned(piece: np.ndarray, shape: tuple[int, int], turn: int, mirrored: int) -> np.ndarray:
+    """A piece turned by quarter turns; upright where it is too long to lie on its side in an oblong picture."""
+    too_long = piece.shape[0] > shape[1] or piece.shape[1] > shape[0]
+    return np.rot90(piece[:, ::-1] if mirrored else piece, turn - turn % 2 if too_long else turn)
 
 
 def _zero(images: np.ndarray, masks: np.ndarray, seed: int) -> np.ndarray:

@@ -100,13 +100,13 @@ def mask_effect(
     fill: str = "zero",
     control_seeds: Sequence[int] = range(5),
 ) -> MaskEffect:
-    """Classify a picture whole, masked, and under the same mask at random places, in one batch.
+    """Classify a picture whole, masked, and under random masks of the same area, in one batch.
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
         mask: bool (H, W).
         fill: one of ``masks.FILLS``.
-        control_seeds: a random mask for each, see :func:`fer_core.masks.moved_mask`; may be empty.
+        control_seeds: a random mask for each, see :func:`fer_core.masks.moved_masks`; may be empty.
 
     Raises:
         ConfigError: unknown fill, or a mask of another size.
@@ -233,6 +233,17 @@ def change_words(fall: np.ndarray) -> str:
     ends = {"falls": float(fall.max()), "rises": float(-fall.min())}
     told = [f"{verb} by up to {points(end)}" for verb, end in ends.items() if end >= 0.005]
     return " and ".join(told) or "hardly changes"
+
+
+def control_words(movable: int, n: int = 1) -> str:
+    """What the random masks of ``n`` faces look like, where what is hidden of ``movable`` of them can lie elsewhere."""
+    moved = "the same shapes, turned by quarter turns, mirrored or not, at random places"
+    rectangles, why = "random rectangles of the same area", "too large to be moved elsewhere"
+    if movable == n:
+        return moved
+    if not movable:
+        return f"{rectangles}, for what is hidden is {why}"
+    return f"{moved}; in {n - movable:,} of {n:,} faces, where these are {why}, {rectangles}"
 
 
 def points(change: float) -> str:

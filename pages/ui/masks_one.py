@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import regions
+from fer_core import masks, regions
 from fer_core.charts import explain as charts
 from fer_core.charts import occlusion as occlusion_charts
 from fer_core.charts.results import run_colours
@@ -79,7 +79,7 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, slug: 
         st.image(masked, caption=f"Masked, {effect.area:.0%} hidden", width="stretch", alt="The masked face")
         widgets.download_picture(masked, slug, "Masked picture (PNG)")
     if len(effect.control_images):
-        st.caption("Random masks: the same shapes, turned by quarter turns, mirrored or not, at random places")
+        st.caption(f"Random masks: {occlusion.control_words(masks.movable(mask))}")
         widgets.picture_grid(
             [charts.enlarge(image, THUMBNAIL) for image in effect.control_images],
             [str(number) for number in range(1, len(effect.control_images) + 1)],
