@@ -184,6 +184,15 @@ def test_scale_of_several_maps_holds_the_largest_change_and_is_never_empty():
     assert occlusion.common_end([np.zeros((2, 2))]) == 0.01
 
 
+def test_random_masks_are_told_as_they_are():
+    moved, rectangles = "the same shapes, turned", "random rectangles of the same area"
+    assert occlusion.control_words(True).startswith(moved) and rectangles not in occlusion.control_words(3, 3)
+    assert occlusion.control_words(False) == f"{rectangles}, for what is hidden is too large to be moved elsewhere"
+    some = occlusion.control_words(38, 50)
+    assert some.startswith(moved)
+    assert some.endswith(f"; in 12 of 50 faces, where these are too large to be moved elsewhere, {rectangles}")
+
+
 # Several faces
 
 
@@ -209,7 +218,8 @@ class LooseReader(Reader):
 def test_batch_by_hand(faces):
     images, hidden = faces
     hidden[1][:48] = True  # the upper half; the region lies below
-    effect = occlusion_batch.batch_effect(LooseReader(), images, hidden, "zero", range(3))
+    drawn = occlusion_batch.draw_controls(hidden, range(3))
+    effect = occlusion_batch.batch_effect(LooseReader(), images, hidden, drawn)
     assert effect.before[:, 0] == pytest.approx([0.8, 0.2, 0.8])
     assert effect.after[:, 0] == pytest.approx([0.0, 0.2, 0.8])
     assert effect.flipped.tolist() == [True, False, False]
@@ -224,11 +234,12 @@ def test_batch_by_hand(faces):
 
 def test_parts_of_a_batch_give_the_whole(faces):
     images, hidden = faces
-    whole = occlusion_batch.batch_effect(LooseReader(), images, hidden, "mean", range(2))
-    parts = [
-        occlusion_batch.batch_effect(LooseReader(), images[part], hidden[part], "mean", range(2), part.start)
-        for part in (slice(0, 1), slice(1, 3))
-    ]
+    drawn = occlusion_batch.draw_controls(hidden, range(2))
+    whole = occlusion_batch.batch_effect(LooseReader(), images, hidden, drawn, "mean")
+    parts = []
+    for part in (slice(0, 1), slice(1, 3)):
+        own = occlusion_batch.draw_controls(hidden[part], range(2), part.start)
+        parts.append(occlusion_batch.batch_effect(LooseReader(), images[part], hidden[part], own, "mean"))
     joined = occlusion_batch.join(parts)
     for name in ("before", "after", "controls", "areas"):
         assert np.array_equal(getattr(whole, name), getattr(joined, name)), name
@@ -237,11 +248,14 @@ def test_parts_of_a_batch_give_the_whole(faces):
 def test_batch_asks_in_bounded_batches(picture):
     reader = Reader()
     many = [picture] * 100
-    occlusion_batch.batch_effect(reader, many, [masks.region_mask("mouth", (48, 48))] * 100, "zero", range(6))
+    hidden = [masks.region_mask("mouth", (48, 48))] * 100
+    drawn = occlusion_batch.draw_controls(hidden, range(6))
+    occlusion_batch.batch_effect(reader, many, hidden, drawn)
     assert sum(reader.calls) == 800
     assert max(reader.calls) <= 256
-    with pytest.raises(ConfigError, match="a mask per face"):
-        occlusion_batch.batch_effect(reader, many, [], "zero")
+    for masked, random in ((hidden[1:], drawn), (hidden, drawn[1:]), (hidden, [*drawn[1:], drawn[0][1:]])):
+        with pytest.raises(ConfigError, match="a mask per face"):
+            occlusion_batch.batch_effect(reader, many, masked, random)
 
 
 def effect_of(before, after, controls=()):

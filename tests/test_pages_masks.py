@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core import artifacts, datasets, pictures, regions
+from fer_core import artifacts, datasets, masks, pictures, regions
 from fer_core.datasets import overview
+from fer_core.errors import ConfigError
 from fer_core.explain import gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
-from pages.ui import masks_choice, widgets
+from pages.ui import cache, masks_batch, masks_choice, widgets
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -92,6 +93,11 @@ def test_shapes_are_placed_by_the_landmarks_of_the_face(working, classifier, cro
     found = frame_with(app, "beyond_control")
     assert np.allclose(found["after"], expected.after, atol=1e-3)
     assert np.allclose(found["control"], expected.control_mean, atol=1e-3)
+    assert "Random masks: the same shapes, turned by quarter turns" in text_of(app)
+    widget(app.button_group, "Hide rows, as in the paper").set_value(["eyes", "mouth"]).run()
+    assert_healthy(app)
+    assert "Random masks: random rectangles of the same area, for what is hidden is too large" in text_of(app)
+    assert "the same shapes" not in text_of(app)
 
 
 def test_rows_and_shapes_hide_together(working, classifier, crop, points, saved):
@@ -178,7 +184,8 @@ def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier, save
     chosen = overview.positions_of_class(split, None, 3)[:30]
     images = [np.asarray(split.images[at]) for at in chosen]
     hidden = [occlusion.hidden_parts(regions.CANONICAL, images[0].shape, bands=["mouth"])] * 30
-    expected = occlusion_batch.batch_effect(classifier, images, hidden, "zero", range(2))
+    drawn = occlusion_batch.draw_controls(hidden, range(2))
+    expected = occlusion_batch.batch_effect(classifier, images, hidden, drawn)
     table = frame_with(app, "p_masked")
     assert table["picture"].tolist() == split.sample_ids[chosen].tolist()
     assert table["label"].tolist() == [split.class_names[split.y_true[at]] for at in chosen]
@@ -200,6 +207,43 @@ def test_sample_of_a_dataset_flows_as_the_library_says(working, classifier, save
         assert told(table, "run", "of", "mask", "fill", "random_masks") == [working.run, origin, "mouth", "zero", 2]
     assert {"Every face (CSV)", "Flip rates (CSV)", "Data (CSV)", "Figure (HTML)"} <= set(downloads(app))
     assert downloads(app).count("These faces (PNG)") == 1
+    assert "Random masks: the same shapes, turned" in text_of(app)
+    widget(app.button_group, "Hide rows, as in the paper").set_value(["eyes", "mouth"]).run()
+    assert_healthy(app)
+    assert "Random masks: random rectangles of the same area, for what is hidden is too large" in text_of(app)
+
+
+class Toy:
+    """Always says happy; or refuses."""
+
+    class_names = ("angry", "happy")
+
+    def __init__(self, refuses):
+        self.refuses = refuses
+
+    def predict_proba(self, images):
+        if self.refuses:
+            raise ConfigError("No memory is left.")
+        return np.tile(np.array([0.3, 0.7], np.float32), (len(images), 1))
+
+
+def test_random_masks_are_drawn_once_for_all_models_and_not_for_answers_that_are_kept(monkeypatch):
+    drawn, real = [], occlusion_batch.draw_controls
+    monkeypatch.setattr(occlusion_batch, "draw_controls", lambda *given: drawn.append(given) or real(*given))
+    monkeypatch.setattr(cache, "model_key", lambda name: ("toys", name, ()))
+    monkeypatch.setattr(cache, "answering", lambda name: Toy(name == "full"))
+    n = masks_batch.CHUNK + 5
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n, 16, 16), np.uint8)
+    hidden = [masks.region_mask("mouth", (16, 16))] * n
+    faces = [masks_batch.BatchFace(image, {}) for image in images]
+    told = []
+    for models in (["one", "full", "two"], ["one", "two"], ["three"]):
+        found = masks_batch._ask(models, faces, hidden, "zero", 3, lambda *state: told.append(state))
+        assert list(found) == [model for model in models if model != "full"]
+        assert all(effect.controls.shape == (n, 3, 2) for effect in found.values())
+    assert [first for _, _, first in drawn] == [0, masks_batch.CHUNK] * 2  # for the first three, and for the last one
+    assert [state for state in told if "full" in state[0]] == [("full: masking and classifying", 0, n)]
 
 
 def test_shapes_in_a_sample_follow_each_face(working):

@@ -47,36 +47,52 @@ class BatchEffect:
         return (self.controls.argmax(axis=2) != self.before.argmax(axis=1)[:, None]).mean(axis=1)
 
 
+def draw_controls(hidden: Sequence[np.ndarray], seeds: Iterable[int], first: int = 0) -> list[np.ndarray]:
+    """Random masks of each of several faces: bool (S, H, W) each, see :func:`fer_core.masks.moved_masks`.
+
+    Args:
+        hidden: bool (H, W) each.
+        seeds: a random mask per face and seed; no two faces have the same.
+        first: place of the first face among all, so that parts of a batch have the random masks of the whole.
+    """
+    seeds = list(seeds)
+    return [
+        masks.moved_masks(mask, [control_seed(seed, place) for seed in seeds])
+        for place, mask in enumerate(hidden, start=first)
+    ]
+
+
 def batch_effect(
     classifier: Classifier,
     images: Sequence[np.ndarray],
     hidden: Sequence[np.ndarray],
+    controls: Sequence[np.ndarray],
     fill: str = "zero",
-    control_seeds: Iterable[int] = range(5),
-    first: int = 0,
 ) -> BatchEffect:
-    """Classify faces whole, masked, and under the same masks at random places, in bounded batches.
+    """Classify faces whole, masked, and under random masks of the same area, in bounded batches.
 
     Args:
         images: uint8 (H, W) or (H, W, 3) each; sizes may differ.
         hidden: bool (H, W) each.
+        controls: bool (S, H, W) each, the same for all classifiers that are compared: :func:`draw_controls`.
         fill: one of ``masks.FILLS``.
-        control_seeds: a random mask per face and seed, see :func:`fer_core.masks.moved_mask`.
-        first: place of the first face among all, so that parts of a batch have the random masks of the whole.
 
     Raises:
         ConfigError: unknown fill, or masks that do not fit.
     """
-    if len(images) != len(hidden):
-        raise ConfigError(f"Expected a mask per face. Received {len(images)} faces and {len(hidden)} masks.")
-    seeds = list(control_seeds)
-    answers = np.zeros((len(images), 2 + len(seeds), len(classifier.class_names)), np.float32)
+    counts = {len(drawn) for drawn in controls}
+    if not len(images) == len(hidden) == len(controls) or len(counts) > 1:
+        raise ConfigError(
+            f"Expected a mask per face, and as many random ones for each. Received {len(images)} faces, {len(hidden)} "
+            f"masks and random masks of {len(controls)} faces, {sorted(counts)} each."
+        )
+    answers = np.zeros((len(images), 2 + max(counts, default=0), len(classifier.class_names)), np.float32)
     for shape in sorted({image.shape for image in images}):
         where = [place for place, image in enumerate(images) if image.shape == shape]
         step = max(CHUNK // answers.shape[1], 1)
         for start in range(0, len(where), step):
             some = where[start : start + step]
-            shown = [_versions(images[at], hidden[at], fill, seeds, first + at) for at in some]
+            shown = [_versions(images[at], hidden[at], controls[at], fill) for at in some]
             answers[some] = classifier.predict_proba(np.concatenate(shown)).reshape(len(some), *answers.shape[1:])
     areas = np.array([mask.mean() for mask in hidden], np.float64)
     return BatchEffect(tuple(classifier.class_names), answers[:, 0], answers[:, 1], answers[:, 2:], areas)
@@ -184,7 +200,6 @@ def _beyond(effect: BatchEffect) -> dict[str, float]:
     return found | {"beyond_low": estimate.low, "beyond_high": estimate.high}
 
 
-def _versions(image: np.ndarray, mask: np.ndarray, fill: str, seeds: list[int], place: int) -> np.ndarray:
-    """The face whole, masked, and under a random mask for each seed: uint8 (2 + S, ...)."""
-    drawn = masks.moved_masks(mask, [control_seed(seed, place) for seed in seeds])
+def _versions(image: np.ndarray, mask: np.ndarray, drawn: np.ndarray, fill: str) -> np.ndarray:
+    """The face whole, masked, and under each random mask: uint8 (2 + S, ...)."""
     return np.concatenate([image[None], masks.apply(image, np.concatenate([mask[None], drawn]), fill)])

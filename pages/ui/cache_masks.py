@@ -1,12 +1,13 @@
 """Cached reads of the Masks page, after the pattern of :mod:`pages.ui.cache`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core import artifacts, faces, regions
+from fer_core import artifacts, faces, masks, regions
 from fer_core.explain import mask_study, occlusion, occlusion_batch, part_study
 from fer_core.explain import part_numbers as numbers_of_parts
 from fer_core.explain import shapley as explain_shapley
@@ -112,10 +113,27 @@ def _occlusion_map(
 
 
 def batch_effect(
-    run_name: str, images: list[np.ndarray], hidden: list[np.ndarray], fill: str, controls: int, first: int
+    run_name: str,
+    images: list[np.ndarray],
+    hidden: list[np.ndarray],
+    fill: str,
+    controls: int,
+    first: int,
+    draw: Callable[[], list[np.ndarray]],
 ) -> BatchEffect:
-    """Effect of a mask on some of several faces, see :func:`occlusion_batch.batch_effect`."""
-    return _batch_effect(*cache.model_key(run_name), images, hidden, fill, controls, first)
+    """Effect of a mask on some of several faces, see :func:`occlusion_batch.batch_effect`.
+
+    Args:
+        controls, first: what ``draw`` depends on beside ``hidden``.
+        draw: gives the random masks; only called where the answer is not kept.
+    """
+    return _batch_effect(*cache.model_key(run_name), images, hidden, fill, controls, first, draw)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def count_movable(hidden: list[np.ndarray]) -> int:
+    """How many of several masks can lie elsewhere, see :func:`masks.movable`."""
+    return sum(masks.movable(mask) for mask in hidden)
 
 
 def batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) -> pd.DataFrame:
@@ -133,8 +151,9 @@ def _batch_effect(
     fill: str,
     controls: int,
     first: int,
+    _draw: Callable[[], list[np.ndarray]],
 ) -> BatchEffect:
-    return occlusion_batch.batch_effect(cache.answering(run_name), images, hidden, fill, range(controls), first)
+    return occlusion_batch.batch_effect(cache.answering(run_name), images, hidden, _draw(), fill)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

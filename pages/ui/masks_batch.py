@@ -1,5 +1,6 @@
 """Several pictures on the Masks page: the same part hidden in each face, and where the predictions go."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from fer_core.charts import explain as charts
 from fer_core.charts import occlusion as occlusion_charts
 from fer_core.datasets import overview
 from fer_core.errors import ConfigError, FerError
-from fer_core.explain import occlusion_batch
+from fer_core.explain import occlusion, occlusion_batch
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.images import MAX_BYTES
 from fer_core.regions import CANONICAL
@@ -66,10 +67,7 @@ def show() -> None:
         if not faces:
             place.empty()
             return
-        effects = {}
-        for model in models:
-            with widgets.page_errors():
-                effects[model] = _ask(model, faces, hidden, fill, controls, report)
+        effects = _ask(models, faces, hidden, fill, controls, report)
         place.empty()
         if effects:
             about = {"of": origin, "mask": choice.words, "fill": fill, "random_masks": controls}
@@ -151,20 +149,28 @@ def _hide(
 
 
 def _ask(
-    model: str,
+    models: Sequence[str],
     faces: Sequence[BatchFace],
     hidden: Sequence[np.ndarray],
     fill: str,
     controls: int,
     report: Callable[[str, int, int], None],
-) -> BatchEffect:
-    parts = []
+) -> dict[str, BatchEffect]:
+    """What each model says; one that fails is left out. All are shown the same random masks, drawn once."""
+    parts: dict[str, list[BatchEffect]] = {model: [] for model in models}
     for first in range(0, len(faces), CHUNK):
-        report(f"{model}: masking and classifying", first, len(faces))
-        some = slice(first, first + CHUNK)
-        images = [face.image for face in faces[some]]
-        parts.append(cache_masks.batch_effect(model, images, list(hidden[some]), fill, controls, first))
-    return occlusion_batch.join(parts)
+        images, own = [face.image for face in faces[first : first + CHUNK]], list(hidden[first : first + CHUNK])
+        draw = functools.cache(functools.partial(occlusion_batch.draw_controls, own, range(controls), first))
+        for model in list(parts):
+            report(f"{model}: masking and classifying", first, len(faces))
+            part = None
+            with widgets.page_errors():
+                part = cache_masks.batch_effect(model, images, own, fill, controls, first, draw)
+            if part is None:
+                del parts[model]
+            else:
+                parts[model].append(part)
+    return {model: occlusion_batch.join(of_model) for model, of_model in parts.items()}
 
 
 def _show(
@@ -180,8 +186,9 @@ def _show(
     for row in summary.to_dict("records"):
         st.markdown(_sentence(row))
     few = "; so few faces say little of others" if len(faces) < occlusion_batch.FEWEST else ""
-    random = " Random masks: the same shapes, turned by quarter turns, mirrored or not, at random places."
-    st.caption(f"In brackets: 95 % intervals over the faces (Wilson){few}.{random if about['random_masks'] else ''}")
+    drawn = occlusion.control_words(cache_masks.count_movable(list(hidden)), len(hidden))
+    random = f" Random masks: {drawn}." if about["random_masks"] else ""
+    st.caption(f"In brackets: 95 % intervals over the faces (Wilson){few}.{random}")
     unseen = sum(not face.points_found for face in faces)
     if choice.shapes and unseen:
         st.caption(f"In {unseen} of {len(faces)} faces landmarks were not found: there the usual place is taken.")
