@@ -1,7 +1,8 @@
 """Run directories: written whole or not at all, listed without ever raising.
 
 ``artifacts/runs/<name>/`` holds ``run.json`` (:data:`FIELDS`), ``predictions_<split>.npz``, ``history.csv`` for
-models trained in passes, and ``weights.npz`` (``weights.skops``) where weights are shipped.
+models trained in passes, and ``weights.npz`` (``weights.skops``; of an ensemble ``weights.json``, which names its
+members) where weights are shipped.
 """
 
 import math
@@ -22,10 +23,11 @@ from fer_core.predictions import Predictions
 from fer_core.storage import environment, read_json, sha256, to_json, write_directory, write_text
 
 SCHEMA_VERSION = 1
+ENSEMBLE = "ensemble"  # the model of a run that other runs answer for; no entry of MODELS, for it is not trained
 FIELDS: dict[str, str] = {
     "schema_version": "layout of this file",
     "name": "name of the directory",
-    "model": "key of models.specs.MODELS",
+    "model": "key of models.specs.MODELS, or ensemble",
     "paper": "paper of reported/ that the run reproduces, or null",
     "system": "row of reported/ that the run reproduces, or null",
     "dataset": "name of the dataset",
@@ -104,8 +106,20 @@ class Run:
 
     @property
     def weights_path(self) -> Path | None:
-        """``weights.npz`` (or ``.skops``), or None where no weights are shipped."""
+        """``weights.npz`` (``.skops``, ``.json``), or None where no weights are shipped."""
         return next(iter(sorted(self.path.glob("weights.*"))), None)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the runs that an ensemble is made of; empty for other runs."""
+        config = self.run.get("config") or {}
+        return tuple(member["run"] for member in config.get("members", ())) if self.model == ENSEMBLE else ()
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether weights are here: its own, and those of its members."""
+        paths = [self.path, *(self.path.parent / name for name in self.members)]
+        return all(any(path.glob("weights.*")) for path in paths)
 
     def metrics(self, split: str) -> dict:
         """The stored record of ``split``.
@@ -286,10 +300,15 @@ def strip_run(run: Run) -> Run:
     """Delete the weights, which are too large to keep; their checksum stays, and studies of them remain valid.
 
     Raises:
-        RunError: it has none.
+        RunError: it has none, or an ensemble needs them.
     """
     if run.weights_path is None:
         raise RunError(f"{run.name} has no weights here.")
+    needed_by = [other.name for other in list_runs(run.path.parent.parent)[0] if run.name in other.members]
+    if needed_by:
+        raise RunError(
+            f"{', '.join(needed_by)} needs the weights of {run.name}.", "Remove it first, or keep the weights."
+        )
     path = run.weights_path
     stripped = update_run(run, {"weights_bytes": None})
     path.unlink()
@@ -377,7 +396,8 @@ def _row(run: Run, split: str) -> dict:
     row["discrepancy"] = _number(run.run["metrics"].get("val", {}).get("discrepancy"))
     row |= {f"f1_{name}": _number(values.get("f1")) for name, values in record.get("per_class", {}).items()}
     numbers = ("param_count", "weights_bytes", "latency_ms", "epochs", "wall_time_s")
-    return row | {field: _number(run.run.get(field)) for field in numbers} | {"altered": run.altered}
+    row |= {field: _number(run.run.get(field)) for field in numbers} | {"altered": run.altered}
+    return row | ({"weights_bytes": None} if run.members else {})  # the list of its members is no measure of its size
 
 
 def _number(value: object) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fer_core import faces, images
+from fer_core.artifacts import ENSEMBLE
 from fer_core.errors import FerError, ImageError, ModelError
 from fer_core.faces import FaceCrop
-from fer_core.models.members import ENSEMBLE
 from fer_core.models.specs import MODELS
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
     def accuracy(run: "Run") -> float:
         return (run.run["metrics"].get("val") or {}).get("accuracy") or 0.0
 
-    usable = (run for run in runs if run.weights_path)
+    usable = (run for run in runs if run.can_answer)
     return sorted(usable, key=lambda run: (run.model == ENSEMBLE, -accuracy(run), run.name))
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fer_core.artifacts import Run, all_metrics, not_clean, update_run
+from fer_core.artifacts import Run, all_metrics, not_clean, read_run, update_run
 from fer_core.datasets.split import Dataset
 from fer_core.errors import RunError
 from fer_core.predictions import Classifier, Predictions
-from fer_core.storage import sha256
+from fer_core.storage import read_json, sha256
 
 METRIC_TOLERANCE = 1e-9
 PROBABILITY_TOLERANCE = 0.01  # other processors round half-precision networks differently
@@ -19,7 +19,7 @@ def verify_run(run: Run, *, dataset: Dataset | None = None, classifier: Classifi
     """Recompute all that can be recomputed, and say what differs from what is stored.
 
     Checked: metrics of every split and their intervals from the predictions, class names, length of the history,
-    checksum and size of the weights.
+    checksum and size of the weights; of an ensemble, whether its members are here and have the weights they had.
 
     Args:
         run: as read; damage that :func:`read_run` would report must be caught by the caller.
@@ -30,7 +30,7 @@ def verify_run(run: Run, *, dataset: Dataset | None = None, classifier: Classifi
     Returns:
         One sentence per difference; empty if the run is sound.
     """
-    differences = _weights_differences(run) + _history_differences(run)
+    differences = _weights_differences(run) + _member_differences(run) + _history_differences(run)
     predictions: dict[str, Predictions] = {}
     for split in run.splits:
         if split != "test_clean":
@@ -72,6 +72,28 @@ def _weights_differences(run: Run) -> list[str]:
         return [f"{path.name} is there, but run.json has no weights_sha256."]
     found = sha256(path)
     return [] if found == expected else [f"{path.name} has SHA-256 {found}; run.json says {expected}."]
+
+
+def _member_differences(run: Run) -> list[str]:
+    if not run.members:
+        return []
+    told = run.run["config"]["members"]
+    differences = []
+    if run.weights_path is not None:
+        keys = ("run", "weights_sha256", "weight")
+        if read_json(run.weights_path).get("members") != [{key: one[key] for key in keys} for one in told]:
+            differences.append("weights.json names other members than run.json.")
+    for one in told:
+        try:
+            member = read_run(run.path.parent / one["run"])
+        except RunError as error:
+            differences.append(f"the member {one['run']} cannot be read: {error.problem}")
+            continue
+        if member.weights_path is None:
+            differences.append(f"the member {one['run']} has no weights here.")
+        elif sha256(member.weights_path) != one["weights_sha256"]:
+            differences.append(f"the member {one['run']} has other weights than it had.")
+    return differences
 
 
 def _history_differences(run: Run) -> list[str]:

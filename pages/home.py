@@ -34,12 +34,14 @@ LIMITS = (
 
 
 def choose_model() -> str | None:
-    """Name of a run that can classify here, the most accurate on val by default."""
+    """Name of a run that can classify here, by default the most accurate on val that is no ensemble."""
     names = [run.name for run in pictures.usable_runs(cache.runs())]
     if not names:
         widgets.empty_state("No trained model has weights here yet. This command trains one:", pictures.TRAIN_COMMAND)
         return None
-    return state.choice("Model", names, key="model", help="Runs that have weights, the most accurate on val first.")
+    return state.choice(
+        "Model", names, key="model", help="Runs that have weights, the most accurate on val first, then ensembles."
+    )
 
 
 def choose_pictures() -> list[tuple[str, bytes]]:

@@ -67,20 +67,32 @@ def test_mean_by_hand_whatever_the_order_of_samples_and_classes(tmp_path):
 def test_weights_are_chosen_on_val():
     right, wrong = predictions(sure_of(TRUTH)), predictions(sure_of([1, 2, 0, 0]))
     np.testing.assert_array_equal(chosen_weights([wrong, right]), [0, 1])
-    # Each knows two of four, and is less sure where it is wrong: together they know all.
-    halves = [
-        predictions(np.where([[True], [True], [False], [False]], sure_of(TRUTH, 0.9), sure_of([0, 0, 0, 0], 0.4))),
-        predictions(np.where([[False], [False], [True], [True]], sure_of(TRUTH, 0.9), sure_of([1, 0, 0, 0], 0.4))),
-    ]
-    np.testing.assert_array_equal(chosen_weights(halves), [0.5, 0.5])
+    np.testing.assert_array_equal(chosen_weights(halves()), [0.5, 0.5])
     assert ROUNDS > 2
 
 
+def halves():
+    """Each knows two of four, and is less sure where it is wrong: together they know all."""
+    first, rest = [[True], [True], [False], [False]], [[False], [False], [True], [True]]
+    return [
+        predictions(np.where(first, sure_of(TRUTH, 0.9), sure_of([0, 0, 0, 0], 0.4))),
+        predictions(np.where(rest, sure_of(TRUTH, 0.9), sure_of([1, 0, 0, 0], 0.4))),
+    ]
+
+
 def test_member_that_was_not_chosen_is_left_out(tmp_path):
+    bad = store(tmp_path, tmp_path, sure_of([1, 2, 0, 0]))
+    one, other = (store(tmp_path, tmp_path, [], predictions=half, notes="Leaky split.") for half in halves())
+    run = artifacts.read_run(combine([bad, one, other], root=tmp_path))
+    assert [member["run"] for member in run.run["config"]["members"]] == [one.name, other.name]
+    assert "chosen on val" in run.run["notes"] and run.run["notes"].endswith("Leaky split.")
+    assert run.run["retrain"] == f"python -m fer_core ensemble {bad.name} {one.name} {other.name}"
+
+
+def test_a_run_that_does_best_alone_is_no_ensemble(tmp_path):
     good, bad = store(tmp_path, tmp_path, sure_of(TRUTH)), store(tmp_path, tmp_path, sure_of([1, 2, 0, 0]))
-    run = artifacts.read_run(combine([bad, good], root=tmp_path))
-    assert [one["run"] for one in run.run["config"]["members"]] == [good.name]
-    assert "chosen on val" in run.run["notes"]
+    with pytest.raises(ConfigError, match=f"{good.name} alone"):
+        combine([bad, good], root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +102,7 @@ def test_member_that_was_not_chosen_is_left_out(tmp_path):
         ({"dataset_fingerprint": "g"}, None, RunError, "other pictures"),
         ({"shipped": False}, None, RunError, "no weights"),
         ({"config": {"mask": "mouth"}}, None, RunError, "mouth hidden"),
+        ({"model": "ensemble", "config": {"members": [{"run": "a"}, {"run": "b"}]}}, None, RunError, "members: a b"),
         ({"predictions": predictions(sure_of(TRUTH), ids=np.array(list("abcx")))}, None, RunError, "other pictures"),
         (
             {"predictions": predictions(sure_of(TRUTH), class_names=("angry", "happy", "fear"))},
@@ -118,9 +131,9 @@ def test_one_run_is_no_ensemble(tmp_path):
 @pytest.mark.parametrize(
     ("of_members", "usual", "own"),
     [
-        (["none"], "none", "none"),
-        (["flip", "none"], "flip", "flip"),
-        (["ten_view"], "flip", "ten_view"),
+        (["none"], "run", "run"),
+        (["flip", "none"], "run", "run"),
+        (["ten_view"], "flip", "run"),
         (["ten_view", "flip"], "flip", "run"),
     ],
 )
@@ -170,12 +183,21 @@ def test_members_must_be_the_ones_meant(twins):
     run = artifacts.find_run(mixed)
     network, hog = (member["run"] for member in run.run["config"]["members"])
     weights = artifacts.find_run(network).weights_path
+    assert not verify_run(run)
+    stripped = CliRunner().invoke(app, ["runs", "strip", network])
+    assert isinstance(stripped.exception, RunError) and mixed in stripped.exception.problem
+    assert weights.is_file()
     weights.write_bytes(weights.read_bytes() + b"x")
     with pytest.raises(ModelError, match="not the ones"):
         load_classifier(run)
+    assert [f"the member {network} has other weights than it had."] == verify_run(run)
+    timed = CliRunner().invoke(app, ["runs", "time"])
+    assert timed.exit_code == 1 and f"{hog}: " in timed.output
     weights.unlink()
     with pytest.raises(FerError, match="does not ship"):
         load_classifier(run)
+    assert run.name not in [usable.name for usable in usable_runs(artifacts.list_runs()[0])]
+    assert f"the member {network} has no weights here." in verify_run(run)
     shutil.rmtree(artifacts.find_run(hog).path)
     shutil.rmtree(artifacts.find_run(network).path)
     with pytest.raises(ModelError, match="needs the run"):

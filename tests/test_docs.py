@@ -5,7 +5,6 @@ import re
 import pytest
 
 from fer_core import artifacts
-from fer_core.models.members import ENSEMBLE
 from fer_core.models.specs import spec
 from fer_core.training import recipes
 from tests.conftest import PROJECT
@@ -40,7 +39,7 @@ def results_table() -> str:
 
 
 def title_of(run) -> str:
-    if run.model != ENSEMBLE:
+    if run.model != artifacts.ENSEMBLE:
         return spec(run.model)["title"]
     members = [f"{member['model']} {100 * member['weight']:.0f} %" for member in run.run["config"]["members"]]
     return f"{', '.join(members)}, {run.run['config']['weights']}"

@@ -25,7 +25,8 @@ class Format(StrEnum):
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", show_default=False)],
     model: Annotated[
-        str | None, typer.Option(help="Name of a run with weights, or its beginning. [default: the best on val]")
+        str | None,
+        typer.Option(help="Name of a run with weights, or its beginning. [default: the best on val, no ensemble]"),
     ] = None,
     format: Annotated[
         Format | None, typer.Option(help="What to write. [default: by the output's ending, else a table]")

@@ -139,14 +139,21 @@ def measure_latency(
     from fer_core.latency import latency_ms
     from fer_core.models.registry import load_classifier
 
-    runs = [artifacts.find_run(name) for name in names] if names else artifacts.list_runs()[0]
+    runs, failed = [artifacts.find_run(name) for name in names] if names else artifacts.list_runs()[0], False
     for run in runs:
-        if run.weights_path is None:
+        if not run.can_answer:
             typer.echo(f"{run.name}: no weights here")
             continue
-        latency = latency_ms(Predictor(load_classifier(run)))
+        try:
+            latency = latency_ms(Predictor(load_classifier(run)))
+        except FerError as error:
+            typer.echo(f"{run.name}: {error.problem}", err=True)
+            failed = True
+            continue
         artifacts.update_run(run, {"latency_ms": round(latency, 3), "latency_machine": environment()["machine"]})
         typer.echo(f"{run.name}: {latency:.2f} ms")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _print_differences(a: Predictions, b: Predictions) -> None:
@@ -187,8 +194,8 @@ def _verify(run: artifacts.Run, weights: bool) -> tuple[list[str], list[str]]:
     from fer_core import datasets
     from fer_core.verification import verify_run
 
-    notes = ["no weights shipped"] if weights and run.weights_path is None else []
-    weights = weights and run.weights_path is not None
+    notes = ["no weights shipped"] if weights and not run.can_answer else []
+    weights = weights and run.can_answer
     dataset, classifier, problems = None, None, []
     expected = run.run.get("dataset_fingerprint")
     if run.dataset not in datasets.available():

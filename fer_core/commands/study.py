@@ -64,7 +64,7 @@ def chosen_runs(names: list[str] | None) -> list[Run]:
     """
     if names:
         return [artifacts.find_run(name) for name in names]
-    runs = [run for run in artifacts.list_runs()[0] if run.weights_path is not None and trained_mask(run) is None]
+    runs = [run for run in artifacts.list_runs()[0] if run.can_answer and trained_mask(run) is None]
     if not runs:
         raise RunError("No run has weights here.", "Train one: python -m fer_core train compact")
     return runs
@@ -128,9 +128,9 @@ def views_and_controls(record: Mapping) -> str:
 
 def views(run: Run, tta: str | None) -> str:
     """The run's own, so that it can be held against one that was trained with the mask; ten_view would take long."""
-    own = (run.run.get("config") or {}).get("tta", "none")
-    usual = "flip" if "ten_view" in own else own  # members of an ensemble may have different ones, joined by a plus
-    return {None: usual, "run": "run" if "+" in own else own}.get(tta, tta)
+    tta_of_run = (run.run.get("config") or {}).get("tta", "none")
+    own = "run" if run.members else tta_of_run  # each member's
+    return {None: "flip" if "ten_view" in tta_of_run else own, "run": own}.get(tta, tta)
 
 
 def evaluated_split(run: Run, name: str) -> Split:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fer_core import regions
-from fer_core.artifacts import Run
+from fer_core.artifacts import ENSEMBLE, Run
 from fer_core.datasets.split import Split
 from fer_core.explain import action_units
 from fer_core.explain.studies import Kind, read_part, write_part
@@ -39,7 +39,9 @@ def _shapes(record: Mapping, k: int) -> dict[str, tuple[int, ...]]:
 
 def _options(record: Mapping) -> str:
     given = [("option", f"{name}={value}") for name, value in record["options"].items()]
-    given += [("layer", record["layer"]), ("pictures", record["n"] if record["n"] < record["n_split"] else None)]
+    # of an ensemble the record has its members' layers, which no option can ask for
+    layer = None if record["model"] == ENSEMBLE else record["layer"]
+    given += [("layer", layer), ("pictures", record["n"] if record["n"] < record["n_split"] else None)]
     return " ".join(f"--{name} {value}" for name, value in given if value)
 
 

@@ -10,8 +10,6 @@ from fer_core.errors import ModelError, RunError
 from fer_core.models.ensemble import Ensemble
 from fer_core.storage import sha256, to_json
 
-ENSEMBLE = "ensemble"  # what such a run has as its model; no entry of MODELS, for it is not trained
-
 
 @dataclass(frozen=True)
 class Member:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.artifacts import ENSEMBLE
 from fer_core.errors import ModelError
 from fer_core.labels import CLASS_NAMES
-from fer_core.models.members import ENSEMBLE, load_ensemble
+from fer_core.models.members import load_ensemble
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
 from fer_core.models.views import views

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_core import artifacts
-from fer_core.artifacts import Run
+from fer_core.artifacts import ENSEMBLE, Run
 from fer_core.errors import ConfigError, RunError
-from fer_core.models.members import ENSEMBLE, Member, write_members
+from fer_core.models.members import Member, write_members
 from fer_core.predictions import Predictions
 
 ROUNDS = 30
@@ -37,35 +37,44 @@ def combine(runs: Sequence[Run], weights: Sequence[float] | None = None, root: P
     answers = {split: aligned([run.predictions(split) for run in runs], [run.name for run in runs]) for split in SPLITS}
     shares = _shares(weights, len(runs)) if given else chosen_weights(answers["val"])
     kept = [place for place, share in enumerate(shares) if share > 0]
+    if len(kept) < 2:
+        raise ConfigError(f"{runs[kept[0]].name} alone does best, so there is nothing to combine.", "Try other runs.")
     members = [Member(runs[at].name, runs[at].run["weights_sha256"], round(float(shares[at]), 6)) for at in kept]
-    counts = [runs[at].run.get("param_count") for at in kept]
-    record = {
-        "model": ENSEMBLE,
-        "dataset": runs[0].dataset,
-        "dataset_fingerprint": runs[0].run.get("dataset_fingerprint"),
-        "class_names": list(answers["val"][0].class_names),
-        "seed": 0,
-        "config": {
-            "members": [asdict(one) | {"model": runs[at].model} for one, at in zip(members, kept, strict=True)],
-            "weights": "given" if given else "chosen on val",
-            "tta": views_of(runs[at] for at in kept),
-        },
-        "param_count": None if None in counts else sum(counts),
-        "retrain": " ".join(
-            ["python -m fer_core ensemble", *(one.run for one in members)]
-            + [f"--weight {one.weight:g}" for one in members]
-        ),
-        "notes": "Weighted mean of the members' probabilities"
-        + ("." if given else "; the weights are chosen on val, so its numbers there are too good."),
-    }
     means = {
         split: mean_of([of_split[at] for at in kept], [one.weight for one in members])
         for split, of_split in answers.items()
     }
+    record = _record([runs[at] for at in kept], members, given, [run.name for run in runs])
+    record["class_names"] = list(means["val"].class_names)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.json"
         write_members(members, path)
         return artifacts.write_run(record, predictions=means, weights=path, root=root)
+
+
+def _record(runs: Sequence[Run], members: Sequence[Member], given: bool, candidates: Sequence[str]) -> dict:
+    """What ``run.json`` says of the ensemble of ``runs``, its ``members`` chosen from ``candidates``."""
+    counts = [run.run.get("param_count") for run in runs]
+    told = [
+        "Weighted mean of the members' probabilities" + ("" if given else "; chosen on val, so too good there") + "."
+    ]
+    told += dict.fromkeys(run.run["notes"] for run in runs if run.run.get("notes"))
+    words = ["python -m fer_core ensemble", *([one.run for one in members] if given else candidates)]
+    words += [f"--weight {one.weight:g}" for one in members] if given else []
+    return {
+        "model": ENSEMBLE,
+        "dataset": runs[0].dataset,
+        "dataset_fingerprint": runs[0].run.get("dataset_fingerprint"),
+        "seed": 0,
+        "config": {
+            "members": [asdict(one) | {"model": run.model} for one, run in zip(members, runs, strict=True)],
+            "weights": "given" if given else "chosen on val",
+            "tta": views_of(runs),
+        },
+        "param_count": None if None in counts else sum(counts),
+        "retrain": " ".join(words),
+        "notes": " ".join(told),
+    }
 
 
 def views_of(runs: Iterable[Run]) -> str:
@@ -143,12 +152,10 @@ def _check(runs: Sequence[Run]) -> None:
             runs[0].run.get("dataset_fingerprint"),
         ):
             raise RunError(f"{run.name} and {names[0]} belong to other pictures.", "Choose runs of one dataset.")
-        if run.altered != runs[0].altered:
-            raise RunError(
-                f"{run.name} was measured with {run.altered or 'nothing hidden'}, and {names[0]} with "
-                f"{runs[0].altered or 'nothing hidden'}.",
-                "Choose runs measured on the same pictures.",
-            )
+        if run.model == ENSEMBLE:
+            raise RunError(f"{run.name} is an ensemble itself.", f"Name its members: {' '.join(run.members)}")
+        if run.altered:
+            raise RunError(f"{run.name} was measured with {run.altered}.", "Choose runs measured on whole pictures.")
 
 
 def _shares(weights: Sequence[float], n: int) -> np.ndarray:

@@ -38,9 +38,9 @@ class Face:
 
 
 def models(most: int, *, networks_first: bool = False) -> list[str]:
-    """Names of one to ``most`` runs that can classify here, the most accurate on val offered first; else none.
+    """Names of one to ``most`` runs that can classify here, or none.
 
-    ``networks_first`` offers runs with gradients before the others.
+    The most accurate on val is offered first, ensembles last; ``networks_first``: those with gradients before others.
     """
     usable = usable_runs(cache.runs())
     if networks_first:
