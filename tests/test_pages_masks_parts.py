@@ -52,27 +52,32 @@ def test_says_what_the_library_computes(studied):
     assert f"Every number of {studied.record['run']} (CSV)" in downloads(app)
 
 
-def store_beside_rectangles(study):
-    """Another run with the same answers, whose study was made beside rectangles; gives its name."""
-    other = artifacts.root() / "runs" / "another"
+def store_beside_rectangles(study, name, **changes):
+    """Another run with the same answers, whose study was made beside rectangles."""
+    other = artifacts.root() / "runs" / name
     shutil.copytree(artifacts.find_run(study.record["run"]).path, other)
     record = json.loads((other / "run.json").read_text("utf-8")) | {"name": other.name}
     (other / "run.json").write_text(json.dumps(record), "utf-8")
     old = {name.replace("moved-", "control-"): one for name, one in study.predictions.items()}
-    changed = study.record | {"run": other.name, "conditions": list(old)}
-    changed["name"] = part_study.KIND.study_name(other.name, "test", "zero")
+    changed = study.record | {"run": other.name, "conditions": list(old)} | changes
+    changed["name"] = part_study.KIND.study_name(other.name, "test", changed["fill"])
     part_study.write_study(part_study.PartStudy(changed, old, study.areas, study.found))
-    return other.name
 
 
 def test_models_beside_random_masks_of_different_forms_say_so(studied):
-    old, new = store_beside_rectangles(studied), studied.record["run"]
+    old, new = "another", studied.record["run"]
+    store_beside_rectangles(studied, "third", fill="mean")
+    app = open_page("masks", PARTS)
+    assert_healthy(app)
+    assert not app.warning  # what is not shown is not compared
+    store_beside_rectangles(studied, old, tta="flip")
     app = open_page("masks", PARTS | {"studied": [old, new]})
     assert_healthy(app)
     (warning,) = app.warning
     told = warning.value.replace("\\", "")
     assert f"the shape itself, moved, for {new}, rectangles for {old}" in told
-    assert f"python -m fer_core study parts {old} --again" in told
+    command = f"python -m fer_core study parts {old} --split test --fill zero --controls 1 --tta flip --again"
+    assert told.endswith(f"The same form for all: `{command}`")
     said = text_of(app).replace("\\", "")
     assert f"1 per picture and area: for {new} the pieces of the shape itself" in said
     assert f"; for {old} a rectangle of the same area" in said

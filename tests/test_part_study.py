@@ -116,6 +116,15 @@ def test_controls_of_new_studies_are_the_shape_moved_and_those_of_old_ones_recta
     assert part_study.control_kind(part_study.condition_names([])) is None
 
 
+def test_studies_are_made_anew_with_the_options_they_have():
+    first = {"run": "a", "split": "val", "fill": "mean", "control_seeds": [0, 1], "tta": "flip"}
+    second, third = first | {"run": "b"}, first | {"run": "c", "tta": "flip+none"}
+    assert part_study.KIND.remake([first, third, second]) == [
+        "python -m fer_core study parts a b --split val --fill mean --controls 2 --tta flip",
+        "python -m fer_core study parts c --split val --fill mean --controls 2 --tta run",
+    ]
+
+
 def test_conditions_are_whole_shapes_and_a_control_per_shape_and_seed():
     names = part_study.condition_names((0, 3))
     assert len(names) == 1 + 8 + 16

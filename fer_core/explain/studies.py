@@ -9,7 +9,7 @@ A study that was interrupted goes on from the parts in its :func:`work_folder`.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -179,12 +179,19 @@ class Kind:
                 records.append(record)
         return records, problems
 
+    def remake(self, records: Iterable[Mapping]) -> list[str]:
+        """Commands that make the studies of ``records`` anew: one for all runs whose studies have the same options."""
+        runs: dict[str, list[str]] = {}
+        for record in records:
+            options = f"--split {record['split']} --{self.choice} {record[self.choice]} {self.options(record)}".strip()
+            runs.setdefault(options, []).append(record["run"])
+        return [f"{self.command} {' '.join(names)} {options}" for options, names in runs.items()]
+
     def stale(self, record: Mapping, run: Run | None) -> str:
         """Why a study no longer speaks of ``run`` as it is, and what to do; empty where it does."""
         if run is None:
             return f"{record['name']} is left out: the run {record['run']} is not here. Remove the study."
-        options = f"--split {record['split']} --{self.choice} {record[self.choice]} {self.options(record)}"
-        again = f"Do it again: {self.command} {record['run']} {options.strip()}"
+        again = f"Do it again: {self.remake([record])[0]}"
         if run.run.get("weights_sha256") != record["weights_sha256"]:
             return f"{record['name']} is left out: the run has other weights by now. {again}"
         fingerprint = run.run.get("dataset_fingerprint")

@@ -44,9 +44,11 @@ def _warn_of_other_controls(records: list[dict]) -> None:
     runs = _runs_by_control(records)
     if len(runs) > 1:
         forms = ", ".join(f"{SHORT[kind]} for {widgets.plain(', '.join(of_kind))}" for kind, of_kind in runs.items())
+        old = KIND.remake(record for record in records if record["run"] in runs[RECTANGLE])
+        commands = " and ".join(f"`{command} --again`" for command in old)
         st.warning(
             f"Random masks differ in form: {forms}. So what models lose beyond random compares only among those of one "
-            f"form. The same form for all: {KIND.command} {widgets.plain(' '.join(runs[RECTANGLE]))} --again",
+            f"form. The same form for all: {commands}",
             icon=":material/warning:",
         )
 
