@@ -83,11 +83,15 @@ def doing_text(what: str, stage: int = 0, stages: int = 0) -> str:
 
 
 def left_text(shown: Mapping) -> str:
-    """``12 min left``, or ``at most 12 min left``, of what :class:`Reporter` wrote; empty where it is not known."""
+    """``12 min left``, or ``at most 12 min left``, of what :class:`Reporter` wrote; empty where it is not known.
+
+    Outside of the epochs only the time of what is being done is known: ``30 s left of this stage``.
+    """
     seconds = shown.get("time_left_s")
     if seconds is None:
         return ""
-    return f"{'at most ' if shown.get('at_most') else ''}{duration_text(seconds)} left"
+    of_what = " of this stage" if shown.get("what") else ""
+    return f"{'at most ' if shown.get('at_most') else ''}{duration_text(seconds)} left{of_what}"
 
 
 def duration_text(seconds: float) -> str:

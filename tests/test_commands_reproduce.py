@@ -121,6 +121,14 @@ def test_time_left_counts_fits_and_follows_what_was_measured():
     assert left.left("second", None, 0.0, 0.0, []) == pytest.approx(200)
 
 
+def test_time_left_of_a_stage_is_not_taken_for_that_of_the_training():
+    epochs = {"epoch": 2, "epochs": 4, "time_left_s": 30.0}
+    assert reproduce._left(epochs, "running") == "epoch 2/4 30 s left"
+    stage = {"what": "features", "stage": 2, "stages": 8, "time_left_s": 30.0}
+    assert reproduce._left(stage, "running") == "stage 2 of 8: features 30 s left of this stage"
+    assert reproduce._left(stage | {"time_left_s": None}, "running").strip() == "stage 2 of 8: features"
+
+
 def test_a_run_counts_only_with_the_same_settings_on_the_same_pictures(folder):
     fingerprint = datasets.load("drawn").fingerprint
     path = store("patil_cnn", {"epochs": 2})

@@ -98,7 +98,7 @@ def test_time_left_is_at_most_that_where_patience_may_end_it(tmp_path):
             assert left_text(record(tmp_path)) == ""
             told(at(1, 10, {"epoch": 1, "seconds": 3.0}))
         assert left_text(record(tmp_path)) == text
-    assert left_text({"what": "answers", "time_left_s": 5.0}) == "5 s left"
+    assert left_text({"what": "answers", "time_left_s": 5.0}) == "5 s left of this stage"
 
 
 def test_progress_is_written_twice_a_second_at_most_and_the_last_one_always(tmp_path):

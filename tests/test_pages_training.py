@@ -196,7 +196,7 @@ def test_a_training_that_runs_tells_how_far_it_is(folder, process):
     stage |= {"what": "answers to train pictures", "steps_done": 14000, "steps_total": 28709, "time_left_s": 30.0}
     (path / "progress.json").write_text(json.dumps(stage), encoding="utf-8")
     said = app.run().get("progress")[0].proto.text
-    assert said == "Stage 4 of 8: answers to train pictures: 14,000 of 28,709, 30 s left"
+    assert said == "Stage 4 of 8: answers to train pictures: 14,000 of 28,709, 30 s left of this stage"
 
 
 def test_an_unfinished_training_is_shown_with_its_curve(folder):
