@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from fer_core.datasets.split import Split
+from fer_core.datasets.split import Dataset, Split
 from fer_core.models.activations import kept
 from fer_core.models.specs import MODELS, spec
 from fer_core.training import memory
 from fer_core.training.config import config_of_entry
+from fer_core.training.preparation import prepare
 
 MB = 2**20
 NETWORKS = {
@@ -32,7 +33,7 @@ def split(n, side=10, where=None):
 
 
 def needed(model, train=1000, val=1, **settings):
-    settings = {"precision": "float32", "sizes": []} | settings
+    settings = {"precision": "float32", "sizes": [], "dedupe": False} | settings  # all pictures here are the same
     return memory.needed(
         spec(model), config_of_entry(spec(model), settings), {"train": split(train), "val": split(val)}
     )
@@ -70,6 +71,54 @@ def test_a_step_has_the_pixels_and_maps_of_its_batch():
     assert step("patil_cnn", batch_size=64) == 64 * 4 * (side**2 + maps)
     assert step("patil_cnn", batch_size=64, precision="mixed_bfloat16") == 64 * (4 * side**2 + 2 * maps)
     assert step("patil_cnn", 50, batch_size=64) == 50 * 4 * (side**2 + maps), "no more than there are"
+
+
+def toys(ids=str, classes=20):
+    """Fifty training pictures, the last nine of them like the first; two of them in test too."""
+    pictures = np.zeros((50, 10, 10), np.uint8)
+    pictures[:41, 0, 0] = np.arange(41)
+    names = tuple(f"class {label}" for label in range(classes))
+    train = Split(np.array([ids(at) for at in range(50)]), pictures, np.arange(50) % classes, names)
+    return {"train": train, "test": train.take(np.array([3, 4]))}
+
+
+def counted(splits, settings):
+    """Pictures of the largest batch, by the bytes of a step."""
+    config = config_of_entry(spec("patil_cnn"), {"batch_size": 64, "precision": "float32"} | settings)
+    beside = 800 * MB + sum(one.images.nbytes for one in splits.values())
+    of_each = 4 * (48**2 + sum(kept("asymmetric_cnn", 48, 1, {})))
+    return (memory.needed(spec("patil_cnn"), config, splits) - beside) / of_each
+
+
+@pytest.mark.parametrize(
+    ("settings", "fitted"),
+    [
+        ({}, 50),
+        ({"batch_size": 32}, 32),
+        ({"holdout": 0.2}, 40 - 20),  # a fifth, and of small classes up to a picture more
+        ({"classes": ["class 0", "class 19"]}, 3 + 2),
+        ({"dedupe": True}, 41 - 2),
+        ({"dedupe": True, "classes": ["class 3", "class 5"]}, 4),  # 23, 43, 5 and 25; 3 is in test, 45 is like 43
+        ({"dedupe": True, "holdout": 0.1}, 35 - 20),
+        ({"dedupe": True, "faces": True}, 0),
+    ],
+)
+def test_a_batch_has_no_more_pictures_than_are_left_to_fit_to(settings, fitted):
+    assert counted(toys(), settings) == fitted
+
+
+def test_of_whole_subjects_that_are_held_out_nobody_knows_how_many_pictures_they_have():
+    assert counted(toys(lambda at: f"S{at // 25:03d}_001_{at:08d}"), {"holdout": 0.1}) == 0
+
+
+@pytest.mark.parametrize("holdout", [0, 0.02, 0.1, 0.34, 0.5])
+@pytest.mark.parametrize("dedupe", [False, True])
+def test_no_more_are_counted_than_the_training_has(holdout, dedupe):
+    settings, splits = {"holdout": holdout, "dedupe": dedupe}, toys(classes=8)
+    dataset = Dataset("toys", splits | {"val": splits["test"]}, "")
+    fitted = prepare(dataset, config_of_entry(spec("patil_cnn"), settings)).fitted
+    assert 0 <= counted(splits, settings) <= len(fitted)
+    assert holdout or counted(splits, settings) == len(fitted)
 
 
 def test_auto_is_half_precision_where_the_processor_has_units(monkeypatch):

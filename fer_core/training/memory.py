@@ -1,11 +1,12 @@
-"""Memory that a training takes at the least, from its settings alone. Loads without TensorFlow."""
+"""Memory that a training takes at the least, from its settings and what its pictures are. Loads without TensorFlow."""
 
 import os
 from collections.abc import Mapping
 
 import numpy as np
 
-from fer_core.datasets.split import Split
+from fer_core.datasets.split import Split, picture_digests
+from fer_core.datasets.subjects import known_subjects
 from fer_core.models.activations import kept
 from fer_core.training.config import TrainConfig
 from fer_core.training.precision import processor_has_bfloat16_units
@@ -25,7 +26,8 @@ def needed(entry: Mapping, config: TrainConfig, splits: Mapping[str, Split]) -> 
 
     - a step: the pixels of a batch, float32, and the maps that are kept of each of its pictures until the gradient is
       known (``fer_core.models.activations``); only the largest of them where frozen layers end the gradient's way, and
-      nothing for a head, whose batches are of features;
+      nothing for a head, whose batches are of features. No batch has more pictures than ``classes``, ``dedupe`` and
+      ``holdout`` leave, counted where a look at pictures and labels tells how many these are at the least;
     - judging val: pixels of up to 1024 pictures, float32, and the largest map of each picture of a batch.
 
     Maps have two bytes a number where the training is in bfloat16. What is refused for this would surely not fit; what
@@ -35,10 +37,32 @@ def needed(entry: Mapping, config: TrainConfig, splits: Mapping[str, Split]) -> 
     if entry["family"] != "network":
         return PYTHON_BYTES + held
     own = config.input_size or entry["input_size"]
-    steps = [_step(entry, config, side, len(splits.get("train", ()))) for side, _ in config.sizes or [[own, 1]]]
+    fitted = _fitted(config, splits)
+    steps = [_step(entry, config, side, fitted) for side, _ in config.sizes or [[own, 1]]]
     others = config.classes or config.holdout  # then it is not known how many pictures are judged
     judged = 0 if others else _judging(entry, config, own, len(splits.get("val", ())))
     return TENSORFLOW_BYTES + held + max(*steps, judged)
+
+
+def _fitted(config: TrainConfig, splits: Mapping[str, Split]) -> int:
+    """Pictures that weights are fitted to, at the least, see ``fer_core.training.preparation.prepare``."""
+    train = splits.get("train")
+    if train is None:
+        return 0
+    wanted = np.isin(np.array(train.class_names)[train.y_true], config.classes or train.class_names)
+    if config.dedupe:
+        if config.faces:  # those that show the same face are left out, and nobody has looked for faces yet
+            return 0
+        digests = picture_digests(train.images)
+        others = [picture_digests(split.images) for name, split in splits.items() if name != "train"]
+        n = len(np.setdiff1d(digests[wanted], np.concatenate(others) if others else []))
+    else:
+        n = int(wanted.sum())
+    if not config.holdout:
+        return n
+    if known_subjects(train.sample_ids) is not None:  # whole ones are held out, however many pictures they have
+        return 0
+    return max(0, int(n * (1 - config.holdout)) - len(train.class_names))
 
 
 def _step(entry: Mapping, config: TrainConfig, side: int, there: int) -> int:
