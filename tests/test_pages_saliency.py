@@ -1,5 +1,6 @@
 """The Saliency page for one face: checks, parts of the face, all methods, class pictures, models without a network."""
 
+import dataclasses
 import functools
 import re
 import shutil
@@ -14,6 +15,7 @@ from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
+from pages.ui import cache_explain
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 
@@ -73,12 +75,35 @@ def test_strip_says_what_the_library_says(working, classifier, first_test_pictur
     pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
 
 
-def test_map_that_fails_says_so_in_words(working, monkeypatch):
+def curves_better_than_most(insertion):
+    """Curves of area 0.5 beside twenty random ones: twelve are worse by 0.1 and eight as much better."""
+    worse, better = ((0.8, 0.0), (1.0, 0.2)) if insertion else ((1.0, 0.2), (0.8, 0.0))
+    return faithfulness.Curves(
+        insertion, np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array(12 * [worse] + 8 * [better])
+    )
+
+
+def test_map_that_fails_or_is_undecided_says_so_in_words(working, monkeypatch):
+    real = cache_explain.trust
+
+    def trust(*asked):
+        curves = {name: curves_better_than_most(name == "insertion") for name in ("deletion", "insertion")}
+        return dataclasses.replace(real(*asked), **curves)
+
+    monkeypatch.setattr(cache_explain, "trust", trust)
     monkeypatch.setattr(faithfulness, "MIN_GRID", 99)
     app = open_page("saliency", {"dataset": working.dataset, "method": "Grad-CAM", "explain": "happy"})
     assert_healthy(app)
     assert "Grid failed: 5 × 5" in text_of(app)
     assert any("This map fails" in said.value and "too coarse to tell eyes" in said.value for said in app.warning)
+    assert ":orange-badge[:material/question_mark: Deletion undecided: 0.50, random 0.52]" in text_of(app)
+    assert ":orange-badge[:material/question_mark: Insertion undecided: 0.50, random 0.48]" in text_of(app)
+    (told,) = [box.value for box in app.info if "random maps" in box.value]
+    assert told.startswith("**Better than random maps on average, but not surely: deletion and insertion.** Hiding its")
+    for effect in ("Hiding its strongest pixels first costs", "Showing its strongest pixels first brings back"):
+        assert f"{effect} more probability than with 12 of 20 random maps as smooth; 19 are asked for" in told
+    assert told.count("on average better by 0.02 [") == 2
+    assert not any("deletion" in box.value for box in app.warning)
 
 
 def test_empty_grad_cam_offers_layer_cam_which_comes_first_before_the_last_layer(
