@@ -26,6 +26,12 @@ def control_seed(seed: int, position: int) -> int:
     return (int(seed) << 32) + int(position)
 
 
+def options_of(record: Mapping) -> str:
+    """Options of the command that makes a study of hidden pixels as ``record`` says it was made."""
+    tta = "run" if "+" in record["tta"] else record["tta"]  # members of an ensemble may have different ones
+    return f"--controls {len(record['control_seeds'])} --tta {tta}"
+
+
 def ask(
     classifier: Classifier,
     split: Split,

@@ -37,7 +37,7 @@ KIND = Kind(
         "control_seeds": "seeds of the random masks; picture i has conditions.control_seed(seed, i)",
         "conditions": "in the order of pred_probs",
     },
-    options=lambda record: f"--controls {len(record['control_seeds'])}",
+    options=conditions.options_of,
 )
 
 

@@ -32,11 +32,6 @@ MOVED, RECTANGLE = "moved", "rectangle"  # what the controls of a study are
 _CONTROLS = {"moved": MOVED, "control": RECTANGLE}  # first word of a condition -> what it is
 
 
-def _options(record: Mapping) -> str:
-    tta = "run" if "+" in record["tta"] else record["tta"]  # members of an ensemble may have different ones
-    return f"--controls {len(record['control_seeds'])} --tta {tta}"
-
-
 KIND = Kind(
     name="parts",
     choice="fill",
@@ -56,7 +51,7 @@ KIND = Kind(
         "control_seeds": "seeds of the random masks; picture i has conditions.control_seed(seed, i)",
         "conditions": "in the order of pred_probs; their first words tell what the controls are",
     },
-    options=_options,
+    options=conditions.options_of,
 )
 
 
