@@ -65,7 +65,7 @@ class PartNumbers:
     by_class: Ranking
 
 
-def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+def table(study: PartStudy | MaskStudy, *, calibration: bool = True, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """All numbers of a study: a row per shape and class, and one per shape for ``all`` pictures.
 
     Columns, each measure with ``_low`` and ``_high``: shape, class, n, area (mean hidden share); recall (under the
@@ -74,30 +74,37 @@ def table(study: PartStudy | MaskStudy, *, n_boot: int = 1000, seed: int = 0) ->
     pictures: :func:`metrics.ece`, and of a class :func:`metrics.class_ece`, which is over all pictures as well),
     ece_change (minus that of the whole ones). ``beyond``, ``flip_beyond``, ``p_beyond``: the same minus what random
     masks of the same area do; NaN without any. A class without pictures has no row.
+
+    Args:
+        calibration: whether to compute the calibration errors, which take longer than all the rest; NaN otherwise.
     """
     weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
-    return _table(study, {shape: _values(study, shape) for shape in study.shapes}, weights)
+    return _table(study, {shape: _values(study, shape) for shape in study.shapes}, weights, calibration)
 
 
-def _table(study: PartStudy | MaskStudy, values: Mapping[str, dict], weights: np.ndarray) -> pd.DataFrame:
+def _table(
+    study: PartStudy | MaskStudy, values: Mapping[str, dict], weights: np.ndarray, calibration: bool
+) -> pd.DataFrame:
     whole = study.predictions[WHOLE]
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     means = {name: _means(values, rows, weights[rows]) for name, rows in groups.items()}
-    eces = _eces(whole, weights)
+    eces = _eces(whole, weights) if calibration else {}
     found = []
     for shape in study.shapes:
-        masked, area = _eces(study.masked(shape), weights), study.area(shape)
+        masked, area = _eces(study.masked(shape), weights) if calibration else {}, study.area(shape)
         for name, rows in groups.items():
             row = {"shape": shape, "class": name, "n": len(rows), "area": area} | means[name][shape]
-            own, resampled = masked[name]
-            row |= _basic_interval("ece", own, resampled, least=0.0)
-            found.append(row | _basic_interval("ece_change", own - eces[name][0], resampled - eces[name][1]))
-    return pd.DataFrame(found, columns=COLUMNS)
+            if calibration:
+                own, resampled = masked[name]
+                row |= _basic_interval("ece", own, resampled, least=0.0)
+                row |= _basic_interval("ece_change", own - eces[name][0], resampled - eces[name][1])
+            found.append(row)
+    return pd.DataFrame(found, columns=COLUMNS).astype(dict.fromkeys(COLUMNS[4:], float))
 
 
-def numbers(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> PartNumbers:
+def numbers(study: PartStudy, *, calibration: bool = True, n_boot: int = 1000, seed: int = 0) -> PartNumbers:
     """:func:`table` and the rankings of a study of parts, on one set of resamples."""
     whole = study.predictions[WHOLE]
     weights = resamples(len(whole), n_boot, seed)
@@ -105,7 +112,7 @@ def numbers(study: PartStudy, *, n_boot: int = 1000, seed: int = 0) -> PartNumbe
     by_drop = rank({shape: of_shape["drop"] for shape, of_shape in values.items()}, weights)
     beyond = {shape: of_shape["beyond"] for shape, of_shape in values.items() if "beyond" in of_shape}
     return PartNumbers(
-        table=_table(study, values, weights),
+        table=_table(study, values, weights, calibration),
         by_drop=by_drop,
         beyond_control=rank(beyond, weights) if beyond else None,
         by_class=_rank_classes(values[by_drop.first]["drop"], whole, weights),

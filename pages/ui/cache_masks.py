@@ -170,7 +170,7 @@ def part_studies() -> tuple[list[dict], list[str]]:
 
 
 def part_numbers(study_name: str) -> PartNumbers:
-    """Every number of a study of parts, see :func:`fer_core.explain.part_numbers.numbers`.
+    """Numbers of a study of parts but for calibration, see :func:`fer_core.explain.part_numbers.numbers`.
 
     Raises:
         RunError: its files are damaged.
@@ -189,6 +189,26 @@ def band_table(study_name: str) -> pd.DataFrame:
     return _band_table(str(folder), cache.stamp(folder))
 
 
+def full_table(study_name: str) -> pd.DataFrame:
+    """Every number of a study of parts or of rows, calibration too, see :func:`fer_core.explain.part_numbers.table`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = studies_folder() / study_name
+    return _full_table(str(folder), cache.stamp(folder))
+
+
+def every_number(study_name: str) -> pd.DataFrame:
+    """:func:`full_table` without the cache, for a download, which is made outside of the page's run."""
+    return _read_table(studies_folder() / study_name)
+
+
+def _read_table(folder: Path) -> pd.DataFrame:
+    of_parts = folder.name.startswith(f"{part_study.KIND.name}-")
+    return numbers_of_parts.table((part_study if of_parts else mask_study).read_study(folder))
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return part_study.KIND.list_records(Path(base))
@@ -196,9 +216,14 @@ def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _part_numbers(folder: str, stamp: Stamp) -> PartNumbers:
-    return numbers_of_parts.numbers(part_study.read_study(Path(folder)))
+    return numbers_of_parts.numbers(part_study.read_study(Path(folder)), calibration=False)
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
-    return numbers_of_parts.table(mask_study.read_study(Path(folder)))
+    return numbers_of_parts.table(mask_study.read_study(Path(folder)), calibration=False)
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _full_table(folder: str, stamp: Stamp) -> pd.DataFrame:
+    return _read_table(Path(folder))

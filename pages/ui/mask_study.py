@@ -199,8 +199,8 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str], slug: str)
 
 def _show_measures(names: dict[str, str], slug: str) -> None:
     tables = {run: cache_masks.band_table(name) for run, name in names.items()}
-    masks_measures.show(tables, slug, {region: region.capitalize() for region in REGIONS})
-    masks_measures.download(tables, slug)
+    masks_measures.show(tables, names, slug, {region: region.capitalize() for region in REGIONS})
+    masks_measures.download(names, slug)
 
 
 def _one_run(found: dict[str, MaskNumbers]) -> str:

@@ -1,6 +1,7 @@
 """Recall, flips, probability and calibration with something hidden: of both kinds of study on the Masks page."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -8,8 +9,8 @@ import streamlit as st
 from fer_core.charts import parts as charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import part_numbers
-from fer_core.explain.part_numbers import ALL, MEASURES, TITLES
-from pages.ui import cache, state, widgets
+from fer_core.explain.part_numbers import ALL, MEASURES, OVER_ALL, TITLES
+from pages.ui import cache, cache_masks, state, widgets
 
 UNSIGNED = ("flip_rate", "ece")
 CALIBRATION = (
@@ -28,26 +29,33 @@ ABOUT = {
 }
 
 
-def show(tables: Mapping[str, pd.DataFrame], slug: str, titles: Mapping[str, str] = TITLES) -> None:
+def show(
+    tables: Mapping[str, pd.DataFrame], studies: Mapping[str, str], slug: str, titles: Mapping[str, str] = TITLES
+) -> None:
     """One measure of several models for a class, and of one model for every class.
 
     Args:
-        tables: run -> ``part_numbers.table`` of its study.
+        tables: run -> ``part_numbers.table`` of its study, which need not have calibration errors.
+        studies: run -> name of its study.
         slug: first part of file names.
         titles: shape -> what people call it.
     """
-    known = [name for name in MEASURES if any(table[name].notna().any() for table in tables.values())]
+    measured = [name for name in MEASURES if any(table[name].notna().any() for table in tables.values())]
+    known = [name for name in MEASURES if name in measured or name in OVER_ALL]
     measure = state.choice("Measure", known, key="part-measure", format_func=MEASURES.get)
+    if measure in OVER_ALL:
+        tables = {run: cache_masks.full_table(studies[run]) for run in tables}
     st.caption(f"{ABOUT[measure]} In hundredths, with 95 % bootstrap intervals over pictures, not over trainings.")
     slug = f"{slug}-{measure.replace('_', '-')}"
     _show_models(tables, measure, slug, titles)
     _show_classes(tables, measure, slug, titles)
 
 
-def download(tables: Mapping[str, pd.DataFrame], slug: str) -> None:
-    """A button per model that saves every number of its study; file names start with ``slug``."""
-    for run, table in tables.items():
-        widgets.download_table(table, f"{slug}-numbers-{run}", f"Every number of {run} (CSV)")
+def download(studies: Mapping[str, str], slug: str) -> None:
+    """A button per model that saves every number of its study (run -> name); file names start with ``slug``."""
+    for run, name in studies.items():
+        every = partial(cache_masks.every_number, name)
+        widgets.download_table(every, f"{slug}-numbers-{run}", f"Every number of {run} (CSV)")
 
 
 def _show_models(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, titles: Mapping[str, str]) -> None:

@@ -33,10 +33,11 @@ def show() -> None:
     told = {run: part_numbers.verdict(of_run) for run, of_run in found.items()}
     mask_study.show_headline(told, [part_numbers.leaders(of_run) for of_run in found.values()])
     slug = "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))])
-    masks_measures.show(tables, slug)
+    studies = {record["run"]: record["name"] for record in records}
+    masks_measures.show(tables, studies, slug)
     mask_study.show_each(told)
     _show_conditions(records, tables)
-    masks_measures.download(tables, slug)
+    masks_measures.download(studies, slug)
 
 
 def _warn_of_other_controls(records: list[dict]) -> None:

@@ -39,11 +39,11 @@ def empty_state(text: str, command: str = "") -> None:
             st.code(command, language="bash")
 
 
-def download_table(table: pd.DataFrame, name: str, label: str = "Table (CSV)") -> None:
-    """A button that saves ``table`` as ``<name>.csv``."""
+def download_table(table: pd.DataFrame | Callable[[], pd.DataFrame], name: str, label: str = "Table (CSV)") -> None:
+    """A button that saves ``table``, or what it returns when the button is pressed, as ``<name>.csv``."""
     st.download_button(
         label,
-        lambda: table.to_csv(index=False).encode(),
+        lambda: (table() if callable(table) else table).to_csv(index=False).encode(),
         f"{name}.csv",
         "text/csv",
         key=f"csv-{name}",
