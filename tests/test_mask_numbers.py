@@ -108,6 +108,8 @@ def test_flips_recalls_and_drops_by_hand():
     assert changes["eyes"].to_dict() == pytest.approx({"angry": -0.5, "happy": 0.5, "sad": 0.0})
     assert changes["mouth"].to_dict() == pytest.approx({"angry": -1.0, "happy": 0.0, "sad": -0.5})
     assert mask_numbers.flip_matrix(BY_HAND, "mouth").tolist() == [[0, 3, 0], [0, 1, 0], [1, 1, 0]]
+    flows = found.flows[found.flows["mask"] == "mouth"][["before", "after", "count"]].to_numpy().tolist()
+    assert flows == [["angry", "happy", 3], ["happy", "happy", 1], ["sad", "angry", 1], ["sad", "happy", 1]]
     eyes = found.flips[found.flips["mask"] == "eyes"].set_index(["before", "after"])
     assert eyes.loc[("angry", "happy"), ["count", "share", "to_right", "to_wrong"]].tolist() == pytest.approx(
         [1, 1 / 3, 0, 1]

@@ -102,6 +102,12 @@ def test_recall_and_flips(studied):
     assert rates["flip_rate"].tolist() == pytest.approx(found.accuracy["flip_rate"].dropna().tolist())
     flips = found.flips[found.flips["mask"] == found.by_drop.first]
     assert frame_with(app, "before")["count"].tolist() == flips["count"].tolist()
+    for name in ("drop", "control_flip_rate", "control_flip_rate_low", "control_flip_rate_high", "drop_low"):
+        assert rates[name].tolist() == pytest.approx(found.accuracy[name].dropna().tolist())
+    flow = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][0]
+    counts = mask_numbers.flip_matrix(studied, found.by_drop.first)
+    assert flow["type"] == "sankey"
+    assert flow["link"]["value"] == counts[counts > 0].tolist()
 
 
 def test_every_measure_of_the_rows(studied):

@@ -51,6 +51,7 @@ class MaskNumbers:
     accuracy: pd.DataFrame
     recall: pd.DataFrame
     flips: pd.DataFrame
+    flows: pd.DataFrame
     by_drop: Ranking
     beyond_control: Ranking | None
 
@@ -64,7 +65,7 @@ def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbe
     probable class changes), control_flip_rate; with ``_low`` and ``_high`` for accuracy, drop, control, beyond and
     both flip rates. Without controls their columns are NaN.
 
-    ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`.
+    ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`; ``flows``: :func:`flow_rows`.
     """
     weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
     drops = {region: _drop(study, region) for region in REGIONS}
@@ -73,6 +74,7 @@ def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbe
         accuracy=_accuracy_table(study, drops, beyond, weights),
         recall=recall_rows(study, weights),
         flips=flip_rows(study),
+        flows=flow_rows(study),
         by_drop=rank(drops, weights),
         beyond_control=rank(beyond, weights) if beyond else None,
     )
@@ -133,6 +135,17 @@ def flip_rows(study: MaskStudy) -> pd.DataFrame:
             found.append(row | {"to_right": int((here & gained).sum()), "to_wrong": int((here & lost).sum())})
         rows += sorted(found, key=lambda row: -row["count"])
     return pd.DataFrame(rows, columns=["mask", "before", "after", "count", "share", "to_right", "to_wrong"])
+
+
+def flow_rows(study: MaskStudy) -> pd.DataFrame:
+    """Where all predictions go, changed or not: columns mask, before, after (predicted classes), count (1 or more)."""
+    names = study.predictions[WHOLE].class_names
+    rows = []
+    for region in REGIONS:
+        counts = flip_matrix(study, region)
+        for before, after in zip(*np.nonzero(counts), strict=True):
+            rows.append((region, names[before], names[after], int(counts[before, after])))
+    return pd.DataFrame(rows, columns=["mask", "before", "after", "count"])
 
 
 def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:

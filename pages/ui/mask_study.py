@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from fer_core.charts import masks as charts
+from fer_core.charts import occlusion as occlusion_charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import mask_numbers
 from fer_core.explain.headline import headline
@@ -161,29 +162,16 @@ def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str], slug: str
 
 def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
     run = _one_run(found)
-    accuracy = found[run].accuracy
-    percent = {
-        name: st.column_config.NumberColumn(title, format="percent")
-        for name, title in {
-            "flip_rate": "Flips",
-            "flip_rate_low": "low",
-            "flip_rate_high": "high",
-            "control_flip_rate": "Flips by random masks",
-            "drop": "Accuracy lost",
-        }.items()
-    }
-    counts = {"only_whole": "Right only without the mask", "only_masked": "Right only with it", "mask": "Mask"}
-    shown = accuracy[accuracy["mask"] != "none"][["mask", *percent, "only_whole", "only_masked", "mcnemar_p"]]
-    _table(shown, percent | counts | {"mcnemar_p": st.column_config.NumberColumn("McNemar p", format="%.2g")})
-    widgets.download_table(shown, f"{slug}-flip-rates-{run}")
-    flips = found[run].flips
-    masks = list(dict.fromkeys(flips["mask"]))
-    costliest = found[run].by_drop.first
-    mask = state.choice("Mask", masks, key="study-mask", default=costliest, widget=st.segmented_control)
-    if mask is None:
+    _show_flip_rates(found[run].accuracy, f"{slug}-flip-rates-{run}")
+    if found[run].flips.empty:
         st.info("No mask changes a prediction of this model.")
         return
-    shown = flips[flips["mask"] == mask].drop(columns="mask")
+    costliest = found[run].by_drop.first
+    mask = state.choice("Mask", list(REGIONS), key="study-mask", default=costliest, widget=st.segmented_control)
+    flow, flips = (table[table["mask"] == mask] for table in (found[run].flows, found[run].flips))
+    sankey = occlusion_charts.flow_sankey(flow, _classes({run: found[run]}))
+    widgets.show_figure(sankey, f"{slug}-flow-{mask}-{run}", flow.assign(run=run))
+    st.caption("Left the classes of the whole pictures, right those of the masked ones. Strong bands have changed.")
     titles = {
         "before": "Whole",
         "after": "Masked",
@@ -192,9 +180,25 @@ def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str], slug: str)
         "to_wrong": "now wrong",
     }
     share = st.column_config.NumberColumn("Of those predicted so", format="percent")
+    shown = flips.drop(columns="mask")
     _table(shown, titles | {"share": share}, height=320)
     widgets.download_table(shown, f"{slug}-flips-{mask}-{run}")
     st.caption("Flips: pictures whose most probable class changes when the mask is put on, and where they go.")
+
+
+def _show_flip_rates(accuracy: pd.DataFrame, name: str) -> None:
+    """Flips and accuracy lost under each mask, with 95 % intervals."""
+    rates = {"flip_rate": "Flips", "control_flip_rate": "Flips by random masks", "drop": "Accuracy lost"}
+    ends = {"": "{}", "_low": "{}, low", "_high": "{}, high"}
+    percent = {
+        f"{rate}{end}": st.column_config.NumberColumn(words.format(title), format="percent")
+        for rate, title in rates.items()
+        for end, words in ends.items()
+    }
+    counts = {"only_whole": "Right only without the mask", "only_masked": "Right only with it", "mask": "Mask"}
+    shown = accuracy[accuracy["mask"] != "none"][["mask", *percent, "only_whole", "only_masked", "mcnemar_p"]]
+    _table(shown, percent | counts | {"mcnemar_p": st.column_config.NumberColumn("McNemar p", format="%.2g")})
+    widgets.download_table(shown, name)
 
 
 def _show_measures(names: dict[str, str], slug: str) -> None:
