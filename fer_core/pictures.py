@@ -137,6 +137,11 @@ def has_gradients(run: "Run") -> bool:
     return all(_is_network(member["model"]) for member in run.run["config"]["members"])
 
 
+def answers_alike(run: "Run") -> bool:
+    """Whether the run's model says the same of every picture, so that no map of it can show anything."""
+    return MODELS.get(run.model, {}).get("builder") == "majority"
+
+
 def _is_network(model: str) -> bool:
     return MODELS.get(model, {}).get("family") == "network"
 

@@ -11,6 +11,7 @@ import pytest
 
 from fer_core import artifacts
 from fer_core.explain import faithfulness, saliency_numbers, saliency_study
+from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import studies_folder
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -56,6 +57,10 @@ def test_mean_maps_stand_per_class(stored):
     study = next(iter(stored.values()))
     assert f"{study.record['n']} of {study.record['n_split']:,} pictures" in plain(app)
     assert f"cells: {faithfulness.grid_words(study.record['grid'])} to tell eyes from mouth" in plain(app)
+    able = [run for run in artifacts.list_runs()[0] if run.can_answer and trained_mask(run) is None]
+    names = [run.name for run in able if run.name not in stored and run.model != "majority"]
+    said = f"Not studied by Occlusion: {', '.join(names)}. To study them: `{saliency_study.KIND.command} --method occ"
+    assert (said in plain(app)) if names else ("Not studied" not in plain(app))
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
 
@@ -70,6 +75,7 @@ def test_a_class_without_a_map_is_said_to_have_none(stored, tmp_path, monkeypatc
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
     app = open_page("saliency", query(stored, "Mean maps"))
     assert_healthy(app)
+    assert "Not studied" not in plain(app)  # its run is the only one there
     captions = [picture.caption for element in app.get("image") for picture in element.proto.imgs]
     assert [caption for caption in captions if "no map" in caption] == ["disgust: no map"]
     assert "happy" in captions

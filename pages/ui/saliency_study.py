@@ -13,6 +13,7 @@ from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
+from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
 from pages.ui import cache, cache_study, state, widgets
 
@@ -44,7 +45,13 @@ def show() -> None:
         view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
     if view == "Disagreement":
         _show_disagreement(names)
-        return
+    else:
+        _show_chosen(view, records, names)
+    _show_not_studied(records)
+
+
+def _show_chosen(view: str, records: list[dict], names: dict[str, str]) -> None:
+    """Every view but the one of two models."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
         which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
@@ -66,6 +73,19 @@ def _narrow(
     shown = {"format_func": lambda value: (titles or {}).get(value, value), "width": 160}
     chosen = options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, **shown)
     return [record for record in records if record[field] == chosen]
+
+
+def _show_not_studied(records: list[dict]) -> None:
+    """Which runs have no study of this split by this method."""
+    split, method = records[0]["split"], records[0]["method"]
+    everybody = not METHODS[method].needs_network
+    options = f" --method {method}" + (f" --split {split}" if split != "test" else "")
+    widgets.not_studied(
+        KIND.command + options,
+        {record["run"] for record in records},
+        f"by {METHOD_TITLES[method]}",
+        lambda run: not answers_alike(run) and (everybody or has_gradients(run)),
+    )
 
 
 def _show_maps(names: dict[str, str], which: str) -> None:

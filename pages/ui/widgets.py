@@ -1,7 +1,7 @@
 """Pieces that several pages show: errors, empty states, downloads, picture grids, the sidebar."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,8 +9,10 @@ import pandas as pd
 import streamlit as st
 from plotly.graph_objects import Figure
 
+from fer_core.artifacts import Run
 from fer_core.charts import faces
 from fer_core.errors import FerError
+from fer_core.explain.mask_study import trained_mask
 from fer_core.images import encode_png
 from pages.ui import cache
 
@@ -37,6 +39,26 @@ def empty_state(text: str, command: str = "") -> None:
         st.markdown(f":material/info: {text}")
         if command:
             st.code(command, language="bash")
+
+
+def not_studied(
+    kind_command: str, studied: Collection[str], what: str = "", suits: Callable[[Run], bool] = lambda run: True
+) -> None:
+    """Which runs on the same data have no such study, and the command that makes it; nothing where none is missing.
+
+    Args:
+        kind_command: command with its options, to which the names of the missing runs are added.
+        studied: names of the runs that have one.
+        what: how it is studied, as in ``by Occlusion``.
+        suits: whether a run can have such a study; runs without weights or trained with a mask never do.
+    """
+    runs = cache.runs()
+    data = {run.dataset for run in runs if run.name in studied}
+    missing = [run for run in runs if run.dataset in data and run.name not in studied]
+    names = [run.name for run in missing if run.can_answer and trained_mask(run) is None and suits(run)]
+    if names:
+        told = plain(", ".join(names))
+        st.caption(f"{f'Not studied {what}'.strip()}: {told}. To study them: `{kind_command} {' '.join(names)}`")
 
 
 def download_table(table: pd.DataFrame | Callable[[], pd.DataFrame], name: str, label: str = "Table (CSV)") -> None:
