@@ -59,25 +59,32 @@ def test_stores_the_study_of_every_run_and_says_what_it_found(readers, tmp_path)
 )
 def test_views_are_those_of_the_run_unless_they_take_long(readers, own, asked, averaged):
     artifacts.update_run(artifacts.find_run("tiny"), {"config": {"tta": own}})
-    call("--controls", "0", *(["--tta", asked] if asked else []))
+    call("--controls", "1", *(["--tta", asked] if asked else []))
     assert readers[0].tta == averaged
 
 
 def test_nothing_is_done_twice_unless_asked(readers):
-    call("--controls", "0")
-    assert "is stored and up to date (views none, 0 random masks)" in call("--controls", "2").stdout
+    call("--controls", "1")
+    assert "is stored and up to date (views none, 1 random masks)" in call("--controls", "2").stdout
     assert len(readers) == 1
     assert call("tiny", "--again", "--controls", "1", "--tta", "flip").exit_code == 0
     assert mask_study.KIND.list_records()[0][0]["tta"] == "flip"
 
 
+@pytest.mark.parametrize("kind", ["masks", "parts"])
+def test_no_study_without_random_masks(readers, kind):
+    result = CliRunner().invoke(app, ["study", kind, "--controls", "0"])
+    assert result.exit_code == 2
+    assert not readers
+
+
 def test_other_weights_make_it_anew(readers):
-    call("--controls", "0")
+    call("--controls", "1")
     run = artifacts.find_run("tiny")
     np.savez(run.weights_path, other=np.ones(1))
     artifacts.update_run(run, {"weights_sha256": sha256(run.weights_path)})
     assert mask_study.KIND.list_records()[0] == []
-    assert call("--controls", "0").exit_code == 0
+    assert call("--controls", "1").exit_code == 0
     assert len(mask_study.KIND.list_records()[0]) == 1
 
 
@@ -104,7 +111,7 @@ def test_a_limited_study_is_printed_and_not_stored(readers, tmp_path):
 
 def test_run_trained_with_a_mask_is_not_studied(readers, tmp_path):
     store_run(tmp_path, config={"mask": "eyes"}, model="masked")
-    call("--controls", "0")
+    call("--controls", "1")
     assert [record["model"] for record in mask_study.KIND.list_records()[0]] == ["net"]
     error = call("tiny-masked").exception
     assert isinstance(error, ConfigError)
@@ -121,7 +128,7 @@ def test_other_pictures_under_the_name_of_the_dataset_are_refused(readers):
 
 def test_one_run_that_fails_does_not_stop_the_others(readers, tmp_path):
     store_run(tmp_path, model="aa", dataset_fingerprint="def")
-    result = call("--controls", "0")
+    result = call("--controls", "1")
     assert result.exit_code == 1
     assert "tiny-aa-s0-20260131 is left out: The registered tiny holds other pictures" in result.stderr
     assert [record["model"] for record in mask_study.KIND.list_records()[0]] == ["net"]
@@ -138,7 +145,7 @@ def test_run_of_some_classes_is_studied_on_these(readers, tmp_path, monkeypatch)
     monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": mixed}, "abc")}.__getitem__)
     monkeypatch.setattr(registry, "load_classifier", lambda run, tta: Two())
     artifacts.update_run(artifacts.find_run("tiny"), {"config": {"classes": ["happy", "sad"]}})
-    assert call("--controls", "0").exit_code == 0
+    assert call("--controls", "1").exit_code == 0
     study = mask_study.read_study(studies_folder() / mask_study.KIND.list_records()[0][0]["name"])
     assert study.record["n"] == 20
     assert study.class_names == ("happy", "sad")

@@ -101,18 +101,25 @@ def test_shapes_are_placed_by_the_landmarks_of_the_face(working, classifier, cro
 
 
 def test_rows_and_shapes_hide_together(working, classifier, crop, points, saved):
-    chosen = {"hide": "Forehead", "shapes": "Chin", "rectangle": "true", "controls": "0", "fill": "Blur"}
+    chosen = {"hide": "Forehead", "shapes": "Chin", "rectangle": "true", "controls": "1", "fill": "Blur"}
     app = open_page("masks", SAMPLE | chosen)
     assert_healthy(app)
     mask = occlusion.hidden_parts(
         points, crop.image.shape[:2], bands=["forehead"], shapes=["chin"], box=(0.25, 0.25, 0.75, 0.5)
     )
-    expected = occlusion.mask_effect(classifier, crop.image, mask, "blur", ())
+    expected = occlusion.mask_effect(classifier, crop.image, mask, "blur", range(1))
     assert np.allclose(frame_with(app, "beyond_control")["after"], expected.after, atol=1e-3)
     hidden = "forehead-chin-rectangle-25-25-75-50"
     table = saved[f"astronaut-face1-{hidden}-blur-masked-probabilities"]
-    assert told(table, "picture", "mask", "fill", "random_masks") == ["astronaut-face1", hidden, "blur", 0]
+    assert told(table, "picture", "mask", "fill", "random_masks") == ["astronaut-face1", hidden, "blur", 1]
     assert "Draw with the mouse" in text_of(app)
+
+
+def test_no_mask_stands_without_a_random_one(working):
+    app = open_page("masks", SAMPLE | {"controls": "0"})
+    assert_healthy(app)
+    assert (widget(app.slider, "Random masks").min, widget(app.slider, "Random masks").value) == (1, 5)
+    assert frame_with(app, "beyond_control")["control"].notna().all()
 
 
 def test_a_face_without_landmarks_says_so(working):
@@ -126,7 +133,7 @@ def test_a_face_without_landmarks_says_so(working):
 
 
 def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
-    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "places": "0"})
+    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "places": "1"})
     assert_healthy(app)
     assert not app.error
     parts = regions.region_masks(points, crop.image.shape[:2])
@@ -141,7 +148,8 @@ def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
     values = expected.values[:, expected.class_names.index(expected.predicted)]
     assert np.allclose(shown["value"], values, atol=2e-3)
     assert set(shown["class"]) == {expected.predicted}
-    assert shown["control"].isna().all()
+    (moved,) = shapley.controls(classifier, crop.image, parts, range(1), fill="zero")
+    assert np.allclose(shown["control"], moved.values[:, expected.class_names.index(expected.predicted)], atol=2e-3)
 
 
 def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved):
@@ -248,7 +256,7 @@ def test_random_masks_are_drawn_once_for_all_models_and_not_for_answers_that_are
 
 def test_shapes_in_a_sample_follow_each_face(working):
     address = SEVERAL | {"dataset": working.dataset, "split": "test", "sampled": "4", "hide": "", "shapes": "Mouth"}
-    app = open_page("masks", address | {"controls": "0"})
+    app = open_page("masks", address | {"controls": "1"})
     assert_healthy(app)
     split = datasets.load(working.dataset)["test"]
     images = np.stack([split.images[at] for at in overview.positions_of_class(split, None, 0)[:4]])
@@ -275,7 +283,7 @@ def test_one_bad_upload_is_named_and_the_rest_goes_on(working):
 def test_a_picture_too_small_for_the_rectangle_is_named_and_the_rest_goes_on(working):
     from fer_core.images import encode_png
 
-    address = SEVERAL | {"batch-from": "Upload", "hide": "", "rectangle": "true", "controls": "0"}
+    address = SEVERAL | {"batch-from": "Upload", "hide": "", "rectangle": "true", "controls": "1"}
     app = open_page("masks", address)
     next(one for one in app.slider if one.label == "From left to right").set_value((0.25, 0.3)).run()
     tiny, large = (encode_png(np.full((side, side), 90, np.uint8)) for side in (6, 60))

@@ -123,6 +123,8 @@ def test_studies_are_made_anew_with_the_options_they_have():
         "python -m fer_core study parts a b --split val --fill mean --controls 2 --tta flip",
         "python -m fer_core study parts c --split val --fill mean --controls 2 --tta run",
     ]
+    (command,) = part_study.KIND.remake([first | {"control_seeds": []}])  # one beside no random masks
+    assert "--controls 1 " in command
 
 
 def test_conditions_are_whole_shapes_and_a_control_per_shape_and_seed():
@@ -431,15 +433,15 @@ def test_command_stores_the_study_and_says_what_it_found(command, tmp_path):
     assert record["control_seeds"] == [0] and record["n"] == N
     assert "is stored and up to date (views none, 1 random masks)" in call("--controls", "3").stdout
     assert len(loaded) == 1
-    assert call("tiny", "--again", "--controls", "0").exit_code == 0
-    assert part_study.KIND.list_records()[0][0]["control_seeds"] == []
+    assert call("tiny", "--again", "--controls", "2").exit_code == 0
+    assert part_study.KIND.list_records()[0][0]["control_seeds"] == [0, 1]
     assert not list((tmp_path / "data" / "work" / "studies").iterdir())
 
 
 def test_a_limited_study_is_printed_and_not_stored(command, tmp_path):
     call, loaded = command
-    result = call("--limit", "4", "--controls", "0")
+    result = call("--limit", "4")
     assert result.exit_code == 0, result.output
     assert "n = 4" in result.stdout and "nothing is stored" in result.stdout
-    assert loaded[0].pictures == 9 * 4
+    assert loaded[0].pictures == (1 + 2 * 8) * 4
     assert not (tmp_path / "studies").exists()

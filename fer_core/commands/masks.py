@@ -18,7 +18,7 @@ def masks(
     names: study.RunNames = None,
     split: study.SplitName = "test",
     fill: study.Fill = "zero",
-    controls: Annotated[int, typer.Option(min=0, help="Random masks per picture and area.")] = 5,
+    controls: Annotated[int, typer.Option(min=1, help="Random masks per picture and area.")] = 5,
     tta: study.Views = None,
     limit: study.Limit = None,
     again: study.Again = False,

@@ -18,7 +18,7 @@ def parts(
     names: study.RunNames = None,
     split: study.SplitName = "test",
     fill: study.Fill = "zero",
-    controls: Annotated[int, typer.Option(min=0, help="Random masks per picture and shape.")] = 1,
+    controls: Annotated[int, typer.Option(min=1, help="Random masks per picture and shape.")] = 1,
     tta: study.Views = None,
     limit: study.Limit = None,
     again: study.Again = False,

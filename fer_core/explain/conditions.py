@@ -27,9 +27,12 @@ def control_seed(seed: int, position: int) -> int:
 
 
 def options_of(record: Mapping) -> str:
-    """Options of the command that makes a study of hidden pixels as ``record`` says it was made."""
+    """Options of the command that makes a study of hidden pixels as ``record`` says it was made.
+
+    At least one random mask: studies without any are still read, but no longer made.
+    """
     tta = "run" if "+" in record["tta"] else record["tta"]  # members of an ensemble may have different ones
-    return f"--controls {len(record['control_seeds'])} --tta {tta}"
+    return f"--controls {max(len(record['control_seeds']), 1)} --tta {tta}"
 
 
 def ask(

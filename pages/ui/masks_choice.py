@@ -82,7 +82,8 @@ def choose_fill() -> str:
 def choose_controls(
     label: str = "Random masks", key: str = "controls", most: int = MOST_CONTROLS, default: int = 5
 ) -> int:
-    return int(state.slider(label, 0, most, default, key=key))
+    """How many random masks stand beside: at least one, since a larger mask does more wherever it lies."""
+    return int(state.slider(label, 1, most, default, key=key))
 
 
 def _box(face: pick.Face | None) -> Box:
