@@ -14,6 +14,7 @@ from fer_core.explain import faithfulness, saliency_numbers, saliency_study
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import studies_folder
+from pages.ui.saliency_study import VIEWS
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 STUDY = {"scope": "Whole test set"}
@@ -105,6 +106,27 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     each = [len(saliency_numbers.scored(stored[run])) for run in (first, second)]
     said = f"On the {len(ids):,} pictures that all 2 models have a map with evidence of (alone: {first} {each[0]:,}"
     assert said in plain(app)
+
+
+def test_a_model_whose_maps_are_all_empty_takes_no_picture_from_the_others(stored, tmp_path, monkeypatch):
+    first, second, *_ = stored
+    for run in (first, second):
+        shutil.copytree(artifacts.root() / "runs" / run, tmp_path / "runs" / run)
+    study, other = stored[first], stored[second]
+    nothing = {name: np.full_like(getattr(other, name), np.nan) for name in ("shares", "scores", "means")}
+    for one in (study, dataclasses.replace(other, **nothing, coarse=np.zeros_like(other.coarse))):
+        saliency_study.write_study(one, tmp_path)
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    for view, said in {
+        "Agreement with FACS": f"{second}: no map speaks for anything; left out.",
+        "Facial regions": "No map of this study has any evidence in it.",
+        "Mean maps": f"{second}: maps without any evidence, left out here: angry 100%",
+    }.items():
+        app = open_page("saliency", query(stored, view, first, second))
+        assert_healthy(app)
+        assert said in plain(app)
+        if view == VIEWS[2]:
+            assert f"On the {len(saliency_numbers.scored(study)):,} pictures that this model has" in plain(app)
 
 
 def test_disagreement_shows_the_least_alike_first(stored):

@@ -212,6 +212,15 @@ def test_models_that_stand_together_are_scored_on_the_pictures_that_all_have_a_m
     assert len(numbers.scored_by_all([both, wrong], numbers.RIGHT)) == 14
 
 
+def test_a_study_of_empty_maps_takes_no_picture_from_the_others(study):
+    """What a model that always says the same leaves by occlusion."""
+    silent = without(study, slice(None))
+    assert numbers.speaks(study) and not numbers.speaks(silent)
+    assert set(numbers.scored_by_all([study, silent])) == set(numbers.scored(study))
+    assert numbers.scored_by_all([silent, silent]).tolist() == []
+    assert set(numbers.score_rows(silent, n_boot=10, among=numbers.scored(study))["n"]) == {0}
+
+
 def test_only_rightly_recognised_pictures_count_where_asked(study):
     wrong = dataclasses.replace(study, y_pred=np.where(np.arange(N) < 6, 2, study.y_true))
     counted = numbers.share_rows(wrong, numbers.RIGHT)
@@ -370,5 +379,9 @@ def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch
     assert len(loaded) == 2
     result = CliRunner().invoke(app, [*arguments, "--option", "patch=0.2"])
     assert result.exit_code == 0 and len(loaded) == 3
+    store_run(tmp_path, model="majority", date="2026-02-01")
+    left_out = CliRunner().invoke(app, arguments)
+    assert left_out.exit_code == 0 and "majority-s0-20260201 is left out: it says the same" in left_out.stdout
+    assert len(loaded) == 3
     refused = CliRunner().invoke(app, [*arguments, "--option", "size=3"])
     assert refused.exit_code != 0 and len(loaded) == 3

@@ -15,7 +15,7 @@ from fer_core.explain.options import parse, words
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
-from fer_core.pictures import has_gradients
+from fer_core.pictures import answers_alike, has_gradients
 
 NETWORK_METHODS, OTHER_METHODS = ("grad_cam",), ("occlusion",)
 
@@ -43,6 +43,9 @@ def saliency(
     """
     stored, tasks = {record["name"]: record for record in KIND.list_records()[0]}, []
     for run in study.chosen_runs(names):
+        if not names and answers_alike(run):
+            typer.echo(f"{run.name} is left out: it says the same of every picture, so its maps are empty.")
+            continue
         for one in method or (NETWORK_METHODS if has_gradients(run) else OTHER_METHODS):
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
             other = option is not None and name in stored and stored[name]["options"] != given

@@ -117,12 +117,18 @@ def scored(study: SaliencyStudy, which: str = EVERY, only: str = ALL_CLASSES) ->
 
 
 def scored_by_all(studies: Iterable[SaliencyStudy], which: str = EVERY) -> np.ndarray:
-    """Ids of the pictures that are :func:`scored` in every one of ``studies``: str (M,).
+    """Ids of the pictures that are :func:`scored` in every one of ``studies`` that :func:`speaks`: str (M,).
 
     Each model has empty maps of its own, mostly of pictures that are hard for it: only on the same pictures can models
-    be compared.
+    be compared. One whose maps are all empty has nothing to compare, and would leave none to the others.
     """
-    return reduce(np.intersect1d, [scored(study, which) for study in studies])
+    found = [scored(study, which) for study in studies if speaks(study)]
+    return reduce(np.intersect1d, found) if found else np.array([], dtype=str)
+
+
+def speaks(study: SaliencyStudy) -> bool:
+    """Whether any map of the study has evidence in it; those of a model that always says the same have none."""
+    return bool(len(scored(study)))
 
 
 def score_rows(

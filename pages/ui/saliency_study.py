@@ -148,6 +148,12 @@ def _of(names: dict[str, str]) -> str:
 def _show_agreement(names: dict[str, str], which: str) -> None:
     options = [ALL_CLASSES, *PROTOTYPES]
     label = state.choice("Expression", options, key="study-class", widget=st.pills)
+    silent = [run for run, name in names.items() if not saliency_numbers.speaks(cache_study.study(name))]
+    if silent:
+        st.caption(f"{widgets.plain(', '.join(silent))}: no map speaks for anything; left out.")
+        names = {run: name for run, name in names.items() if run not in silent}
+        if not names:
+            return
     frames = {run: cache_study.scores(name, which, label, names.values()) for run, name in names.items()}
     n = min(int(rows["n"].min()) if len(rows) else 0 for rows in frames.values())
     who, recognise, have = WHO if len(names) > 1 else WHO_ALONE
@@ -249,8 +255,9 @@ def _show_conditions(records: list[dict]) -> None:
         many = {name: share for name, share in empty.items() if share >= MANY_EMPTY}
         if many:
             told = ", ".join(f"{name} {share:.0%}" for name, share in many.items())
+            why = "Everything in that layer speaks against the class; another method or layer may tell more."
+            why = why if record["layer"] else "No hidden place lowers the probability of the class."
             st.warning(
-                f"{widgets.plain(record['run'])}: maps without any evidence, left out here: {told}. Everything in that "
-                "layer speaks against the class; another method or layer may tell more.",
+                f"{widgets.plain(record['run'])}: maps without any evidence, left out here: {told}. {why}",
                 icon=":material/warning:",
             )
