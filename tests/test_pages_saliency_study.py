@@ -100,8 +100,11 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     alone = len(saliency_numbers.scored(next(iter(stored.values())), saliency_numbers.RIGHT))
     assert f"On the {alone:,} pictures that this model recognises and has a map with evidence of. Cross" in plain(app)
     first, second, *_ = stored
-    app = open_page("saliency", query(stored, "Agreement with FACS", first, second))
+    app = open_page("saliency", query(stored, "Agreement with FACS", first, second) | {"study-methods": "true"})
     assert_healthy(app)
+    grid = next(frame.value for frame in app.dataframe if "Grad-CAM" in frame.value)
+    assert set(grid["run"]) == {record["run"] for record in saliency_study.KIND.list_records()[0]}
+    assert len({cell.split("n = ")[1] for cell in grid.drop(columns="run").to_numpy().ravel() if cell}) == 1
     ids = saliency_numbers.scored_by_all([stored[first], stored[second]])
     each = [len(saliency_numbers.scored(stored[run])) for run in (first, second)]
     said = f"On the {len(ids):,} pictures that all 2 models have a map with evidence of (alone: {first} {each[0]:,}"

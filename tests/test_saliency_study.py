@@ -221,6 +221,20 @@ def test_a_study_of_empty_maps_takes_no_picture_from_the_others(study):
     assert set(numbers.score_rows(silent, n_boot=10, among=numbers.scored(study))["n"]) == {0}
 
 
+def test_methods_stand_side_by_side(study):
+    rows = numbers.score_rows(study, n_boot=50, only="happy")
+    none = numbers.score_rows(without(study, slice(None)), n_boot=50, only="happy")
+    table = numbers.method_rows({("a", "Occlusion"): rows, ("b", "LIME"): rows, ("c", "LIME"): none}, "cosine")
+    cosine = rows.set_index("score").loc["cosine"]
+    assert table[["run", "method", "n"]].values.tolist() == [["a", "Occlusion", 10], ["b", "LIME", 10]]
+    assert table["value"].tolist() == [cosine["value"]] * 2
+    grid = numbers.method_grid(table)
+    said = f"{cosine['value']:.1%} [{cosine['low']:.1%}, {cosine['high']:.1%}], n = 10"
+    assert (grid.columns.tolist(), grid.index.tolist()) == (["Occlusion", "LIME"], ["a", "b"])
+    assert grid.values.tolist() == [[said, ""], ["", said]]
+    assert numbers.method_rows({("c", "LIME"): none}, "cosine").empty
+
+
 def test_only_rightly_recognised_pictures_count_where_asked(study):
     wrong = dataclasses.replace(study, y_pred=np.where(np.arange(N) < 6, 2, study.y_true))
     counted = numbers.share_rows(wrong, numbers.RIGHT)

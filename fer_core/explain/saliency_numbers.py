@@ -165,6 +165,25 @@ def score_rows(
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
+def method_rows(rows: Mapping[tuple[str, str], pd.DataFrame], score: str) -> pd.DataFrame:
+    """One score of several studies: columns run, method and :data:`SCORE_COLUMNS`, a row per study with pictures.
+
+    Args:
+        rows: run and method -> rows of one class of :func:`score_rows`.
+        score: of ``action_units.SCORES``.
+    """
+    found = [one[one["score"] == score].assign(run=run, method=method) for (run, method), one in rows.items()]
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["run", "method", *SCORE_COLUMNS])
+    return table.loc[table["n"] > 0, ["run", "method", *SCORE_COLUMNS]].reset_index(drop=True)
+
+
+def method_grid(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`method_rows` as text: a row per run, a column per method, ``41.2% [40.1%, 42.3%], n = 412`` or empty."""
+    told = [f"{one.value:.1%} [{one.low:.1%}, {one.high:.1%}], n = {one.n:,}" for one in table.itertuples()]
+    grid = table.assign(told=told).pivot(index="run", columns="method", values="told")
+    return grid.loc[table["run"].unique(), table["method"].unique()].fillna("")
+
+
 def verdict(shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None) -> list[str]:
     """What a study says, in sentences: where the model looks more than chance, and whether it agrees with FACS.
 

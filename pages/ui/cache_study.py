@@ -74,7 +74,7 @@ def _records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return saliency_study.KIND.list_records(Path(base))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)  # read only: nobody changes the arrays
+@st.cache_resource(max_entries=64, show_spinner=False)  # read only: nobody changes the arrays
 def _study(base: str, name: str, stamp: Stamp) -> SaliencyStudy:
     return saliency_study.read_study(studies_folder(Path(base)) / name)
 
@@ -89,7 +89,7 @@ def _lifts(base: str, name: str, which: str, stamp: Stamp) -> Ranking | None:
     return saliency_numbers.lifts(_study(base, name, stamp), which)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=256, show_spinner=False)
 def _scores(base: str, name: str, which: str, only: str, together: tuple[str, ...], stamp: Stamp) -> pd.DataFrame:
     among = saliency_numbers.scored_by_all([study(one) for one in together], which) if len(together) > 1 else None
     return saliency_numbers.score_rows(study(name), which, only=only, among=among)

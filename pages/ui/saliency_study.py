@@ -39,19 +39,19 @@ def show() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         records = _narrow(records, "Dataset", "study-dataset", "dataset")
-        records = _narrow(records, "Split", "study-split", "split", "test")
-        records = _narrow(records, "Method", "study-method", "method", "grad_cam", METHOD_TITLES)
+        of_split = _narrow(records, "Split", "study-split", "split", "test")
+        records = _narrow(of_split, "Method", "study-method", "method", "grad_cam", METHOD_TITLES)
         names = {record["run"]: record["name"] for record in records}
         view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
     if view == "Disagreement":
         _show_disagreement(names)
     else:
-        _show_chosen(view, records, names)
+        _show_chosen(view, records, names, of_split)
     _show_not_studied(records)
 
 
-def _show_chosen(view: str, records: list[dict], names: dict[str, str]) -> None:
-    """Every view but the one of two models."""
+def _show_chosen(view: str, records: list[dict], names: dict[str, str], of_split: list[dict]) -> None:
+    """Every view but the one of two models; ``of_split`` are the studies by any method."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
         which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
@@ -59,9 +59,12 @@ def _show_chosen(view: str, records: list[dict], names: dict[str, str]) -> None:
         st.info("Choose a model.")
         return
     chosen = {run: names[run] for run in runs}
-    {"Mean maps": _show_maps, "Facial regions": _show_regions, "Agreement with FACS": _show_agreement}[view](
-        chosen, which
-    )
+    if view == "Agreement with FACS":
+        label = state.choice("Expression", [ALL_CLASSES, *PROTOTYPES], key="study-class", widget=st.pills)
+        _show_agreement(chosen, which, label)
+        _show_methods(of_split, which, label)
+    else:
+        {"Mean maps": _show_maps, "Facial regions": _show_regions}[view](chosen, which)
     _show_conditions([record for record in records if record["run"] in runs])
 
 
@@ -145,9 +148,7 @@ def _of(names: dict[str, str]) -> str:
     return "-".join(record[field] for field in ("dataset", "split", "method"))
 
 
-def _show_agreement(names: dict[str, str], which: str) -> None:
-    options = [ALL_CLASSES, *PROTOTYPES]
-    label = state.choice("Expression", options, key="study-class", widget=st.pills)
+def _show_agreement(names: dict[str, str], which: str, label: str) -> None:
     silent = [run for run, name in names.items() if not saliency_numbers.speaks(cache_study.study(name))]
     if silent:
         st.caption(f"{widgets.plain(', '.join(silent))}: no map speaks for anything; left out.")
@@ -175,6 +176,43 @@ def _show_agreement(names: dict[str, str], which: str) -> None:
         + "; ".join(f"{charts.SCORE_TITLES[score]}: {about[0].lower()}{about[1:]}" for score, about in SCORES.items())
         + ". 95 % bootstrap intervals over the pictures."
     )
+
+
+def _show_methods(records: list[dict], which: str, label: str) -> None:
+    """One score of every study by any method, on demand: all of them have to be read."""
+    if len({record["method"] for record in records}) < 2:
+        return
+    if not state.toggle("Compare all methods", key="study-methods", help="Every studied model by every method."):
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        score = state.choice(
+            "Score", list(SCORES), key="study-score", widget=st.segmented_control, format_func=charts.SCORE_TITLES.get
+        )
+        same = state.toggle(
+            "Same pictures only",
+            key="study-same",
+            default=True,
+            help="Slow methods are studied on fewer pictures. Numbers of different pictures cannot be compared.",
+        )
+    together = [record["name"] for record in records] if same else []
+    rows = {
+        (record["run"], METHOD_TITLES[record["method"]]): cache_study.scores(record["name"], which, label, together)
+        for record in records
+    }
+    table = saliency_numbers.method_rows(rows, score)
+    if table.empty:
+        st.info("There is no picture of this expression that all these studies have a map with evidence of.")
+        return
+    st.dataframe(saliency_numbers.method_grid(table).reset_index(), hide_index=True, column_config={"run": "Model"})
+    low, high = table["even"].min(), table["even"].max()
+    even = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
+    st.caption(
+        f"{charts.SCORE_TITLES[score]} with its 95 % bootstrap interval over n pictures"
+        + (", the same in all cells" if same else ", each study's own")
+        + f"; an even map reaches {even}. Empty cells are not studied, or have no map with evidence in it."
+    )
+    slug = "-".join(records[0][field] for field in ("dataset", "split"))
+    widgets.download_table(table, f"facs-{slug}-all-methods-{score}-{label}-{which.split()[0]}")
 
 
 def _show_disagreement(names: dict[str, str]) -> None:
