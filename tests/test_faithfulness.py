@@ -209,6 +209,8 @@ def test_map_that_stays_behind_is_less_stable_and_noise_fails(picture):
     assert np.abs(similarity).max() < 0.4
     trust = faithfulness.trust(ReadsRegion(), picture, as_map(behind), always(behind))
     assert outcomes(trust)["Stability"] == FAILED
+    said = next(one.sentence for one in faithfulness.verdicts(trust) if one.name == "Stability")
+    assert "draws nothing at random, so there are no seeds to compare" in said
 
 
 def test_seeds_count_for_methods_that_draw(picture):

@@ -438,6 +438,8 @@ def _stability_verdict(checked: Trust) -> Verdict:
     if len(checked.seeds):
         said += f", with other seeds {checked.seeds.mean():.2f}"
         lowest = min(lowest, float(checked.seeds.mean()))
+    else:
+        said += " (the method draws nothing at random, so there are no seeds to compare)"
     passed = lowest >= MIN_STABILITY
     sentence = f"Similarity of the maps (rank correlation): {said}; at least {MIN_STABILITY} is asked for."
     return Verdict(name, PASSED if passed else FAILED, sentence, f"{lowest:.2f}")
