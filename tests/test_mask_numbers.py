@@ -219,6 +219,8 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
     with_mask = table[table["trained"] == mask_numbers.TRAINED].iloc[0]
     assert with_mask[["overall", "happy", "sad", "angry", "gain"]].tolist() == [0.5, 0.5, 0.5, 0, 0.5]
     assert with_mask["gain_low"] > 0.3
+    gained = mask_numbers.gains(best.predictions("test"), study.predictions["mouth"])
+    assert with_mask[mask_numbers.GAIN_COLUMNS].tolist() == pytest.approx(list(gained.values()))
     assert [with_mask["low"], with_mask["high"]] == pytest.approx(best.metrics("test")["intervals"]["accuracy"])
     f1 = mask_numbers.table_rows(study, trained, "f1").iloc[-1]
     assert f1["overall"] == pytest.approx(best.metrics("test")["weighted_f1"])
@@ -230,6 +232,34 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
         mask_numbers.CONTROL: 3,
         mask_numbers.TRAINED: 1,
     }
+
+
+def test_gains_of_training_with_a_mask_by_hand():
+    """Eight pictures of the second class; meeting the mask three are right, trained with it six."""
+    ids, y_true = [f"p{i}" for i in range(8)], np.ones(8, int)
+
+    def answers(right, p):
+        probs = np.tile([p, 1 - p, 0.0], (8, 1))  # what is wrong reads as the first class
+        probs[:right] = [1 - p, p, 0.0]
+        return Predictions(ids, y_true, probs, CLASSES)
+
+    trained, tested = answers(6, 0.75), answers(3, 0.875)
+    found = mask_numbers.gains(trained, tested)
+    assert list(found) == mask_numbers.GAIN_COLUMNS
+    assert found["gain"] == pytest.approx(6 / 8 - 3 / 8)
+    own, other = (6 * 0.75 + 2 * 0.25) / 8, (3 * 0.875 + 5 * 0.125) / 8
+    assert found["p_gain"] == pytest.approx(own - other)
+    assert found["ece_gain"] == pytest.approx((0.875 - 3 / 8) - 0)  # one bin each; 6 of 8 right is what 0.75 says
+    paired = comparison.paired_bootstrap(trained, tested)
+    assert [found["gain_low"], found["gain_high"]] == pytest.approx([paired.low, paired.high])
+    weights = metrics.resamples(8, 1000)
+    shares = [np.arange(8) < n for n in (6, 3)]
+    ece = [np.abs(p - share @ weights / 8) for p, share in zip((0.75, 0.875), shares, strict=True)]
+    high, low = np.percentile(ece[1] - ece[0], [2.5, 97.5])
+    assert [found["ece_gain_low"], found["ece_gain_high"]] == pytest.approx([1 - low, 1 - high])
+    moved = Predictions(ids[::-1], y_true, tested.pred_probs[::-1], CLASSES)
+    assert mask_numbers.gains(trained, moved) == pytest.approx(found)
+    assert not any(mask_numbers.gains(trained, trained).values())
 
 
 def test_same_arguments_and_input_are_the_same_network():

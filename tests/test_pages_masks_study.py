@@ -136,6 +136,8 @@ def test_run_trained_with_the_mask_stands_beside(studied):
     row = frame_with(app, "trained").set_index("model").loc[path.name]
     assert row["mask"] == "mouth"
     assert row["overall"] == pytest.approx(own.metrics("test")["accuracy"])
+    gained = mask_numbers.gains(predictions, studied.predictions["mouth"])
+    assert row[list(gained)].tolist() == pytest.approx(list(gained.values()))
     assert "Gain: accuracy of the model trained with the mask" in text_of(app)
 
 

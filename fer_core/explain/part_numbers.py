@@ -166,15 +166,20 @@ def compare_rows(
     return pd.concat(parts, ignore_index=True)
 
 
+def true_probs(predictions: Predictions) -> np.ndarray:
+    """Probability of the true class, float64 (N,)."""
+    return predictions.pred_probs[np.arange(len(predictions)), predictions.y_true].astype(np.float64)
+
+
 def _values(study: PartStudy | MaskStudy, shape: str) -> dict[str, np.ndarray]:
     """Of each picture (N,): what the means of a row are taken over."""
     whole, masked, controls = study.predictions[WHOLE], study.masked(shape), study.controls(shape)
     values = {"recall": _hits(masked), "drop": _hits(whole) - _hits(masked)}
-    values |= {"flip_rate": _flips(whole, masked), "p_shift": _true(masked) - _true(whole)}
+    values |= {"flip_rate": _flips(whole, masked), "p_shift": true_probs(masked) - true_probs(whole)}
     if controls:
         values["beyond"] = np.mean([_hits(control) for control in controls], axis=0) - _hits(masked)
         values["flip_beyond"] = values["flip_rate"] - np.mean([_flips(whole, control) for control in controls], axis=0)
-        values["p_beyond"] = _true(masked) - np.mean([_true(control) for control in controls], axis=0)
+        values["p_beyond"] = true_probs(masked) - np.mean([true_probs(control) for control in controls], axis=0)
     return values
 
 
@@ -206,9 +211,8 @@ def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) ->
 
 
 def _basic_interval(name: str, value: float, resampled: np.ndarray, least: float = -1.0) -> dict[str, float]:
-    """Not below ``least``, which no such value can be, and with the value itself inside."""
-    low, high = (2 * value - edge for edge in np.percentile(resampled, [97.5, 2.5]).tolist())
-    return {name: value, f"{name}_low": max(min(low, value), least), f"{name}_high": max(high, value)}
+    low, high = metrics.basic_interval(value, resampled, least)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _eces(predictions: Predictions, weights: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
@@ -224,11 +228,6 @@ def _hits(predictions: Predictions) -> np.ndarray:
 
 def _flips(whole: Predictions, masked: Predictions) -> np.ndarray:
     return (whole.y_pred != masked.y_pred).astype(np.float64)
-
-
-def _true(predictions: Predictions) -> np.ndarray:
-    """Probability of the true class, float64 (N,)."""
-    return predictions.pred_probs[np.arange(len(predictions)), predictions.y_true].astype(np.float64)
 
 
 def _title(shape: str) -> str:

@@ -19,7 +19,8 @@ MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
 MOST_MODELS = 6
 GAIN = (
     " Gain: accuracy of the model trained with the mask minus that of the one trained on whole faces, on the same "
-    "masked pictures."
+    "masked pictures; in p that of the mean probability of the true class, in calibration what the calibration error "
+    "becomes smaller by."
 )
 MASK_NAMES = {"none": "no mask"}
 
@@ -139,7 +140,7 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str], slug: str
     tables.append(cache.reported_masks(_classes(found), MEASURES[label]))
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
     trained = (table["trained"] == mask_numbers.TRAINED).any()
-    table = table if trained else table.drop(columns=["gain", "gain_low", "gain_high"])
+    table = table if trained else table.drop(columns=mask_numbers.GAIN_COLUMNS)
     _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
     widgets.download_table(table, f"{slug}-table-{MEASURES[label]}")
     st.caption(
@@ -218,7 +219,9 @@ def _classes(found: dict[str, MaskNumbers]) -> tuple[str, ...]:
 
 def _columns(class_names: list[str], overall: str) -> dict:
     percent = {"overall": overall, "low": "low", "high": "high"} | {name: name for name in class_names}
-    percent |= {"gain": "Gain", "gain_low": "gain low", "gain_high": "gain high"}
+    titles = dict(zip(mask_numbers.GAINS, ("Gain", "Gain in p", "Gain in calibration"), strict=True))
+    for gain, title in titles.items():
+        percent |= {gain: title, f"{gain}_low": f"{title}, low", f"{gain}_high": f"{title}, high"}
     columns = {name: st.column_config.NumberColumn(title, format="percent") for name, title in percent.items()}
     return {"mask": "Mask", "model": "Model", "trained": "Trained"} | columns
 
