@@ -360,12 +360,15 @@ def test_worth_bars_have_a_bar_per_run_and_part_and_a_diamond_where_there_are_co
 
 
 def test_pair_heatmap_has_each_pair_once_below_the_diagonal():
-    rows = [("a", "b", 0.1), ("a", "c", -0.3), ("b", "c", 0.0)]
-    figure = charts.pair_heatmap(pd.DataFrame(rows, columns=["region", "other", "interaction"]), {"a": "Eyes"})
+    rows = [("a", "b", 0.1, 0.02), ("a", "c", -0.3, np.nan), ("b", "c", 0.0, -0.151)]
+    columns = ["region", "other", "interaction", "control"]
+    figure = charts.pair_heatmap(pd.DataFrame(rows, columns=columns), {"a": "Eyes"})
     (cells,) = figure.data
     assert cells.x == ("Eyes", "b") and cells.y == ("b", "c")
     assert np.allclose(cells.z, [[10, np.nan], [-30, 0]], equal_nan=True)
     assert (cells.zmin, cells.zmax) == (-30, 30)
+    said = "<br>the same shapes elsewhere: {} on average"
+    assert [list(row) for row in cells.customdata] == [[said.format("+2.0"), ""], ["", said.format("-15.1")]]
 
 
 def test_fall_overlay_is_the_picture_where_nothing_changes_orange_where_it_falls_and_violet_where_it_rises(picture):

@@ -239,6 +239,7 @@ def test_tables_by_hand(white):
     assert row[["control", "control_low", "control_high"]].isna().all()
     pairs = shapley.pair_frame(found)
     assert len(pairs) == 18
+    assert pairs["control"].isna().all()
     strongest = pairs[pairs["class"] == "angry"].set_index(["region", "other"])["interaction"]
     assert strongest["ne", "sw"] == pytest.approx(0.3)
     assert shapley.strongest_pairs(found["net"], "angry") == [("ne", "sw", pytest.approx(0.3))]
@@ -260,6 +261,11 @@ def test_controls_are_the_same_shapes_elsewhere(white):
     values = [found.values[0, 0] for found in moved]
     expected = [np.mean(values), min(values), max(values)]
     assert row[["control", "control_low", "control_high"]].tolist() == pytest.approx(expected)
+    pairs = shapley.pair_frame({"net": shapley.explain(reader, white, CORNERS, fill="zero")}, {"net": moved})
+    row = pairs[pairs["class"] == "angry"].set_index(["region", "other"]).loc[("ne", "sw")]
+    places = list(CORNERS).index("ne"), list(CORNERS).index("sw")
+    values = [found.interactions[*places, 0] for found in moved]
+    assert row.tolist()[2:] == pytest.approx([0.3, np.mean(values), min(values), max(values)])
 
 
 def test_words_by_hand(white):

@@ -168,16 +168,19 @@ def worth_bars(frame: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[
 
 
 def pair_heatmap(frame: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
-    """Interactions of pairs of parts in percentage points, below the diagonal.
+    """Interactions of pairs of parts in percentage points, below the diagonal; the hover says those elsewhere too.
 
     Args:
         frame: rows of ``explain.shapley.pair_frame`` of one run and class.
         titles: part -> what people call it.
     """
     parts = list(dict.fromkeys([*frame["region"], *frame["other"]]))
-    values = np.full((len(parts), len(parts)), np.nan)
+    values, elsewhere = np.full((len(parts), len(parts)), np.nan), np.full((len(parts), len(parts)), "", object)
     for row in frame.itertuples():
-        values[parts.index(row.other), parts.index(row.region)] = 100 * row.interaction
+        place = parts.index(row.other), parts.index(row.region)
+        values[place] = 100 * row.interaction
+        if not np.isnan(row.control):
+            elsewhere[place] = f"<br>the same shapes elsewhere: {100 * row.control:+.1f} on average"
     end = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
     names = [titles.get(part, part) for part in parts]
     texts = [["" if np.isnan(value) else f"{value:+.0f}" if round(value) else "0" for value in row] for row in values]
@@ -195,7 +198,8 @@ def pair_heatmap(frame: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
             text=[row[:-1] for row in texts[1:]],
             texttemplate="%{text}",
             hoverongaps=False,
-            hovertemplate="%{y} and %{x}: %{z:+.1f} points<extra></extra>",
+            customdata=elsewhere[1:, :-1].tolist(),
+            hovertemplate="%{y} and %{x}: %{z:+.1f} points%{customdata}<extra></extra>",
         )
     )
     figure.update_layout(

@@ -167,8 +167,7 @@ def frame(found: Mapping[str, Shapley], moved: Mapping[str, Sequence[Shapley]] |
     columns = ["run", "class", "region", "area", "value", "control", "control_low", "control_high", "full", "empty"]
     rows = []
     for run, one in found.items():
-        others = [other.values for other in (moved or {}).get(run, ())] or [np.full(one.values.shape, np.nan)]
-        numbers = [one.values, *(fold(others, axis=0) for fold in (np.mean, np.min, np.max))]  # (n, K) each
+        numbers = [one.values, *_elsewhere(one, "values", (moved or {}).get(run, ()))]  # (n, K) each
         rows += [
             (run, name, region, one.areas[i], *(values[i, k] for values in numbers), one.full[k], one.empty[k])
             for k, name in enumerate(one.class_names)
@@ -177,16 +176,26 @@ def frame(found: Mapping[str, Shapley], moved: Mapping[str, Sequence[Shapley]] |
     return pd.DataFrame(rows, columns=columns)
 
 
-def pair_frame(found: Mapping[str, Shapley]) -> pd.DataFrame:
-    """Interactions of several models: columns run, class, region, other, interaction; each pair once."""
-    rows = [
-        (run, name, one.players[i], one.players[j], one.interactions[i, j, k])
-        for run, one in found.items()
-        for k, name in enumerate(one.class_names)
-        for i in range(len(one.players))
-        for j in range(i + 1, len(one.players))
-    ]
-    return pd.DataFrame(rows, columns=["run", "class", "region", "other", "interaction"])
+def pair_frame(found: Mapping[str, Shapley], moved: Mapping[str, Sequence[Shapley]] | None = None) -> pd.DataFrame:
+    """Interactions of several models: a row per run, class and pair of regions, each pair once.
+
+    Args:
+        found, moved: as for :func:`frame`.
+
+    Returns:
+        Columns run, class, region, other, interaction; control, control_low, control_high (mean, smallest and largest
+        interaction of the same two shapes elsewhere; NaN without controls).
+    """
+    columns = ["run", "class", "region", "other", "interaction", "control", "control_low", "control_high"]
+    rows = []
+    for run, one in found.items():
+        numbers = [one.interactions, *_elsewhere(one, "interactions", (moved or {}).get(run, ()))]  # (n, n, K) each
+        rows += [
+            (run, name, one.players[i], one.players[j], *(values[i, j, k] for values in numbers))
+            for k, name in enumerate(one.class_names)
+            for i, j in zip(*np.triu_indices(len(one.players), 1), strict=True)
+        ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[str]:
@@ -227,6 +236,12 @@ def strongest_pairs(
     pairs = [(*pair, float(index[pair])) for pair in zip(*np.triu_indices(len(index), 1), strict=True)]
     pairs = sorted((pair for pair in pairs if abs(pair[2]) >= least), key=lambda pair: -abs(pair[2]))
     return [(found.players[i], found.players[j], value) for i, j, value in pairs[:most]]
+
+
+def _elsewhere(one: Shapley, name: str, moved: Sequence[Shapley]) -> list[np.ndarray]:
+    """Mean, smallest and largest of the array called ``name`` over the controls; NaN where there are none."""
+    others = [getattr(other, name) for other in moved] or [np.full(getattr(one, name).shape, np.nan)]
+    return [fold(others, axis=0) for fold in (np.mean, np.min, np.max)]
 
 
 def _players(image: np.ndarray, regions: Mapping[str, np.ndarray], rest: bool) -> dict[str, np.ndarray]:

@@ -178,12 +178,12 @@ def _show_parts(
         }
         st.dataframe(table.assign(region=table["region"].replace(TITLES)), hide_index=True, column_config=columns)
     run = state.choice("Pairs of parts, for", list(found), key="pairs") if len(found) > 1 else next(iter(found))
-    pairs = _of_targets(shapley.pair_frame({run: found[run]}), targets)
+    pairs = _of_targets(shapley.pair_frame({run: found[run]}, moved), targets)
     heatmap = occlusion_charts.pair_heatmap(pairs, TITLES)
     widgets.show_figure(heatmap, f"{slug}-pairs-{run}-{targets[run]}", pairs.assign(**about))
     st.caption(
         "Percentage points that two parts are worth more together than apart (violet), or less, because one can stand "
-        "in for the other (orange). " + _views_note(found)
+        "in for the other (orange). Point at a pair for the same two shapes elsewhere. " + _views_note(found)
     )
 
 
