@@ -21,7 +21,7 @@ CANVAS = "The face to draw a rectangle on"
 
 @pytest.fixture(scope="module")
 def three_models(workshop, tmp_path_factory):
-    """The app with a network, a logistic regression and a constant: ``address`` and names of the ``runs``."""
+    """The app with a network, a logistic regression and an SVM: ``address`` and names of the ``runs``."""
     from fer_core import datasets
     from fer_core.training import run as training
 
@@ -32,7 +32,7 @@ def three_models(workshop, tmp_path_factory):
         toy = datasets.load(workshop.dataset)
     trained = [
         training.train(model, toy, work_root=folder / "work", root=folder / "artifacts").name
-        for model in ("hog_logistic", "majority")
+        for model in ("hog_logistic", "svm_hog_linear")
     ]
     environment = workshop.environment() | {"FER_ARTIFACTS_DIR": str(folder / "artifacts")}
     with server.running_app(environment, folder) as address:
@@ -122,7 +122,7 @@ def test_two_faces_a_drawn_rectangle_a_face_mask_three_models_and_the_worth_of_t
 
 
 def check_worths(path, runs):
-    """In the saved table the parts' worths add up to what hiding them all changes; the constant needs none."""
+    """In the saved table the parts' worths add up to what hiding them all changes, which is something."""
     import pandas as pd
 
     table = pd.read_csv(path)
@@ -130,8 +130,7 @@ def check_worths(path, runs):
     for run, rows in table.groupby("run"):
         assert len(rows) == 8
         assert rows["value"].sum() == pytest.approx((rows["full"] - rows["empty"]).iloc[0], abs=1e-6), run
-    assert (table.loc[table["run"] == runs[-1], "value"] == 0).all()
-    assert (table.loc[table["run"] == runs[0], "value"] != 0).any()
+        assert (rows["value"] != 0).any(), run
 
 
 @pytest.mark.parametrize(
