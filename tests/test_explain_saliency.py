@@ -7,6 +7,7 @@ import pytest
 from fer_core.errors import ConfigError, ModelError
 from fer_core.explain import gradients, saliency
 from fer_core.inference import Predictor
+from fer_core.models import backbones
 from fer_core.models.registry import NetworkClassifier
 
 REGION = (slice(24, 40), slice(8, 24))
@@ -199,6 +200,35 @@ def test_specs_of_this_project_get_a_layer_fine_enough():
     for name, layer, grid in [("compact", "block4_2_relu", (5, 5)), ("vgg16", "block4_3_relu", (5, 5))]:
         choice = saliency.default_layer(NetworkClassifier(build_network(name)))
         assert (choice.name, choice.grid) == (layer, grid)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", backbones.BACKBONES)
+def test_every_backbone_gets_a_fine_layer_that_is_not_linear_before_its_normalisation(keras, backbone):
+    network = backbones.backbone_classifier(input_size=96, channels=3, num_classes=7, backbone=backbone)
+    choice = saliency.default_layer(NetworkClassifier(network))
+    layer = network.get_layer(choice.name)
+    assert min(choice.grid) >= 4
+    activations = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+    linear = getattr(layer, "activation", None) is keras.activations.linear
+    assert isinstance(layer, (*activations, keras.layers.Add)) or (
+        isinstance(layer, keras.layers.Conv2D) and not linear
+    )
+
+
+@pytest.mark.parametrize(
+    ("activation", "normalised", "expected"), [(None, True, "relu"), (None, False, "last"), ("relu", True, "last")]
+)
+def test_a_linear_convolution_before_its_normalisation_is_passed_over(keras, activation, normalised, expected):
+    layers = keras.layers
+    inputs = keras.Input((12, 12, 1))
+    x = layers.ReLU(name="relu")(layers.Conv2D(2, 3, padding="same", name="first")(inputs))
+    x = layers.SeparableConv2D(2, 3, padding="same", activation=activation, name="last")(x)
+    x = layers.BatchNormalization()(x) if normalised else x
+    network = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+    assert saliency.default_layer(NetworkClassifier(network, CLASSES)).name == expected
+    alone = keras.Model(inputs, layers.BatchNormalization()(network.get_layer("first").output))
+    assert saliency.default_layer(NetworkClassifier(alone, CLASSES)).name == "first"  # there is nothing else
 
 
 def test_half_precision_network_is_explained_in_float32(keras, pictures):

@@ -6,13 +6,14 @@ vanishes, and the shared network must stay as it is. Graphs take any number of p
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fer_core.errors import ConfigError, ModelError
+from fer_core.explain.cams import CAMS
 from fer_core.inference import fold_batch_normalization
 from fer_core.predictions import Classifier
 
@@ -69,7 +70,8 @@ def default_layer(classifier: Classifier, min_grid: int = MIN_GRID) -> LayerChoi
     """The last layer whose grid has at least ``min_grid`` rows and columns; else the last of the largest grid.
 
     On a small input the last layers have collapsed (VGG16 at 48 x 48 ends at 3 x 3), so their maps say nothing
-    about places.
+    about places. A linear convolution that a batch normalisation follows is taken only where there is nothing else:
+    its channels have neither the scale nor the zero that the rest of the network sees.
 
     Raises:
         ModelError: the network has no spatial layer.
@@ -79,9 +81,27 @@ def default_layer(classifier: Classifier, min_grid: int = MIN_GRID) -> LayerChoi
         raise ModelError(
             "The network has no convolution to take a CAM at.", "Choose gradient, smoothgrad or occlusion."
         )
+    network = classifier.network
+    choices = [choice for choice in choices if not _normalised_next(network, choice.name)] or choices
     fine = [choice for choice in choices if min(choice.grid) >= min_grid]
     largest = max(min(choice.grid) for choice in choices)
     return (fine or [choice for choice in choices if min(choice.grid) == largest])[-1]
+
+
+def _normalised_next(network: "keras.Model", name: str) -> bool:
+    """Whether a layer is a linear convolution and nothing but batch normalisation takes its output."""
+    import keras
+
+    layer, own = network.get_layer(name), {id(one) for one in network.layers}
+    if getattr(layer, "activation", None) is not keras.activations.linear or not hasattr(layer, "kernel_size"):
+        return False
+    after = [node.operation for node in layer._outbound_nodes if id(node.operation) in own]
+    return bool(after) and all(isinstance(one, keras.layers.BatchNormalization) for one in after)
+
+
+def is_earlier(layers: Sequence[LayerChoice], name: str) -> bool:
+    """Whether layer ``name`` has a finer grid than the last of ``layers``: there Grad-CAM is often empty."""
+    return {choice.name: choice.grid for choice in layers}[name] != layers[-1].grid
 
 
 def linear_clone(network: "keras.Model") -> "keras.Model":
@@ -262,44 +282,6 @@ def _layer_gradient(both, pixels, classes):
         features, logits = both(pixels, training=False)
         scores = class_scores(logits, classes)
     return features, tape.gradient(scores, features, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-
-def _grad_cam(features, slopes):
-    """Feature maps weighted by their mean gradient (Selvaraju et al. 2017, equations 1 and 2)."""
-    import tensorflow as tf
-
-    return tf.nn.relu(tf.reduce_sum(features * tf.reduce_mean(slopes, axis=(1, 2), keepdims=True), axis=-1))
-
-
-def _grad_cam_pp(features, slopes):
-    """Weights per pixel (Chattopadhay et al. 2018): alphas of equation 19, weights of equation 5 with its ReLU.
-
-    One thing is not in the paper's equations: each channel's alphas are divided by their sum over all its places. The
-    authors' program normalises as well (a later version sums only where the gradient is positive), and so does
-    tf-keras-vis, in this form; it is kept so that maps are those of that library. A channel whose gradient is strong
-    in few places gains by it, and where alphas of both signs nearly cancel, its weight is large.
-
-    With exp(score) for the class score, its three derivatives are exp(score) times powers of the gradient; the factor
-    exp(score) is the same everywhere in a picture and left out, so that it cannot overflow.
-    """
-    import tensorflow as tf
-
-    square = slopes * slopes
-    total = tf.reduce_sum(features, axis=(1, 2), keepdims=True)
-    alphas = tf.math.divide_no_nan(square, 2 * square + square * slopes * total)
-    alphas = tf.math.divide_no_nan(alphas, tf.reduce_sum(alphas, axis=(1, 2), keepdims=True))
-    weights = tf.reduce_sum(tf.nn.relu(slopes) * alphas, axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(features * weights, axis=-1))
-
-
-def _layer_cam(features, slopes):
-    """Each place of a feature map weighted by its own positive gradient (Jiang et al. 2021, equations 7 and 8)."""
-    import tensorflow as tf
-
-    return tf.nn.relu(tf.reduce_sum(features * tf.nn.relu(slopes), axis=-1))
-
-
-CAMS: dict[str, Callable] = {"grad_cam": _grad_cam, "grad_cam_pp": _grad_cam_pp, "layer_cam": _layer_cam}
 
 
 def _score_cam_graph(both, pixels, classes, channels):

@@ -10,6 +10,7 @@ import streamlit as st
 from fer_core.charts import explain as charts
 from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
+from fer_core.explain.gradients import is_earlier
 from fer_core.explain.options import slug, words
 from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.pictures import has_gradients, is_network
@@ -118,7 +119,7 @@ def default_method(networks: list[str]) -> str:
             layers, default = cache.cam_layers(network)
         except FerError:  # told where the model is shown
             continue
-        if default != layers[-1].name:
+        if is_earlier(layers, default):
             return LAYER_CAM
     return GRAD_CAM
 
