@@ -356,6 +356,32 @@ def test_positions_are_spread_over_the_split():
     assert studies.spread(3, 9).tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("pools", "methods"), [((2, 8), {"grad_cam", "layer_cam"}), ((2,), {"grad_cam"})])
+def test_networks_with_a_coarse_last_layer_are_studied_by_layer_cam_too(tmp_path, monkeypatch, pools, methods):
+    keras = pytest.importorskip("keras")
+    x = inputs = keras.Input((48, 48, 1))
+    for pool in pools:
+        x = keras.layers.Conv2D(2, 1, activation="relu")(keras.layers.AveragePooling2D(pool)(x))
+    scores = keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    classifier = registry.NetworkClassifier(keras.Model(inputs, scores), NAMES)
+    prepared(tmp_path, monkeypatch, lambda run, tta="run": classifier)
+    store_run(tmp_path, model="compact")
+    result = CliRunner().invoke(app, ["study", "saliency", "--pictures", "6"])
+    assert result.exit_code == 0, result.output
+    assert {record["method"] for record in saliency_study.KIND.list_records()[0]} == methods
+    assert ("fine enough" in result.stdout) == (len(methods) == 1)
+
+
+def prepared(tmp_path, monkeypatch, load):
+    """The pictures as a dataset, ``load`` in place of the stored classifier, landmarks that are found everywhere."""
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": pictures()}, "abc")}.__getitem__)
+    monkeypatch.setattr(registry, "load_classifier", load)
+    found = lambda images, *_: (points(len(images)), np.ones(len(images), bool))  # noqa: E731
+    monkeypatch.setattr(features, "landmark_points", found)
+
+
 def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch):
     loaded = []
 
@@ -363,12 +389,7 @@ def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch
         loaded.append((Reader(), tta))
         return loaded[-1][0]
 
-    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
-    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(datasets, "load", {"tiny": Dataset("tiny", {"test": pictures()}, "abc")}.__getitem__)
-    monkeypatch.setattr(registry, "load_classifier", load)
-    found = lambda images, *_: (points(len(images)), np.ones(len(images), bool))  # noqa: E731
-    monkeypatch.setattr(features, "landmark_points", found)
+    prepared(tmp_path, monkeypatch, load)
     store_run(tmp_path)
     arguments = ["study", "saliency", "--method", "occlusion"]
     result = CliRunner().invoke(app, arguments)

@@ -1,5 +1,6 @@
 """``python -m fer_core study saliency``: where runs look on every picture of a split."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -15,16 +16,19 @@ from fer_core.explain.options import parse, words
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
-from fer_core.pictures import answers_alike, has_gradients
+from fer_core.pictures import answers_alike, has_gradients, is_network
 
-NETWORK_METHODS, OTHER_METHODS = ("grad_cam",), ("occlusion",)
+NETWORK_METHOD, COARSE_METHOD, OTHER_METHOD = "grad_cam", "layer_cam", "occlusion"
 
 
 def saliency(
     names: study.RunNames = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="Saliency method, may be repeated; grad_cam, or occlusion for models without a network."),
+        typer.Option(
+            help="Saliency method, may be repeated; grad_cam, and layer_cam where the last layer is too coarse, or "
+            "occlusion for models without a network."
+        ),
     ] = None,
     split: study.SplitName = "test",
     layer: Annotated[str | None, typer.Option(help="Layer of a CAM; the last one that is fine enough.")] = None,
@@ -46,11 +50,33 @@ def saliency(
         if not names and answers_alike(run):
             typer.echo(f"{run.name} is left out: it says the same of every picture, so its maps are empty.")
             continue
-        for one in method or (NETWORK_METHODS if has_gradients(run) else OTHER_METHODS):
+        for one in method or _default_methods(run):
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
             other = option is not None and name in stored and stored[name]["options"] != given
-            tasks.append(study.Task(name, name, partial(_study, run, split, one, layer, given, pictures), again=other))
+            make = partial(_study, run, split, one, layer, given, pictures)
+            if not method and one == COARSE_METHOD:
+                make = partial(_study_if_coarse, run, make)
+            tasks.append(study.Task(name, name, make, again=other))
     study.make_all(KIND, tasks, again=again, about=_made)
+
+
+def _default_methods(run: Run) -> tuple[str, ...]:
+    """Grad-CAM of every network, so that they can be compared; beside it what the Saliency page takes by default."""
+    if not has_gradients(run):
+        return (OTHER_METHOD,)
+    return (NETWORK_METHOD, COARSE_METHOD) if is_network(run) else (NETWORK_METHOD,)
+
+
+def _study_if_coarse(run: Run, make: Callable[[], None]) -> None:
+    """The study, if the last layer of the run's network is too coarse; otherwise say that there is no need of it."""
+    from fer_core.explain.gradients import cam_layers, default_layer, is_earlier
+    from fer_core.models.registry import load_classifier
+
+    classifier = load_classifier(run, tta="none")
+    if is_earlier(cam_layers(classifier), default_layer(classifier).name):
+        make()
+    else:
+        typer.echo(f"{run.name}: the last layer is fine enough for {NETWORK_METHOD}; {COARSE_METHOD} only when asked.")
 
 
 def _made(record: dict) -> str:
