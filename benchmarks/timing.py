@@ -54,8 +54,18 @@ def judge(goals: Mapping[str, float], compared: Mapping[str, Mapping]) -> dict[s
     return {name: {"goal": goal, "ratio": ratios[name], "met": ratios[name] >= goal} for name, goal in goals.items()}
 
 
+def judge_growth(most_kib: int, grown_kib: int) -> dict:
+    """Whether memory grew by no more than it may."""
+    return {"most_kib": most_kib, "grown_kib": grown_kib, "met": grown_kib <= most_kib}
+
+
 def missed(judged: Mapping[str, Mapping]) -> str:
     """The goals that are not met in words; empty where all are."""
     short = {name: one for name, one in judged.items() if not one["met"]}
-    words = (f"{name} {one['ratio']:.3g} times as fast, not {one['goal']:g}" for name, one in short.items())
-    return f"Goals missed: {'; '.join(words)}." if short else ""
+    return f"Goals missed: {'; '.join(_short_of(*one) for one in short.items())}." if short else ""
+
+
+def _short_of(name: str, one: Mapping) -> str:
+    if "grown_kib" in one:
+        return f"{name} {one['grown_kib']:,} KiB more, not {one['most_kib']:,} at most"
+    return f"{name} {one['ratio']:.3g} times as fast, not {one['goal']:g}"

@@ -42,3 +42,10 @@ def test_a_missed_goal_is_stored_and_said(timing):
     assert judged["a"] == {"goal": 10, "ratio": 9.96, "met": False}
     assert timing.missed(judged) == "Goals missed: a 9.96 times as fast, not 10."
     assert timing.missed({"b": judged["b"]}) == ""
+
+
+@pytest.mark.parametrize(("grown", "met"), [(-3, True), (16384, True), (16385, False)])
+def test_memory_that_grows_misses_its_goal(timing, grown, met):
+    judged = {"a": {"goal": 10, "ratio": 12.0, "met": True}, "memory": timing.judge_growth(16384, grown)}
+    assert judged["memory"]["met"] == met
+    assert timing.missed(judged) == ("" if met else "Goals missed: memory 16,385 KiB more, not 16,384 at most.")
