@@ -63,3 +63,20 @@ def test_mean_maps_share_a_scale_and_carry_the_outlines():
     assert len(np.unique(bright.reshape(-1, 3), axis=0)) > 1  # lines on an even ground
     missing = charts.mean_map(np.full((48, 48), np.nan), 1.0)
     assert (missing[0, 0] == charts.mean_map(np.zeros((48, 48)), 1.0)[0, 0]).all()
+
+
+def test_a_row_of_pictures_carries_a_caption_under_each_of_them():
+    pictures = [np.full((40, 96), 100, np.uint8), np.full((30, 60, 3), 7, np.uint8)]
+    row = charts.captioned_row(pictures, ["happy", "Integrated gradients, 48 × 48"], gap=8)
+    assert (row.dtype, row.shape[1:]) == (np.uint8, (96 + 8 + 60, 3))
+    assert (row[:40, :96] == 100).all() and (row[:30, 104:] == 7).all()
+    assert (row[:, 96:104] == 255).all(), "no text runs into the gap"
+    dark = (row[40:] < 128).any(axis=2)
+    assert dark[:20, :96].any() and not dark[24:, :96].any(), "one short line under the first"
+    assert dark[24:, 104:].any(), "the longer caption is broken into lines"
+
+
+@pytest.mark.parametrize(("caption", "told"), [("6 × 6", "6 x 6"), ("gêné", "gene"), ("快樂", "")])
+def test_captions_are_drawn_in_letters_that_the_font_has(caption, told):
+    drawn = [charts.captioned_row([np.zeros((9, 90), np.uint8)], [text]) for text in (caption, told)]
+    np.testing.assert_array_equal(*drawn)

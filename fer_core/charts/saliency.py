@@ -1,5 +1,6 @@
 """Figures of a saliency study: mean maps on the frame of a face, and shares per facial region beside FACS."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -22,6 +23,8 @@ SCORE_TITLES = {
     "cosine": "Cosine",
 }
 EVEN_MAP = "even map"
+FONT, TEXT_SIZE, TEXT_HEIGHT = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 18
+INK = (40, 40, 40)
 
 
 def mean_map(values: np.ndarray, top: float, colormap: str = "inferno", side: int = 192) -> np.ndarray:
@@ -39,6 +42,46 @@ def mean_map(values: np.ndarray, top: float, colormap: str = "inferno", side: in
             corners = np.rint(polygon * size).astype(np.int32)
             cv2.polylines(picture, [corners], True, LINE, 1, cv2.LINE_AA)
     return picture
+
+
+def captioned_row(pictures: Sequence[np.ndarray], captions: Sequence[str], gap: int = 8) -> np.ndarray:
+    """Pictures side by side on white, each with its caption below it, in lines no wider than the picture: uint8 RGB.
+
+    Args:
+        pictures: uint8 (H, W) or (H, W, 3), of any sizes; at least one.
+        captions: one each. Letters that the font lacks are drawn as their plain form or left out.
+    """
+    lines = [_lines(caption, picture.shape[1]) for picture, caption in zip(pictures, captions, strict=True)]
+    below = max(picture.shape[0] for picture in pictures)
+    height = below + TEXT_HEIGHT * max(map(len, lines)) + gap
+    sheet = np.full((height, sum(one.shape[1] + gap for one in pictures) - gap, 3), 255, np.uint8)
+    left = 0
+    for picture, told in zip(pictures, lines, strict=True):
+        high, wide = picture.shape[:2]
+        sheet[:high, left : left + wide] = picture if picture.ndim == 3 else picture[..., None]
+        for row, text in enumerate(told, start=1):
+            size = TEXT_SIZE * min(1.0, wide / max(_width(text), 1))
+            place = (left, below + TEXT_HEIGHT * row)
+            cv2.putText(sheet, text, place, FONT, size, INK, 1, cv2.LINE_AA)
+        left += wide + gap
+    return sheet
+
+
+def _lines(caption: str, width: int) -> list[str]:
+    """``caption`` in the font's letters, broken between words where a line would get wider than ``width`` pixels."""
+    plain = unicodedata.normalize("NFKD", caption.replace("\u00d7", "x")).encode("ascii", "ignore").decode()
+    lines = [""]
+    for word in plain.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _width(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _width(text: str) -> int:
+    return cv2.getTextSize(text, FONT, TEXT_SIZE, 1)[0][0]
 
 
 def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:

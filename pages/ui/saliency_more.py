@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from fer_core.charts import explain as charts
+from fer_core.charts.saliency import captioned_row
 from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
 from fer_core.explain.faithfulness import grid_words
@@ -75,7 +75,7 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
     if pictures:
         stem = f"{face.slug}-{model.run_name}-all-methods-{model.target}"
         with st.container(horizontal=True, gap="small"):
-            widgets.download_picture(np.hstack(pictures), stem, "All maps (PNG)")
+            widgets.download_picture(captioned_row(pictures, captions), stem, "All maps (PNG)")
             widgets.download_table(pd.concat(tables, ignore_index=True), stem, "All maps (CSV)")
         st.caption(GRIDS)
 
@@ -127,6 +127,6 @@ def show_class_pictures(models: list[Explained], face: pick.Face) -> None:
             widgets.picture_grid(pictures, captions, width=SMALL)
             stem = f"{model.run_name}-class-pictures"
             with st.container(horizontal=True, gap="small"):
-                widgets.download_picture(np.hstack(pictures), stem, "Class pictures (PNG)")
+                widgets.download_picture(captioned_row(pictures, captions), stem, "Class pictures (PNG)")
                 table = pd.DataFrame(rows, columns=["run", "class", "probability"])
                 widgets.download_table(table, stem, "Probabilities (CSV)")

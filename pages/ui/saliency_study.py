@@ -109,7 +109,7 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         widgets.picture_grid(pictures, captions, width=MAP_WIDTH)
         with st.container(horizontal=True, gap="small"):
             slug = f"mean-maps-{name}-{which.split()[0]}"
-            widgets.download_picture(np.hstack(pictures), slug, "Maps (PNG)")
+            widgets.download_picture(charts.captioned_row(pictures, captions), slug, "Maps (PNG)")
             widgets.download_table(saliency_numbers.mean_rows(study, which), slug, "Maps (CSV)")
     st.image(colour_scale(colormap), width=2 * MAP_WIDTH, caption="none → strongest of the model", alt="Colour scale")
     st.caption(
