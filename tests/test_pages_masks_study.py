@@ -68,7 +68,9 @@ def test_says_and_shows_what_the_library_computes(studied):
 
 
 def test_random_masks_are_counted_per_model_where_they_differ(studied):
-    assert "Random masks, 2 per picture and area: a rectangle" in text_of(open_page("masks", STUDY))
+    said = text_of(open_page("masks", STUDY))
+    assert "Random masks, 2 per picture and area: a rectangle" in said
+    assert "Not studied" not in said
     other = artifacts.root() / "runs" / "another"
     shutil.copytree(artifacts.find_run(studied.run).path, other)
     record = json.loads((other / "run.json").read_text("utf-8")) | {"name": other.name}
@@ -77,6 +79,13 @@ def test_random_masks_are_counted_per_model_where_they_differ(studied):
     changed = studied.record | {"run": other.name, "control_seeds": [0], "conditions": list(fewer)}
     changed["name"] = mask_study.KIND.study_name(other.name, "test", "zero")
     mask_study.write_study(mask_study.MaskStudy(changed, fewer))
+    third = artifacts.root() / "runs" / "third"
+    shutil.copytree(other, third)
+    (third / "run.json").write_text(json.dumps(record | {"name": third.name}), "utf-8")
+    app = open_page("masks", STUDY | {"studied": studied.run})
+    said = text_of(app).replace("\\", "")  # another is studied, though not chosen
+    assert "Not studied on test with fill zero: third. To study them: " in said
+    assert "`python -m fer_core study masks --split test --fill zero third`" in said
     app = open_page("masks", STUDY | {"studied": [other.name, studied.run]})
     assert_healthy(app)
     said = text_of(app).replace("\\", "")

@@ -12,6 +12,8 @@ from fer_core.explain import mask_numbers
 from fer_core.explain.headline import headline
 from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.mask_study import KIND, REGIONS
+from fer_core.explain.studies import Kind
+from fer_core.pictures import answers_alike
 from pages.ui import cache, cache_masks, masks_measures, state, widgets
 
 VIEWS = ("Paper's tables", "Recall per class", "Flips", "Every measure")
@@ -22,6 +24,7 @@ GAIN = (
     "masked pictures; in p that of the mean probability of the true class, in calibration what the calibration error "
     "becomes smaller by."
 )
+CONDITIONS = ("dataset", "split", "fill")  # of studies that are shown together
 MASK_NAMES = {"none": "no mask"}
 
 
@@ -36,11 +39,12 @@ def show() -> None:
         )
         return
     runs = cache.runs()  # networks that were trained with a mask as well come first
-    records = choose(sorted(records, key=lambda record: not mask_numbers.trained_runs(record, runs)))
+    every = sorted(records, key=lambda record: not mask_numbers.trained_runs(record, runs))
+    records = choose(every)
     if not records:
         return
     names = {record["run"]: record["name"] for record in records}
-    dataset, split, fill = (records[0][field] for field in ("dataset", "split", "fill"))
+    dataset, split, fill = (records[0][field] for field in CONDITIONS)
     found = {run: cache.mask_numbers(name) for run, name in names.items()}
     told = {run: mask_numbers.verdict(of_run) for run, of_run in found.items()}
     show_headline(told, [mask_numbers.leaders(of_run) for of_run in found.values()])
@@ -51,8 +55,10 @@ def show() -> None:
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
     if view == "Every measure":
         _show_measures(names, slug)
-        return
-    {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}[view](found, names, slug)
+    else:
+        views = {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}
+        views[view](found, names, slug)
+    show_not_studied(KIND, every, records[0])
 
 
 def choose(records: list[dict]) -> list[dict]:
@@ -70,6 +76,14 @@ def choose(records: list[dict]) -> list[dict]:
     if not runs:
         st.info("Choose a model.")
     return [of_run[run] for run in runs]
+
+
+def show_not_studied(kind: Kind, records: Sequence[Mapping], chosen: Mapping) -> None:
+    """Which models have no study of the dataset, split and fill of ``chosen``, one of ``records``."""
+    same = [record for record in records if all(record[field] == chosen[field] for field in CONDITIONS)]
+    command = f"{kind.command} --split {chosen['split']} --fill {chosen['fill']}"
+    what = f"on {chosen['split']} with fill {chosen['fill']}"
+    widgets.not_studied(command, {record["run"] for record in same}, what, lambda run: not answers_alike(run))
 
 
 def show_headline(told: Mapping[str, Sequence[str]], leaders: Sequence[tuple[str, str | None]]) -> None:

@@ -24,7 +24,7 @@ def show() -> None:
     if not records:
         widgets.empty_state("No study of parts is stored. This command makes it (minutes per model):", KIND.command)
         return
-    records = mask_study.choose(records)
+    every, records = records, mask_study.choose(records)
     if not records:
         return
     _warn_of_other_controls(records)
@@ -32,12 +32,13 @@ def show() -> None:
     tables = {run: of_run.table for run, of_run in found.items()}
     told = {run: part_numbers.verdict(of_run) for run, of_run in found.items()}
     mask_study.show_headline(told, [part_numbers.leaders(of_run) for of_run in found.values()])
-    slug = "-".join(["parts", *(records[0][field] for field in ("dataset", "split", "fill"))])
+    slug = "-".join(["parts", *(records[0][field] for field in mask_study.CONDITIONS)])
     studies = {record["run"]: record["name"] for record in records}
     masks_measures.show(tables, studies, slug)
     mask_study.show_each(told)
     _show_conditions(records, tables)
     masks_measures.download(studies, slug)
+    mask_study.show_not_studied(KIND, every, records[0])
 
 
 def _warn_of_other_controls(records: list[dict]) -> None:
