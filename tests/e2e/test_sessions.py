@@ -1,12 +1,14 @@
 """Eight people at once on Saliency and Masks: everybody gets the answer that one alone would get."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError as Late
 from playwright.sync_api import expect
 
 from tests.e2e import server
@@ -37,6 +39,14 @@ def settle_all(tabs):
         tabs[0].wait_for_timeout(700)
         for tab in tabs:
             expect(tab.locator(BUSY)).to_have_count(0, timeout=240_000)
+
+
+def visit_until(tab, address, path, said):
+    """Open a page and wait until it says ``said`` and has come to rest: sooner than to wait whether more comes."""
+    tab.goto(f"{address}/{path}")
+    with suppress(Late):  # then the caller compares what it says instead
+        tab.wait_for_function("said => document.querySelector('[data-testid=stMain]')?.innerText === said", arg=said)
+    expect(tab.locator(BUSY)).to_have_count(0)
 
 
 def text_of(tab):
@@ -85,10 +95,12 @@ def test_eight_sessions_at_once_get_their_own_answers_in_bounded_memory(chromium
         alone = context.new_page()
         alone.set_default_timeout(240_000)
         for path, said in crowd.items():
+            if path not in drawn:
+                visit_until(alone, app, path, said)
+                assert text_of(alone) == said, path
+                continue
             visit(alone, app, path)
             assert text_of(alone) == said, path
-            if path not in drawn:
-                continue
             pictures = pictures_of(alone)
             least = 1 if "worth" in path else 2
             assert len(pictures) >= least, f"{path} shows a face, and what was made of it unless that is a chart"
