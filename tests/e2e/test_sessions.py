@@ -17,7 +17,7 @@ from tests.e2e.visits import BUSY, visit
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SESSIONS = 8
-ROUNDS = 5
+ROUNDS = 4
 WARM = 3  # rounds until the networks' graphs and the caches are there
 METHODS = ("Grad-CAM", "Vanilla gradient", "SmoothGrad", "Occlusion")
 MASKS = ("hide=Eyes,Mouth", "hide=Forehead&fill=Blur", "hide=&shapes=Sunglasses", "ask=What+each+part+is+worth")
