@@ -12,6 +12,7 @@ from fer_core.predictions import Classifier, Predictions
 from fer_core.storage import read_json, sha256
 
 METRIC_TOLERANCE = 1e-9
+MEAN_TOLERANCE = 1e-5  # weights are stored with six digits
 PROBABILITY_TOLERANCE = 0.01  # other processors round half-precision networks differently
 
 
@@ -19,7 +20,8 @@ def verify_run(run: Run, *, dataset: Dataset | None = None, classifier: Classifi
     """Recompute all that can be recomputed, and say what differs from what is stored.
 
     Checked: metrics of every split and their intervals from the predictions, class names, length of the history,
-    checksum and size of the weights; of an ensemble, whether its members are here and have the weights they had.
+    checksum and size of the weights; of an ensemble, whether its members are here, have
+    the weights they had, and have it for their mean.
 
     Args:
         run: as read; damage that :func:`read_run` would report must be caught by the caller.
@@ -93,6 +95,29 @@ def _member_differences(run: Run) -> list[str]:
             differences.append(f"the member {one['run']} has no weights here.")
         elif sha256(member.weights_path) != one["weights_sha256"]:
             differences.append(f"the member {one['run']} has other weights than it had.")
+    return differences + ([] if differences else _mean_differences(run))
+
+
+def _mean_differences(run: Run) -> list[str]:
+    """Whether an ensemble's predictions are the weighted mean of its members' stored ones."""
+    members = [(read_run(run.path.parent / one["run"]), one["weight"]) for one in run.run["config"]["members"]]
+    total = sum(weight for _, weight in members)
+    differences = []
+    for split in (name for name in run.splits if name != "test_clean"):
+        try:
+            stored, mean = run.predictions(split), 0.0
+            for member, weight in members:
+                own = member.predictions(split)
+                order = {sample_id: row for row, sample_id in enumerate(own.sample_ids.tolist())}
+                rows = [order[sample_id] for sample_id in stored.sample_ids.tolist()]
+                columns = [own.class_names.index(name) for name in stored.class_names]
+                mean = mean + weight / total * own.pred_probs[np.ix_(rows, columns)].astype(np.float64)
+        except (RunError, KeyError, ValueError) as error:
+            differences.append(f"predictions_{split}.npz cannot be held against the members': {error}.")
+            continue
+        gap = float(np.abs(mean - stored.pred_probs).max())
+        if gap > MEAN_TOLERANCE:
+            differences.append(f"predictions_{split}.npz is not the mean of the members' (off by {gap:.4f}).")
     return differences
 
 

@@ -62,6 +62,11 @@ def test_mean_by_hand_whatever_the_order_of_samples_and_classes(tmp_path):
     ]
     assert run.run["retrain"] == f"python -m fer_core ensemble {one.name} {other.name} --weight 0.75 --weight 0.25"
     assert not verify_run(run)
+    found.take(np.arange(4)[::-1]).save(run.path / "predictions_test.npz")
+    assert not any("mean of the members'" in told for told in verify_run(run)), "in whatever order"
+    swapped = predictions(found.pred_probs[:, [0, 2, 1]])
+    swapped.save(run.path / "predictions_test.npz")
+    assert any("not the mean of the members'" in told for told in verify_run(run))
 
 
 def test_weights_are_chosen_on_val():
