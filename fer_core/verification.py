@@ -8,6 +8,7 @@ import numpy as np
 from fer_core.artifacts import Run, all_metrics, not_clean, read_run, update_run
 from fer_core.datasets.split import Dataset
 from fer_core.errors import RunError
+from fer_core.models.ensemble import aligned, mean_of
 from fer_core.predictions import Classifier, Predictions
 from fer_core.storage import read_json, sha256
 
@@ -100,22 +101,17 @@ def _member_differences(run: Run) -> list[str]:
 
 def _mean_differences(run: Run) -> list[str]:
     """Whether an ensemble's predictions are the weighted mean of its members' stored ones."""
-    members = [(read_run(run.path.parent / one["run"]), one["weight"]) for one in run.run["config"]["members"]]
-    total = sum(weight for _, weight in members)
+    told = run.run["config"]["members"]
+    members, weights = [read_run(run.path.parent / one["run"]) for one in told], [one["weight"] for one in told]
     differences = []
     for split in (name for name in run.splits if name != "test_clean"):
         try:
-            stored, mean = run.predictions(split), 0.0
-            for member, weight in members:
-                own = member.predictions(split)
-                order = {sample_id: row for row, sample_id in enumerate(own.sample_ids.tolist())}
-                rows = [order[sample_id] for sample_id in stored.sample_ids.tolist()]
-                columns = [own.class_names.index(name) for name in stored.class_names]
-                mean = mean + weight / total * own.pred_probs[np.ix_(rows, columns)].astype(np.float64)
-        except (RunError, KeyError, ValueError) as error:
-            differences.append(f"predictions_{split}.npz cannot be held against the members': {error}.")
+            answers = [one.predictions(split) for one in (run, *members)]
+            stored, *own = aligned(answers, [one.name for one in (run, *members)])
+        except RunError as error:
+            differences.append(f"predictions_{split}.npz cannot be held against the members': {error.problem}")
             continue
-        gap = float(np.abs(mean - stored.pred_probs).max())
+        gap = float(np.abs(mean_of(own, weights).pred_probs - stored.pred_probs).max())
         if gap > MEAN_TOLERANCE:
             differences.append(f"predictions_{split}.npz is not the mean of the members' (off by {gap:.4f}).")
     return differences

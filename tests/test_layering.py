@@ -33,7 +33,7 @@ LEVELS: dict[str, int] = {
     "inference": 5,
     "explain": 6,
     "results": 4,
-    "verification": 4,
+    "verification": 5,
     "reported": 6,
     "latency": 2,
     "caches": 3,

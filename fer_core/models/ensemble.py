@@ -1,11 +1,11 @@
-"""Several classifiers that answer as one: the weighted mean of their probabilities. Loads without TensorFlow."""
+"""Several classifiers, or their stored answers, as one: the weighted mean of probabilities. Needs no TensorFlow."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from fer_core.errors import ModelError
-from fer_core.predictions import Classifier
+from fer_core.errors import ModelError, RunError
+from fer_core.predictions import Classifier, Predictions
 
 
 class Ensemble:
@@ -72,6 +72,36 @@ def ensemble_of(classifier: Classifier) -> Ensemble | None:
     if getattr(classifier, "network", None) is None:
         classifier = getattr(classifier, "classifier", classifier)
     return classifier if isinstance(classifier, Ensemble) else None
+
+
+def aligned(predictions: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
+    """The same samples in the same order, with classes in the order of the first.
+
+    Raises:
+        RunError: they are of other samples, or know other classes; ``names`` are for the message.
+    """
+    first = predictions[0]
+    found = []
+    for one, name in zip(predictions, names, strict=True):
+        if set(one.class_names) != set(first.class_names):
+            raise RunError(
+                f"{name} knows {', '.join(one.class_names)}, and {names[0]} {', '.join(first.class_names)}.",
+                "Only models of the same classes can answer together.",
+            )
+        rows = {sample_id: row for row, sample_id in enumerate(one.sample_ids.tolist())}
+        if set(rows) != set(first.sample_ids.tolist()):
+            raise RunError(f"{name} and {names[0]} were measured on other pictures.", "Choose runs of one dataset.")
+        order = one.take(np.array([rows[sample_id] for sample_id in first.sample_ids.tolist()], np.int64))
+        columns = [one.class_names.index(label) for label in first.class_names]
+        found.append(Predictions(first.sample_ids, first.y_true, order.pred_probs[:, columns], first.class_names))
+    return found
+
+
+def mean_of(predictions: Sequence[Predictions], weights: Sequence[float]) -> Predictions:
+    """Weighted mean of aligned predictions."""
+    first, shares = predictions[0], np.asarray(weights, np.float64) / np.sum(weights)
+    mean = np.tensordot(shares, np.stack([one.pred_probs for one in predictions]).astype(np.float64), axes=1)
+    return Predictions(first.sample_ids, first.y_true, mean.astype(np.float32), first.class_names)
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from fer_core import artifacts
 from fer_core.artifacts import ENSEMBLE, Run
 from fer_core.errors import ConfigError, RunError
+from fer_core.models.ensemble import aligned, mean_of
 from fer_core.models.members import Member, write_members
 from fer_core.predictions import Predictions
 
@@ -81,36 +82,6 @@ def views_of(runs: Iterable[Run]) -> str:
     """Views that the stored predictions of ``runs`` average, each kind once: ``ten_view``, ``flip+ten_view``."""
     own = {(run.run.get("config") or {}).get("tta", "none") for run in runs} - {"none"}
     return "+".join(sorted(own)) or "none"
-
-
-def aligned(predictions: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
-    """The same samples in the same order, with classes in the order of the first.
-
-    Raises:
-        RunError: they are of other samples, or know other classes; ``names`` are for the message.
-    """
-    first = predictions[0]
-    found = []
-    for one, name in zip(predictions, names, strict=True):
-        if set(one.class_names) != set(first.class_names):
-            raise RunError(
-                f"{name} knows {', '.join(one.class_names)}, and {names[0]} {', '.join(first.class_names)}.",
-                "Only models of the same classes can answer together.",
-            )
-        rows = {sample_id: row for row, sample_id in enumerate(one.sample_ids.tolist())}
-        if set(rows) != set(first.sample_ids.tolist()):
-            raise RunError(f"{name} and {names[0]} were measured on other pictures.", "Choose runs of one dataset.")
-        order = one.take(np.array([rows[sample_id] for sample_id in first.sample_ids.tolist()], np.int64))
-        columns = [one.class_names.index(label) for label in first.class_names]
-        found.append(Predictions(first.sample_ids, first.y_true, order.pred_probs[:, columns], first.class_names))
-    return found
-
-
-def mean_of(predictions: Sequence[Predictions], weights: Sequence[float]) -> Predictions:
-    """Weighted mean of aligned predictions."""
-    first, shares = predictions[0], np.asarray(weights, np.float64) / np.sum(weights)
-    mean = np.tensordot(shares, np.stack([one.pred_probs for one in predictions]).astype(np.float64), axes=1)
-    return Predictions(first.sample_ids, first.y_true, mean.astype(np.float32), first.class_names)
 
 
 def chosen_weights(predictions: Sequence[Predictions], rounds: int = ROUNDS) -> np.ndarray:
