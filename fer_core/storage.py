@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -39,7 +40,7 @@ def environment() -> dict:
             versions[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"
+    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}{_accelerator()}"
     return {"machine": machine, "versions": versions, "git_commit": _git_commit()}
 
 
@@ -145,6 +146,14 @@ def _processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _accelerator() -> str:
+    """What JAX computes on, where that is no processor; it is not loaded for this."""
+    jax = sys.modules.get("jax")
+    if jax is None or jax.default_backend() == "cpu":
+        return ""
+    return f", {jax.devices()[0].device_kind}"
 
 
 def _git_commit() -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_core.training.augmentation import _warps, augment
+from fer_core.training.augmentation import augment, warps
 from fer_core.training.config import Augmentation
 
 
@@ -70,8 +70,8 @@ def test_shifts_move_the_whole_picture_both_ways():
 
 
 def test_shifts_are_shares_of_the_side_at_any_size():
-    drawn = [_warps(5, 40, 60, size, Augmentation(shift=0.2), np.random.default_rng(1)) for size in (32, 64)]
-    still = [_warps(5, 40, 60, size, Augmentation(), np.random.default_rng(1)) for size in (32, 64)]
+    drawn = [warps(5, 40, 60, size, Augmentation(shift=0.2), np.random.default_rng(1)) for size in (32, 64)]
+    still = [warps(5, 40, 60, size, Augmentation(), np.random.default_rng(1)) for size in (32, 64)]
     shares = [(a - b)[:, :, 2] / size for a, b, size in zip(drawn, still, (32, 64), strict=True)]
     np.testing.assert_allclose(*shares)
     assert np.abs(shares[0]).max() <= 0.2
@@ -80,11 +80,11 @@ def test_shifts_are_shares_of_the_side_at_any_size():
 def test_shifts_leave_the_other_changes_as_they_were():
     """A training that was begun before there were shifts goes on with the pictures it would have seen."""
     settings = Augmentation(rotation=10, zoom=0.1, shear=5)
-    drawn = [_warps(6, 48, 48, 48, each, np.random.default_rng(3)) for each in (settings, replace(settings, shift=0.2))]
+    drawn = [warps(6, 48, 48, 48, each, np.random.default_rng(3)) for each in (settings, replace(settings, shift=0.2))]
     np.testing.assert_array_equal(drawn[0][:, :, :2], drawn[1][:, :, :2])
     assert (np.abs(drawn[0][:, :, 2] - drawn[1][:, :, 2]) > 0).all()
     rng = np.random.default_rng(3)
-    _warps(6, 48, 48, 48, Augmentation(), rng)
+    warps(6, 48, 48, 48, Augmentation(), rng)
     other = np.random.default_rng(3)
     for low, high in ((0, 0), (0, 0), (0, 0), (0, 0)):  # angle, zoom, and where it is cropped
         other.uniform(low, high, 6)

@@ -54,6 +54,7 @@ HEAVY: tuple[str, ...] = (
     "fer_core.training.checkpoint",
     "fer_core.training.engine",
     "fer_core.training.frozen",
+    "fer_core.training.on_device",
     "fer_core.training.run",
 )
 HEAVY_LIBRARIES = {"tensorflow", "keras", "tf_keras_vis", "mtcnn", "jax", "torch"}

@@ -6,6 +6,7 @@ import numpy as np
 from fer_core.training.config import Augmentation
 
 SHRUNK = 0.9  # below this scale a warp skips pixels that it should average
+BLUR = 0.6  # pixels, standard deviation of the blur that averages them before
 
 
 def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -24,13 +25,13 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     if images.ndim == 3:
         images = images[..., None]
     n, height, width, channels = images.shape
-    matrices = _warps(n, height, width, size, settings, rng)
+    matrices = warps(n, height, width, size, settings, rng)
     out = np.empty((n, size, size, channels), np.float32)
     smaller = size < SHRUNK * min(height, width) * settings.crop
     for index in range(n):
         source = images[index]
         if smaller:  # warpAffine does not average over the pixels it skips
-            source = cv2.GaussianBlur(source, (3, 3), 0.6)
+            source = cv2.GaussianBlur(source, (3, 3), BLUR)
         warped = cv2.warpAffine(
             source, matrices[index], (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
@@ -41,7 +42,7 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     return out
 
 
-def _warps(n, height, width, size, settings, rng) -> np.ndarray:
+def warps(n: int, height: int, width: int, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Affine matrices float64 (n, 2, 3) from source to target pixels."""
     angle = np.deg2rad(rng.uniform(-settings.rotation, settings.rotation, n))
     zoom = 1 + rng.uniform(-settings.zoom, settings.zoom, n)
@@ -82,12 +83,26 @@ def _light(images: np.ndarray, settings: Augmentation, rng: np.random.Generator)
 
 
 def _erase(images: np.ndarray, probability: float, rng: np.random.Generator) -> None:
-    """Fill a rectangle of 2 to 20 % of the area, aspect 0.3 to 3.3, with noise (Zhong et al. 2017, algorithm 1)."""
+    """Fill a rectangle with noise (Zhong et al. 2017, algorithm 1)."""
     n, height, width, channels = images.shape
     for index in np.flatnonzero(rng.random(n) < probability):
-        area = rng.uniform(0.02, 0.2) * height * width
-        aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
-        rows = int(np.clip(round(np.sqrt(area * aspect)), 1, height))
-        cols = int(np.clip(round(np.sqrt(area / aspect)), 1, width))
-        top, left = rng.integers(height - rows + 1), rng.integers(width - cols + 1)
-        images[index, top : top + rows, left : left + cols] = rng.uniform(0, 255, (rows, cols, channels))
+        top, left, bottom, right = _box(height, width, rng)
+        images[index, top:bottom, left:right] = rng.uniform(0, 255, (bottom - top, right - left, channels))
+
+
+def erased_boxes(n: int, height: int, width: int, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """What is erased of ``n`` pictures: int32 (n, 4), top, left, bottom, right; all 0 for the others."""
+    boxes = np.zeros((n, 4), np.int32)
+    for index in np.flatnonzero(rng.random(n) < probability):
+        boxes[index] = _box(height, width, rng)
+    return boxes
+
+
+def _box(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """A rectangle of 2 to 20 % of the area, aspect 0.3 to 3.3."""
+    area = rng.uniform(0.02, 0.2) * height * width
+    aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
+    rows = int(np.clip(round(np.sqrt(area * aspect)), 1, height))
+    cols = int(np.clip(round(np.sqrt(area / aspect)), 1, width))
+    top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - cols + 1))
+    return top, left, top + rows, left + cols

@@ -64,7 +64,7 @@ def _batch(split, where, config, epoch, size, channels, weights, rng) -> Batch:
     shown = split.images[where]
     if config.equalize:
         shown = equalize(shown, config.equalize)
-    images = augment(_with_channels(shown, channels), size, config.augmentation, rng)
+    images = augment(with_channels(shown, channels), size, config.augmentation, rng)
     labels = split.y_true[where]
     targets = smoothed(labels, len(split.class_names), config.label_smoothing)
     sample_weight = None if weights is None else weights[labels]
@@ -78,7 +78,7 @@ def _batch(split, where, config, epoch, size, channels, weights, rng) -> Batch:
     return images, targets, sample_weight
 
 
-def _with_channels(images: np.ndarray, channels: int) -> np.ndarray:
+def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """uint8 (N, H, W) or (N, H, W, 3) -> (N, H, W, channels)."""
     if images.ndim == 3:
         return np.repeat(images[..., None], channels, axis=3)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from fer_core.datasets.split import Split
-from fer_core.errors import ConfigError, ModelError
+from fer_core.errors import ConfigError
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
@@ -18,8 +18,8 @@ from fer_core.training import frozen
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
 from fer_core.training.config import TrainConfig
-from fer_core.training.precision import has_bfloat16_units, policy
-from fer_core.training.task import Progress, Task
+from fer_core.training.precision import has_accelerator, has_bfloat16_units, policy
+from fer_core.training.task import Progress, Task, check_loss
 
 EVALUATION_BATCH = 256
 EVALUATION_CHUNK = 4 * EVALUATION_BATCH  # pictures that are turned into floats at once
@@ -72,7 +72,10 @@ def train_network(
         task = _network_task(name, train, val, config)
     rows = _fit(task, len(train), config, work, on_progress)
     kept = work.load_best()
-    accuracy = _evaluate(task.network, kept, *task.seen)["val_accuracy"] if task.seen else None
+    accuracy = None
+    if task.seen:
+        parts, y_true = task.seen
+        accuracy = _judged(_answers(task.network, kept, parts), y_true)["val_accuracy"]
     return Trained(task.serving_weights(kept), rows, sum(row["seconds"] for row in rows), accuracy)
 
 
@@ -81,24 +84,69 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
     network = task.network
     _compile(network, config)
     first, rows = work.load_state(network)
-    steps = steps_per_epoch(n, config.batch_size)
+    steps, passes = steps_per_epoch(n, config.batch_size), _passes(task, config)
+    best, saved = None, time.monotonic()
+
+    def save() -> None:
+        if best is not None:
+            work.save_best(best)
+        work.save_state(len(rows) - 1, network, rows)
+
     for epoch in range(first, config.epochs):
         if _out_of_patience(rows, config):
             break
-        started = time.monotonic()
-        logs = _run_epoch(network, task.batches(epoch), epoch, steps, config, rows, on_progress)
-        averaged = _averaged_weights(network, config)
-        averaged = _calibrated(network, averaged, islice(task.batches(epoch), CALIBRATION_BATCHES))
-        parts, y_true = task.watched(epoch)
+        started, rates = time.monotonic(), _rates(epoch, steps, config)
+
+        def tell(step: int, epoch: int = epoch) -> None:
+            on_progress(Progress(epoch + 1, config.epochs, step, steps, rows[-1] if rows else {}))
+
+        logs = passes.train(epoch, rates, tell)
+        averaged = passes.calibrated(_averaged_weights(network, config), epoch, CALIBRATION_BATCHES)
         row = {"epoch": epoch + 1, "size": task.size_at(epoch), "loss": logs["loss"], "accuracy": logs["accuracy"]}
-        row |= _evaluate(network, averaged, parts, y_true)
-        row |= {"learning_rate": logs["learning_rate"], "seconds": time.monotonic() - started}
+        row |= _judged(*passes.answers(averaged, epoch))
+        row |= {"learning_rate": rates[-1], "seconds": time.monotonic() - started}
         rows.append(row)
         if config.select == "last" or _best(rows, config) == len(rows) - 1:
-            work.save_best(averaged)
-        work.save_state(epoch, network, rows)
+            best = averaged
+        if time.monotonic() - saved >= passes.save_every_s:
+            save()
+            best, saved = None, time.monotonic()
         on_progress(Progress(epoch + 1, config.epochs, steps, steps, row))
+    if best is not None:
+        save()
     return rows
+
+
+def _passes(task: Task, config: TrainConfig):
+    """Who makes the passes: the accelerator on its own, if there is one and pictures can lie in its memory."""
+    if has_accelerator():
+        from fer_core.training import on_device
+
+        if on_device.fits(task):
+            return on_device.DevicePasses(task, config)
+    return HostPasses(task)
+
+
+class HostPasses:
+    """Trains and judges the compiled network of ``task``, batch after batch."""
+
+    save_every_s = 0.0  # after every pass
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def train(self, epoch: int, rates: list[float], tell: Callable[[int], None]) -> dict:
+        """One pass; its mean loss and accuracy. ``tell`` is called with the batches done."""
+        return _run_epoch(self._task.network, self._task.batches(epoch), epoch, rates, tell)
+
+    def calibrated(self, weights: list[np.ndarray], epoch: int, batches: int) -> list[np.ndarray]:
+        """``weights`` with batch-norm statistics of their own, from the first ``batches`` of ``epoch``."""
+        return _calibrated(self._task.network, weights, islice(self._task.batches(epoch), batches))
+
+    def answers(self, weights: list[np.ndarray], epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities float32 (N, K) of the watched pictures with ``weights``, and their labels."""
+        parts, y_true = self._task.watched(epoch)
+        return _answers(self._task.network, weights, parts), y_true
 
 
 def _network_task(name: str, train: Split, val: Split, config: TrainConfig) -> Task:
@@ -120,6 +168,7 @@ def _network_task(name: str, train: Split, val: Split, config: TrainConfig) -> T
         watched=watched,
         size_at=size_at,
         serving_weights=lambda weights: weights,
+        pictures=(train, channels),
     )
 
 
@@ -197,22 +246,21 @@ def _optimizer(config: TrainConfig, network: keras.Model) -> keras.optimizers.Op
     return optimizer
 
 
-def _run_epoch(network, batches, epoch, steps, config, rows, on_progress) -> dict:
-    """One pass. Returns the mean over its batches; ``train_on_batch`` itself reports the last one only."""
+def _rates(epoch: int, steps: int, config: TrainConfig) -> list[float]:
     total, warmup = config.epochs * steps, round(config.warmup_epochs * steps)
+    return [learning_rate_at(epoch * steps + step, total, warmup, config) for step in range(steps)]
+
+
+def _run_epoch(network, batches, epoch, rates, tell) -> dict:
+    """One pass. Returns the mean over its batches; ``train_on_batch`` itself reports the last one only."""
     sums = {"loss": 0.0, "accuracy": 0.0}
-    for step, (pixels, targets, weights) in enumerate(batches):
-        rate = learning_rate_at(epoch * steps + step, total, warmup, config)
+    for step, (rate, (pixels, targets, weights)) in enumerate(zip(rates, batches, strict=True), start=1):
         network.optimizer.learning_rate = rate
         logs = network.train_on_batch(pixels, targets, sample_weight=weights, return_dict=True)
-        if not np.isfinite(logs["loss"]):
-            raise ModelError(
-                f"The loss became {logs['loss']} in epoch {epoch + 1}.",
-                "Train again with --fresh and a lower --learning-rate, or more warm-up.",
-            )
+        check_loss(logs["loss"], epoch)
         sums = {name: sums[name] + float(logs[name]) for name in sums}
-        on_progress(Progress(epoch + 1, config.epochs, step + 1, steps, rows[-1] if rows else {}))
-    return {name: value / steps for name, value in sums.items()} | {"learning_rate": rate}
+        tell(step)
+    return {name: value / len(rates) for name, value in sums.items()}
 
 
 def _averaged_weights(network: keras.Model, config: TrainConfig) -> list[np.ndarray]:
@@ -252,13 +300,16 @@ def _calibrated(network: keras.Model, weights: list[np.ndarray], batches: Iterab
     return calibrated
 
 
-def _evaluate(network, weights, parts: Iterable[np.ndarray], y_true) -> dict:
-    """Loss and accuracy on val with ``weights``; the network gets its own back. ``parts``: its inputs, one by one."""
+def _answers(network, weights, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Probabilities float32 (N, K) with ``weights``; the network gets its own back. ``parts``: its inputs."""
     own = network.get_weights()
     network.set_weights(weights)
     answers = [np.asarray(network.predict(part, batch_size=EVALUATION_BATCH, verbose=0)) for part in parts]
-    probabilities = np.concatenate(answers).astype(np.float32)
     network.set_weights(own)
+    return np.concatenate(answers).astype(np.float32)
+
+
+def _judged(probabilities: np.ndarray, y_true: np.ndarray) -> dict:
     likelihood = probabilities[np.arange(len(y_true)), y_true]
     return {
         "val_loss": float(-np.log(np.clip(likelihood, 1e-7, 1)).mean()),

@@ -20,14 +20,18 @@ def policy(bfloat16: bool) -> Iterator[None]:
 
 def has_bfloat16_units() -> bool:
     """Whether this machine multiplies bfloat16 faster than float32: by an accelerator, or see below."""
+    return has_accelerator() or processor_has_bfloat16_units()
+
+
+def has_accelerator() -> bool:
+    """Whether Keras computes through JAX on a GPU or TPU."""
     import keras
 
-    if keras.backend.backend() == "jax":
-        import jax
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
 
-        if jax.default_backend() in ("gpu", "tpu"):
-            return True
-    return processor_has_bfloat16_units()
+    return jax.default_backend() in ("gpu", "tpu")
 
 
 def processor_has_bfloat16_units() -> bool:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.datasets.split import Split
+from fer_core.errors import ModelError
 from fer_core.training.batches import Batch
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Task:
         serving_weights: weights of ``network`` -> weights of the network that is kept.
         seen: inputs of all training pictures, in parts, and their labels, where they are at hand, to measure what was
             learnt.
+        pictures: the training split that ``batches`` are made of, and their channels; None for features.
     """
 
     network: "keras.Model"
@@ -68,3 +71,13 @@ class Task:
     size_at: Callable[[int], int]
     serving_weights: Callable[[list[np.ndarray]], list[np.ndarray]]
     seen: tuple[Iterable[np.ndarray], np.ndarray] | None = None
+    pictures: tuple[Split, int] | None = None
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raise ModelError where ``loss`` of ``epoch`` (from 0) is no number."""
+    if not np.isfinite(loss):
+        raise ModelError(
+            f"The loss became {loss} in epoch {epoch + 1}.",
+            "Train again with --fresh and a lower --learning-rate, or more warm-up.",
+        )

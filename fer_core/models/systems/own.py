@@ -1,5 +1,6 @@
 """FERscope's own networks, trained from random weights, and the baselines they are compared with."""
 
+AUGMENTATION = {"crop": 0.92, "flip": 0.5, "rotation": 10.0, "zoom": 0.1, "brightness": 0.2, "contrast": 0.2}
 # Decay is decoupled in Keras and so not amplified by the momentum of 0.9: 5e-3 acts like the usual L2 of 5e-4.
 FROM_SCRATCH = {
     "optimizer": "sgd",
@@ -10,7 +11,7 @@ FROM_SCRATCH = {
     "weight_decay": 5e-3,
     "label_smoothing": 0.1,
     "ema": 0.998,
-    "augmentation": {"crop": 0.92, "flip": 0.5, "rotation": 10.0, "zoom": 0.1, "brightness": 0.2, "contrast": 0.2},
+    "augmentation": AUGMENTATION,
     "tta": "ten_view",
 }
 
@@ -32,7 +33,7 @@ SYSTEMS: dict[str, dict] = {
         "input_size": 44,
         "channels": 1,
         "arguments": {"width": 64, "stages": (2, 2, 2, 2), "dropout": 0.2},
-        "recipe": FROM_SCRATCH | {"epochs": 100, "sizes": [[32, 60], [44, 40]]},
+        "recipe": FROM_SCRATCH | {"epochs": 100, "mixup": 0.2, "augmentation": AUGMENTATION | {"erase": 0.5}},
     },
     "vgg16": {
         # Stands beside Kumar & Ukken's best system too: its augmentation and batch norm, but all layers trained, with
