@@ -30,7 +30,8 @@ def results_table() -> str:
         accuracy = {split: f"{100 * run.metrics(split)['accuracy']:.1f}" for split in ("val", "test", "test_clean")}
         count = f"{run.run['param_count']:,}" if run.run["param_count"] else "-"
         start = run.run.get("initial_weights") or "-"
-        mark = f", measured with {run.altered}" if run.altered else ""
+        mark = f", seed {run.run['seed']}" if run.run["seed"] else ""
+        mark += f", measured with {run.altered}" if run.altered else ""
         mark += " *" if recipes.told_of_run(run.run) else ""
         cells = [f"`{run.model}`: {title_of(run)}{mark}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
