@@ -85,7 +85,7 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
     _compile(network, config)
     first, rows = work.load_state(network)
     steps, passes = steps_per_epoch(n, config.batch_size), _passes(task, config)
-    best, saved = None, time.monotonic()
+    best, saved, written = None, time.monotonic(), len(rows)
 
     def save() -> None:
         if best is not None:
@@ -110,9 +110,9 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
             best = averaged
         if time.monotonic() - saved >= passes.save_every_s:
             save()
-            best, saved = None, time.monotonic()
+            best, saved, written = None, time.monotonic(), len(rows)
         on_progress(Progress(epoch + 1, config.epochs, steps, steps, row))
-    if best is not None:
+    if len(rows) > written:
         save()
     return rows
 

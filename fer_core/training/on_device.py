@@ -5,7 +5,6 @@ random is drawn here for a whole pass at a time, from (seed, epoch) alone, so th
 unbroken one would have seen. Draws have the distributions of ``fer_core.training.augmentation``, in another order.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -106,6 +105,10 @@ class DevicePasses:
         self._watched: tuple[int, list, np.ndarray] | None = None
         unknown = jnp.full((1, k), 1 / k)
         task.network.compute_metrics(None, unknown, unknown)  # metrics have their variables from now on
+        # Compiled for this object alone: what is compiled for a class keeps its objects, and pictures with them.
+        self._pass = jax.jit(self._pass, static_argnums=3, donate_argnums=0)
+        self._statistics = jax.jit(self._statistics, static_argnums=4)
+        self._answers = jax.jit(self._answers)
 
     def train(self, epoch: int, rates: list[float], tell) -> dict:
         """One pass; its mean loss and accuracy. ``tell`` is called with the number of batches, at the end."""
@@ -169,7 +172,8 @@ class DevicePasses:
         config, where = self._config, draw.where
         smaller = size < SHRUNK * min(self._shape[1:3]) * config.augmentation.crop
         key = jax.random.fold_in(jax.random.key(config.seed), draw.number)
-        pixels = augmented(images[where], draw.matrices, draw.light, draw.boxes, key, size, smaller)
+        pictures = jnp.broadcast_to(images[where], (*where.shape, *self._shape[1:3], self._channels))
+        pixels = augmented(pictures, draw.matrices, draw.light, draw.boxes, key, size, smaller)
         k, smoothing = self._num_classes, config.label_smoothing
         targets = jax.nn.one_hot(labels[where], k) * (1 - smoothing) + smoothing / k
         sample_weight = None if weights is None else weights[where]
@@ -179,9 +183,8 @@ class DevicePasses:
             targets = share * targets + (1 - share) * targets[partners]
             if sample_weight is not None:
                 sample_weight = share * sample_weight + (1 - share) * sample_weight[partners]
-        return jnp.broadcast_to(pixels, (*pixels.shape[:3], self._channels)), targets, sample_weight
+        return pixels, targets, sample_weight
 
-    @partial(jax.jit, static_argnums=(0, 4), donate_argnums=1)
     def _pass(self, state, data, draws: Draws, size: int):
         network = self._task.network
         rate = next(i for i, v in enumerate(network.optimizer.variables) if v is network.optimizer.learning_rate)
@@ -195,7 +198,6 @@ class DevicePasses:
         state, logs = jax.lax.scan(step, state, draws)
         return state, jax.tree.map(lambda values: values[-1], logs)  # metrics are means over the pass so far
 
-    @partial(jax.jit, static_argnums=(0, 5))
     def _statistics(self, trainable, rest, data, draws: Draws, size: int):
         network, norms = self._task.network, _norms(self._task.network)
         momenta = [layer.momentum for layer in norms]
@@ -213,7 +215,6 @@ class DevicePasses:
             for layer, momentum in zip(norms, momenta, strict=True):
                 layer.momentum = momentum
 
-    @partial(jax.jit, static_argnums=0)
     def _answers(self, trainable, rest, pixels):
         return self._task.network.stateless_call(trainable, rest, pixels, training=False)[0].astype(jnp.float32)
 
