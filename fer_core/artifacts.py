@@ -134,6 +134,11 @@ class Run:
                 f"{self.name} has no metrics for {split!r}.", f"Choose one of {', '.join(self.splits)}."
             ) from None
 
+    @property
+    def val_accuracy(self) -> float:
+        """Share of val that it has right, by which models are chosen; 0 where that is not known."""
+        return (self.run["metrics"].get("val") or {}).get("accuracy") or 0.0
+
     def history(self) -> pd.DataFrame | None:
         """A row per epoch, or None for models that have no passes.
 

@@ -117,12 +117,8 @@ def to_records(results: Iterable[PictureResult], run_name: str) -> dict:
 
 def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
     """Runs that have weights here, most accurate on val first; ensembles, as slow as all their members, come last."""
-
-    def accuracy(run: "Run") -> float:
-        return (run.run["metrics"].get("val") or {}).get("accuracy") or 0.0
-
     usable = (run for run in runs if run.can_answer)
-    return sorted(usable, key=lambda run: (run.model == ENSEMBLE, -accuracy(run), run.name))
+    return sorted(usable, key=lambda run: (run.model == ENSEMBLE, -run.val_accuracy, run.name))
 
 
 def is_network(run: "Run") -> bool:

@@ -159,9 +159,10 @@ class Kind:
         return record, arrays
 
     def list_records(self, root: Path | None = None) -> tuple[list[dict], list[str]]:
-        """Records of all studies that still speak of the runs as they are, by name; and what is wrong with the others.
+        """Records of all studies that still speak of the runs as they are, and what is wrong with the others.
 
-        A study is left out where its run is gone, has other weights by now, or is of other pictures.
+        Those of the runs that are most accurate on val come first. A study is left out where its run is gone, has other
+        weights by now, or is of other pictures.
         """
         folder = studies_folder(root)
         runs = {run.name: run for run in artifacts.list_runs(root)[0]}
@@ -177,7 +178,7 @@ class Kind:
                 problems.append(problem)
             else:
                 records.append(record)
-        return records, problems
+        return sorted(records, key=lambda record: -runs[record["run"]].val_accuracy), problems
 
     def remake(self, records: Iterable[Mapping]) -> list[str]:
         """Commands that make the studies of ``records`` anew: one for all runs whose studies have the same options."""
