@@ -13,6 +13,7 @@ import streamlit as st
 from fer_core import artifacts, datasets, regions
 from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
+from fer_core.errors import ModelError
 from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
 from pages.ui import cache_explain
@@ -228,10 +229,25 @@ def test_parts_beyond_the_picture_and_classes_without_prototype_are_told_and_not
         assert told in text_of(app) and "nan" not in text_of(app)
 
 
+COLOURS = {"✓": "green", "?": "orange", "✗": "red", "–": "gray"}
+
+
+def in_cell(verdict):
+    """What a verdict is in the table of all methods."""
+    signs = {"passed": "✓", "undecided": "?", "failed": "✗", "not applicable": "–"}
+    return f"{signs[verdict.outcome]} {verdict.outcome}" + (f": {verdict.value}" if verdict.value else "")
+
+
+def checks_by_method(app):
+    """Table of all methods: title -> check -> what is told."""
+    table = next(frame.value for frame in app.dataframe if "method" in frame.value)
+    return table.set_index("method").to_dict("index")
+
+
 @pytest.mark.slow
-def test_all_methods_side_by_side(working, classifier):
-    own = {"method": "Occlusion", "occlusion-patch": "1/4"}
-    app = open_page("saliency", {"dataset": working.dataset, "check": "false", "methods": "true"} | own)
+def test_all_methods_side_by_side(working, classifier, first_test_picture):
+    own = {"method": "Occlusion", "occlusion-patch": "1/4", "explain": "happy", "check-methods": "true"}
+    app = open_page("saliency", {"dataset": working.dataset, "methods": "true"} | own)
     assert_healthy(app)
     assert not app.error
     shown = " ".join(captions(app))
@@ -243,7 +259,64 @@ def test_all_methods_side_by_side(working, classifier):
     assert f"Grad-CAM, 5 × 5, {'too coarse' if coarse else 'fine enough'}" in shown
     assert "default layer and options; Occlusion as above" in text_of(app)
     labels = [button.label for button in app.get("download_button")]
-    assert labels.count("All maps (PNG)") == labels.count("All maps (CSV)") == 1
+    assert labels.count("All maps (PNG)") == labels.count("All maps (CSV)") == labels.count("All checks (CSV)") == 1
+    told = checks_by_method(app)
+    assert list(told) == [method.title for method in saliency.METHODS.values()]
+    above = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
+    assert told["Occlusion"] == {row.check: in_cell(row) for row in above.itertuples()}
+    happy = list(classifier.class_names).index("happy")
+    found = saliency.explain(classifier, first_test_picture[None], happy, "gradient")
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    assert told["Vanilla gradient"] == {one.name: in_cell(one) for one in verdicts}
+    failed = ", ".join(check.lower() for check, cell in told["Occlusion"].items() if cell[0] == "✗")
+    assert "grid" in failed and f":red[**Fails {failed}.**]" in [caption.value for caption in app.caption]
+
+
+def test_maps_are_checked_when_asked_for_once_and_each_on_its_own(with_hog, working, monkeypatch):
+    asked = []
+    for part, real in dict(faithfulness.PARTS).items():
+
+        def counted(classifier, image, found, again, *, part=part, real=real, **which):
+            if not which and not isinstance(classifier, check_pieces._Counter):  # which only estimates the time
+                asked.append((found.method, part))
+            return real(classifier, image, found, again, **which)
+
+        monkeypatch.setitem(faithfulness.PARTS, part, counted)
+    address = {"dataset": working.dataset, "models": with_hog, "explain": "happy", "methods": "true"}
+    app = open_page("saliency", address)
+    assert_healthy(app)
+    above = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
+    assert {method for method, _ in asked} == {"occlusion"}
+    assert not [frame for frame in app.dataframe if "method" in frame.value]
+    widget(app.toggle, "Check every map").set_value(True).run()
+    assert_healthy(app)
+    told = checks_by_method(app)
+    assert list(told) == ["Occlusion", "LIME", "Kernel SHAP"]
+    assert told["Occlusion"] == {row.check: in_cell(row) for row in above.itertuples()}
+    assert told["LIME"]["Randomisation"] == "– not applicable"
+    signs = "".join(f":{COLOURS[told['LIME'][name][0]]}[{name[0]}{told['LIME'][name][0]}] " for name in told["LIME"])
+    assert signs.strip() in [one.value for one in app.markdown]
+    assert len(asked) == len(set(asked)) == 3 * len(faithfulness.PARTS)  # the map above was not checked again
+    widget(app.slider, "Opacity").set_value(0.3).run()
+    assert_healthy(app)
+    assert checks_by_method(app) == told
+    assert len(asked) == 3 * len(faithfulness.PARTS)
+
+    real_trust = cache_explain.trust
+
+    def trust(run_name, of, *more):
+        if of.method == "lime":
+            raise ModelError("No tiles left.")
+        if of.method == "kernel_shap":
+            raise ValueError("a bug")
+        return real_trust(run_name, of, *more)
+
+    monkeypatch.setattr(cache_explain, "trust", trust)
+    app.run()
+    assert checks_by_method(app) == {"Occlusion": told["Occlusion"]}
+    assert "LIME was not checked: No tiles left." in text_of(app).replace("\\", "")
+    assert [one.message for one in app.exception] == ["a bug"]
+    assert {"All maps (CSV)", "All checks (CSV)"} <= {button.label for button in app.get("download_button")}
 
 
 def test_model_without_network_is_offered_what_works_and_told_why(with_hog, working):
@@ -267,9 +340,10 @@ def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, work
     assert "Check this map" not in [button.label for button in fast.button]
     st.cache_data.clear()
     monkeypatch.setattr(check_pieces, "seconds_per_query", lambda classifier, image: 0.15)
-    app = open_page("saliency", address)
+    app = open_page("saliency", address | {"methods": "true"})
     assert_healthy(app)
     assert not [frame for frame in app.dataframe if "outcome" in frame.value]
+    (of_all,) = [caption.value for caption in app.caption if caption.value.startswith("To check every map")]
     (told,) = [caption.value for caption in app.caption if "what is done is kept" in caption.value]
     queries = int(re.search(r"about ([\d,]+) pictures", told)[1].replace(",", ""))
     assert queries > 882  # two curves of 21 maps in 21 steps, and maps of shifted pictures
@@ -279,6 +353,12 @@ def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, work
     found = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
     pd.testing.assert_frame_equal(found, expected)
     assert "Check this map" not in [button.label for button in app.button]
+    assert (
+        int(re.search(r"about ([\d,]+) pictures", of_all)[1].replace(",", "")) > 3 * queries
+    )  # LIME and SHAP ask more
+    widget(app.toggle, "Check every map").set_value(True).run()
+    assert_healthy(app)
+    assert checks_by_method(app)["Occlusion"] == {row.check: in_cell(row) for row in expected.itertuples()}
 
 
 @pytest.mark.slow

@@ -35,12 +35,9 @@ ABOUT = {
 
 def show_strip(run_name: str, asked: Asked, stem: str) -> None:
     """A badge per check, in words what did not pass, and the curves on demand; of a slow model only when asked for."""
-    slow = False
-    if not has_gradients(cache.run(run_name)):
-        queries, seconds = cache_explain.check_cost(run_name, asked)
-        slow = seconds > SLOW
-        if slow and not _wanted(stem, run_name, queries, seconds):
-            return
+    queries, seconds, slow = cost(run_name, asked)
+    if slow and not _wanted(stem, run_name, queries, seconds):
+        return
     place = st.empty()
     with place:
         report = widgets.progress_bar()
@@ -78,6 +75,14 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> None:
             numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
             share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
             st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
+
+
+def cost(run_name: str, asked: Asked) -> tuple[int, float, bool]:
+    """Queries and seconds that the checks of a map take, and whether that is long; zero for what has gradients."""
+    if has_gradients(cache.run(run_name)):
+        return 0, 0.0, False
+    queries, seconds = cache_explain.check_cost(run_name, asked)
+    return queries, seconds, seconds > SLOW
 
 
 def _wanted(stem: str, run_name: str, queries: int, seconds: float) -> bool:
