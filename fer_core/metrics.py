@@ -28,9 +28,7 @@ def confusion_matrix(predictions: Predictions, weights: np.ndarray | None = None
     cell = predictions.y_true * k + predictions.y_pred
     if weights is None:
         return np.bincount(cell, minlength=k * k).reshape(k, k)
-    one_hot = np.zeros((k * k, len(cell)))
-    one_hot[cell, np.arange(len(cell))] = 1.0
-    return (one_hot @ weights).T.reshape(-1, k, k)
+    return _bin_sums(np.ones(len(cell)), cell, k * k, weights).T.reshape(-1, k, k)
 
 
 def accuracy(predictions: Predictions, weights: np.ndarray | None = None) -> float | np.ndarray:

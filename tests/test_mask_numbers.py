@@ -234,6 +234,35 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
     }
 
 
+@pytest.mark.parametrize("measure", ["recall", "f1"])
+def test_classes_of_the_table_have_the_intervals_of_their_resamples(measure):
+    """Of 20 happy pictures 15 stay, of 20 sad ones 10; what is lost reads as angry, of which there is none."""
+    y_true = pictures().y_true
+    happy = (y_true == 1) & (np.cumsum(y_true == 1) <= 15)
+    right = happy | ((y_true == 2) & (np.cumsum(y_true == 2) <= 10))
+    answers = dict.fromkeys(("none", "forehead", "eyes"), y_true) | {"mouth": np.where(right, y_true, 0)}
+    row = mask_numbers.table_rows(from_classes(y_true, **answers), {}, measure).set_index("mask").loc["mouth"]
+    drawn = metrics.resamples(40, 1000)  # weights (40, 1000)
+    kept, all_happy = happy @ drawn, (y_true == 1) @ drawn
+    resampled = kept / all_happy if measure == "recall" else 2 * kept / (kept + all_happy)
+    value = 0.75 if measure == "recall" else 2 * 15 / (15 + 20)
+    assert row["happy"] == pytest.approx(value)
+    assert [row["happy_low"], row["happy_high"]] == pytest.approx(np.percentile(resampled, [2.5, 97.5]).tolist())
+    assert row["sad_low"] < row["sad"] < row["sad_high"]
+    assert row[["angry", "angry_low", "angry_high"]].tolist() == [0, 0, 0]
+
+
+def test_cells_of_a_class_hold_its_interval_in_percent():
+    known = {"mask": "mouth", "sad": 0.5, "sad_low": 0.4004, "sad_high": 0.5996, "gain": 0.1}
+    printed = {"mask": "eyes", "sad": 0.4743}
+    table = pd.DataFrame([known, printed, {"mask": "none"}])
+    cells = mask_numbers.with_cells(table, ["sad", "never measured"])
+    assert cells["sad"].tolist() == ["50.0 [40.0, 60.0]", "47.4", ""]
+    assert cells["never measured"].tolist() == ["", "", ""]
+    assert list(cells.columns) == ["mask", "sad", "gain", "never measured"]
+    assert table["sad_low"][0] == 0.4004
+
+
 def test_gains_of_training_with_a_mask_by_hand():
     """Eight pictures of the second class; meeting the mask three are right, trained with it six."""
     ids, y_true = [f"p{i}" for i in range(8)], np.ones(8, int)

@@ -95,9 +95,13 @@ def test_random_masks_are_counted_per_model_where_they_differ(studied):
 def test_f1_instead_of_recall(studied):
     app = open_page("masks", STUDY | {"study-measure": "F1"})
     assert_healthy(app)
-    assert frame_with(app, "trained")["overall"].tolist() == pytest.approx(
-        mask_numbers.table_rows(studied, {}, "f1")["overall"].tolist()
-    )
+    shown, expected = frame_with(app, "trained"), mask_numbers.table_rows(studied, {}, "f1")
+    assert shown["overall"].tolist() == pytest.approx(expected["overall"].tolist())
+    for name in CLASS_NAMES:
+        edges = (100 * expected[f"{name}{end}"] for end in ("", "_low", "_high"))
+        told = [f"{value:.1f} [{low:.1f}, {high:.1f}]" for value, low, high in zip(*edges, strict=True)]
+        assert shown[name].tolist() == told
+    assert "in brackets the 95 % bootstrap interval" in text_of(app)
 
 
 def test_recall_and_flips(studied):

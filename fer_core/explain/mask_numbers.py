@@ -227,8 +227,9 @@ def table_rows(
         measure: ``recall`` (the paper's "accuracy" of a class; over all classes, accuracy) or ``f1`` (weighted F1).
 
     Returns:
-        Columns: mask, model, trained, overall, low, high, a column per class; and :data:`GAINS` with ``_low`` and
-        ``_high``, what training with the mask gains on the same masked pictures, see :func:`gains`.
+        Columns: mask, model, trained, overall, low, high; a column per class, with ``_low`` and ``_high``; and
+        :data:`GAINS` with ``_low`` and ``_high``, what training with the mask gains on the same masked pictures, see
+        :func:`gains`.
     """
     rows = []
     for mask in (WHOLE, *REGIONS):
@@ -237,8 +238,33 @@ def table_rows(
             predictions = trained[mask].predictions(study.record["split"])
             row = _table_row(predictions, mask, trained[mask].name, TRAINED, measure, n_boot, seed)
             rows.append(row | gains(predictions, study.predictions[mask], n_boot=n_boot, seed=seed))
-    columns = ["mask", "model", "trained", "overall", "low", "high", *study.class_names, *GAIN_COLUMNS]
+    of_classes = [column for name in study.class_names for column in interval_columns(name)]
+    columns = ["mask", "model", "trained", "overall", "low", "high", *of_classes, *GAIN_COLUMNS]
     return pd.DataFrame(rows, columns=columns)
+
+
+def interval_columns(name: str) -> list[str]:
+    """Columns of a number and of its interval."""
+    return [f"{name}{end}" for end in ("", "_low", "_high")]
+
+
+def with_cells(table: pd.DataFrame, class_names: Iterable[str]) -> pd.DataFrame:
+    """Rows of :func:`table_rows` and :func:`reported_rows` to be read: each class in one column, as words in percent.
+
+    ``62.1 [58.0, 66.2]``; ``62.1`` where there is no interval, as of printed values; nothing where there is no value.
+    """
+    cells = {}
+    for name in class_names:
+        numbers = table.reindex(columns=interval_columns(name)).to_numpy(float)
+        cells[name] = [_cell(*(100 * row).tolist()) for row in numbers]
+    edges = [column for name in cells for column in interval_columns(name)[1:]]
+    return table.drop(columns=edges, errors="ignore").assign(**cells)
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return ""
+    return f"{value:.1f}" + ("" if np.isnan(low) else f" [{low:.1f}, {high:.1f}]")
 
 
 def gains(trained: Predictions, tested: Predictions, *, n_boot: int = 1000, seed: int = 0) -> dict[str, float]:
@@ -264,7 +290,9 @@ def gains(trained: Predictions, tested: Predictions, *, n_boot: int = 1000, seed
 
 
 def reported_rows(class_names: Iterable[str], measure: str = "recall", path: Path | None = None) -> pd.DataFrame:
-    """What the paper prints, in the columns of :func:`table_rows`; empty where the file of reported numbers is missing.
+    """What the paper prints, in the columns of :func:`table_rows` but for intervals per class, of which it has none.
+
+    Empty where the file of reported numbers is missing.
 
     Args:
         path: CSV with the columns paper, system, metric, class_name, value; ``reported/reported_metrics.csv`` of the
@@ -348,12 +376,15 @@ def _table_row(
     if measure == "recall":
         overall = estimates({"": _hits(predictions)}, weights)[""]
         row |= {"overall": overall.value, "low": overall.low, "high": overall.high}
-        per_class = metrics.recall(predictions)
+        of_class = metrics.recall
     else:
         low, high = metrics.interval(metrics.weighted_f1(predictions, weights))
         row |= {"overall": metrics.weighted_f1(predictions), "low": low, "high": high}
-        per_class = metrics.f1(predictions)
-    return row | dict(zip(predictions.class_names, per_class.tolist(), strict=True))
+        of_class = metrics.f1
+    resampled = of_class(predictions, weights).T
+    for name, value, drawn in zip(predictions.class_names, of_class(predictions).tolist(), resampled, strict=True):
+        row |= dict(zip(interval_columns(name), (value, *metrics.interval(drawn)), strict=True))
+    return row
 
 
 def _hits(predictions: Predictions) -> np.ndarray:

@@ -155,12 +155,14 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str], slug: str
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
     trained = (table["trained"] == mask_numbers.TRAINED).any()
     table = table if trained else table.drop(columns=mask_numbers.GAIN_COLUMNS)
-    _table(table, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
+    cells = mask_numbers.with_cells(table, _classes(found))
+    _table(cells, _columns(list(_classes(found)), "Accuracy" if label != "F1" else "Weighted F1"))
     widgets.download_table(table, f"{slug}-table-{MEASURES[label]}")
     st.caption(
         "As Tables 2 and 3 of Feeling It: over all pictures, then per class (recall, which the paper calls accuracy, "
         "or F1). The paper trains each model anew with the mask and tests on its own cleaned FER2013; what is trained "
-        "on whole faces here meets the mask for the first time."
+        "on whole faces here meets the mask for the first time. Per class in percent, in brackets the 95 % bootstrap "
+        "interval over the pictures; the paper prints none."
         + (GAIN if trained else " No stored run of these networks was trained with a mask.")
     )
 
@@ -232,12 +234,13 @@ def _classes(found: dict[str, MaskNumbers]) -> tuple[str, ...]:
 
 
 def _columns(class_names: list[str], overall: str) -> dict:
-    percent = {"overall": overall, "low": "low", "high": "high"} | {name: name for name in class_names}
+    percent = {"overall": overall, "low": "low", "high": "high"}
     titles = dict(zip(mask_numbers.GAINS, ("Gain", "Gain in p", "Gain in calibration"), strict=True))
     for gain, title in titles.items():
         percent |= {gain: title, f"{gain}_low": f"{title}, low", f"{gain}_high": f"{title}, high"}
     columns = {name: st.column_config.NumberColumn(title, format="percent") for name, title in percent.items()}
-    return {"mask": "Mask", "model": "Model", "trained": "Trained"} | columns
+    cells = {name: st.column_config.TextColumn(name, alignment="right") for name in class_names}
+    return {"mask": "Mask", "model": "Model", "trained": "Trained"} | columns | cells
 
 
 def _table(frame: pd.DataFrame, columns: dict, **settings: int) -> None:
