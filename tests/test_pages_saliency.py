@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import re
 import shutil
 
@@ -15,6 +16,7 @@ from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.errors import ModelError
 from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
+from fer_core.explain import across_trainings, action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
 from pages.ui import cache_explain
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -55,6 +57,12 @@ def widget(kind, label):
     return next(found for found in kind if found.label == label)
 
 
+def once():
+    """What the strip says of the only training there is."""
+    runs = artifacts.list_runs()[0]
+    return across_trainings.others(next(run for run in runs if run.model == "compact"), runs)
+
+
 def captions(app):
     return [picture.caption for element in app.get("image") for picture in element.proto.imgs]
 
@@ -65,7 +73,9 @@ def test_strip_says_what_the_library_says(working, classifier, first_test_pictur
     assert not app.error
     happy = list(classifier.class_names).index("happy")
     found = saliency.explain(classifier, first_test_picture[None], happy, "grad_cam")
-    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found, trainings=once()))
+    (told,) = [caption.value for caption in app.caption if "Trained once" in caption.value]
+    assert "Train another seed: `python -m fer_core train compact toy " in told and told.endswith(" --seed 1`")
     said = text_of(app)
     for verdict in verdicts:
         told = "" if verdict.outcome == faithfulness.PASSED else f"{verdict.outcome}: "
@@ -74,6 +84,31 @@ def test_strip_says_what_the_library_says(working, classifier, first_test_pictur
             assert any(verdict.sentence in box.value for box in boxes) == (verdict.outcome == outcome)
     shown = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
     pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
+
+
+def test_strip_compares_with_other_trainings_that_have_weights_here(working, tmp_path, monkeypatch):
+    shutil.copytree(working.artifacts, tmp_path / "artifacts")
+    monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
+    own = artifacts.find_run(working.run)
+    for seed in (1, 2):
+        name = own.name.replace("-s0-", f"-s{seed}-")
+        shutil.copytree(own.path, own.path.with_name(name))
+        again = own.run["retrain"] + f" --seed {seed}"
+        changes = {"name": name, "seed": seed, "config": own.run["config"] | {"seed": seed}, "retrain": again}
+        record = artifacts.Run(own.path.with_name(name), own.run)
+        record.path.joinpath("run.json").write_text(json.dumps(record.run | changes))
+    app = open_page("saliency", {"dataset": working.dataset, "models": own.name, "method": "Grad-CAM"})
+    assert_healthy(app)
+    assert not app.error
+    assert "Trainings 1.00, lowest 1.00, random " in text_of(app)  # they have the same weights
+    (table,) = [frame.value for frame in app.dataframe if list(frame.value) == ["run", "spearman"]]
+    assert table["run"].tolist() == [own.name.replace("-s0-", f"-s{seed}-") for seed in (1, 2)]
+    assert np.allclose(table["spearman"], 1)
+    for seed in (1, 2):
+        artifacts.strip_run(artifacts.find_run(own.name.replace("-s0-", f"-s{seed}-")))
+    app = open_page("saliency", {"dataset": working.dataset, "models": own.name, "method": "Grad-CAM"})
+    (told,) = [caption.value for caption in app.caption if "Other trainings have no weights here" in caption.value]
+    assert told.endswith(" --seed 1`")
 
 
 def curves_better_than_most(insertion):
@@ -154,7 +189,7 @@ def test_options_in_the_address_reach_map_checks_and_downloads(working, classifi
     assert "Occlusion (patch 0.25, fill zero), 4 × 4 cells" in said
     given = {"patch": 0.25, "fill": "zero"}
     found = saliency.explain(classifier, first_test_picture[None], index, "occlusion", **given)
-    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found, trainings=once()))
     shown = next(frame.value for frame in app.dataframe if "outcome" in frame.value)
     pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
     stem = f"{working.run}-occlusion-patch-0.25-fill-zero-{target}"

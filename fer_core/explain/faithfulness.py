@@ -5,28 +5,40 @@
 - Randomisation (Adebayo et al. 2018, section 3): the same map of a network whose weights are drawn anew. A map that
   stays as it is does not depend on what the network has learnt.
 - Stability: the map of the picture moved by one pixel, and of other seeds where the method draws.
+- Trainings: the map by networks of the same recipe trained from other seeds (:mod:`fer_core.explain.across_trainings`).
 - Grid: how many cells the method resolves.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from fer_core import masks
 from fer_core.errors import ConfigError
+from fer_core.explain import across_trainings
+from fer_core.explain.across_trainings import NOT_COMPARED, Alone, Trainings
+from fer_core.explain.check_basics import (
+    EVEN,
+    FAILED,
+    MAX_SIMILARITY,
+    MIN_BEATEN,
+    NOT_APPLICABLE,
+    PASSED,
+    RANDOM_MAPS,
+    UNDECIDED,
+    Verdict,
+    pearson,
+    random_maps,
+    spearman,
+)
 from fer_core.explain.gradients import MIN_GRID
 from fer_core.explain.randomised import COPIES, MODEL_WITHOUT_WEIGHTS, can_be_randomised, randomised_copies
 from fer_core.explain.saliency import METHODS, SaliencyMap, explain
 from fer_core.predictions import Classifier
 
 STEPS = 20  # of a curve
-RANDOM_MAPS = 20
-MIN_BEATEN = 0.95  # share of the random maps that a faithful map beats; a random one does in 2 of 21 cases
-MAX_SIMILARITY = 0.5  # to the map of a network without knowledge
 MIN_STABILITY = 0.7  # similarity under changes that nobody sees
 SEEDS = (1, 2, 3)
 SHIFTS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # rows and columns
@@ -125,6 +137,7 @@ class Trust:
         randomisation: or why there is none.
         shifts: float64 (4,), rank correlation with the map of the picture moved by one pixel, moved back.
         seeds: float64 (S,), with the maps of other seeds; empty for methods that draw nothing.
+        trainings: with the maps of other trainings, or why there are none.
     """
 
     grid: tuple[int, int]
@@ -134,38 +147,38 @@ class Trust:
     randomisation: Randomisation | str
     shifts: np.ndarray
     seeds: np.ndarray
+    trainings: Trainings | Alone = NOT_COMPARED
 
 
-class Verdict(NamedTuple):
-    """Outcome of one check: ``PASSED``, ``UNDECIDED``, ``FAILED`` or ``NOT_APPLICABLE``; why; its number in short."""
-
-    name: str
-    outcome: str
-    sentence: str
-    value: str
-
-
-PASSED, UNDECIDED, FAILED, NOT_APPLICABLE = "passed", "undecided", "failed", "not applicable"
-
-
-def trust(classifier: Classifier, image: np.ndarray, found: SaliencyMap, explain_again: Again | None = None) -> Trust:
+def trust(
+    classifier: Classifier,
+    image: np.ndarray,
+    found: SaliencyMap,
+    explain_again: Again | None = None,
+    trainings: Trainings | Alone = NOT_COMPARED,
+) -> Trust:
     """Check one map.
 
     Args:
         image: uint8 (H, W) or (H, W, 3), the picture explained.
         found: its map, N = 1.
         explain_again: called as ``(classifier, images, **options)``; default :func:`once_more`.
+        trainings: see :func:`fer_core.explain.across_trainings.compare`.
 
     Raises:
         ConfigError: map and picture do not fit.
         ModelError: as :func:`fer_core.explain.saliency.explain`.
     """
     again = explain_again or once_more(found)
-    return assemble(found, {name: part(classifier, image, found, again) for name, part in PARTS.items()})
+    parts = {name: part(classifier, image, found, again) for name, part in PARTS.items()}
+    return assemble(found, parts | {"trainings": trainings})
 
 
 def assemble(found: SaliencyMap, parts: dict) -> Trust:
-    """:class:`Trust` from the results of :data:`PARTS`, for callers that report progress or store them singly."""
+    """:class:`Trust` from the results of :data:`PARTS`, for callers that report progress or store them singly.
+
+    ``trainings`` may be among them.
+    """
     return Trust(found.grid, bool(np.ptp(found.values) == 0), **parts)
 
 
@@ -257,28 +270,6 @@ def pixel_curves(
     return found.reshape(len(images), steps + 1)
 
 
-def random_maps(values: np.ndarray, grid: tuple[int, int], n: int, seed: int = 0) -> np.ndarray:
-    """Maps that are as smooth as one, with their strong places anywhere: float32 (n, H, W).
-
-    They have the map's power spectrum and random phases (Theiler et al. 1992, Physica D 58, section 2.4.1), so a
-    coarse map is compared with coarse ones and a speckled one with speckled ones: many small holes cost a network more
-    than one as large. The map is mirrored at its edges first, because a jump there would make its rivals rough. A map
-    that is the same everywhere gets noise of ``grid`` cells.
-    """
-    rng, (height, width) = np.random.default_rng(seed), values.shape
-    if np.ptp(values) == 0:
-        cells = rng.random((n, *grid), dtype=np.float32)
-        return np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in cells])
-    mirrored = np.pad(values - values.mean(), ((0, height), (0, width)), mode="symmetric")
-    strength = np.abs(np.fft.rfft2(mirrored))
-    drawn = np.empty((n, height, width), np.float32)
-    for place in range(n):
-        noise = np.fft.rfft2(rng.standard_normal(mirrored.shape))
-        phases = noise / np.maximum(np.abs(noise), np.finfo(float).tiny)
-        drawn[place] = np.fft.irfft2(strength * phases, mirrored.shape)[:height, :width]
-    return drawn
-
-
 def _ranks(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Place of each pixel from the strongest (0) down: int32 (H, W)."""
     among_equals = random_maps(values, grid, 1, seed=1)[0]
@@ -352,23 +343,6 @@ PARTS: dict[str, Callable] = {
 }
 
 
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation of two maps, equal values sharing their mean rank: -1..1; NaN where one is constant."""
-    return pearson(_mean_ranks(a), _mean_ranks(b))
-
-
-def pearson(a: np.ndarray, b: np.ndarray) -> float:
-    """Linear correlation of two maps: -1..1; NaN where one is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-
-
-def _mean_ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-
 def verdicts(checked: Trust) -> list[Verdict]:
     """What the checks say, in the order of the strip."""
     return [
@@ -376,11 +350,9 @@ def verdicts(checked: Trust) -> list[Verdict]:
         _curve_verdict("Insertion", checked.insertion, checked.even),
         _randomisation_verdict(checked),
         _stability_verdict(checked),
+        across_trainings.verdict(checked.trainings, checked.even),
         grid_verdict(checked.grid),
     ]
-
-
-EVEN = "The map is the same everywhere, so it says nothing about places."
 
 
 def _curve_verdict(name: str, curves: Curves, even: bool) -> Verdict:

@@ -348,7 +348,7 @@ def _saliency(
     return explain_saliency.explain(_explained(base, run_name, stamp), image[None], *asked, **options)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Loading the network ...")
+@st.cache_resource(max_entries=6, show_spinner="Loading the network ...")  # two models, two more trainings of each
 def _explained(base: str, run_name: str, stamp: Stamp):
     """The model on the face as it is: a map averaged over shifted and mirrored views would not lie on the face."""
     from fer_core.inference import Predictor

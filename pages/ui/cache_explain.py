@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer_core.explain import action_units, activation, check_pieces, faithfulness, gradients
+from fer_core.artifacts import Run
+from fer_core.errors import FerError
+from fer_core.explain import across_trainings, action_units, activation, check_pieces, faithfulness, gradients
+from fer_core.explain.across_trainings import Alone, Trainings
 from fer_core.explain.check_pieces import Piece
 from fer_core.explain.faithfulness import Trust
-from fer_core.explain.saliency import METHODS
+from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.models.ensemble import ensemble_of
 from fer_core.regions import PLACES, REGIONS
 from pages.ui import cache
@@ -22,6 +25,7 @@ WORDS = {
     "randomisation": "Drawing weights anew",
     "shifts": "Moving the picture",
     "seeds": "Drawing other seeds",
+    "trainings": "Asking other trainings",
 }
 
 
@@ -54,20 +58,29 @@ def trust(run_name: str, asked: Asked, report: Callable[[str, int, int], None], 
     """
     key = *cache.model_key(run_name), asked
     found = cache.saliency(run_name, *asked)
+    others = _others(run_name)
+    done, parts = 0, {}
     if slow:
-        done, answers = 0, []
+        answers = []
         pieces = _pieces(*key)
-        total = sum(piece.queries for piece in pieces)
+        per_map = _queries_per_map(pieces)
+        total = sum(piece.queries for piece in pieces) + per_map * _count(others)
         for piece in pieces:
             report(f"{WORDS[piece.check]} ...", done, total)
             answers.append((piece, _trust_piece(*key, piece)))
             done += piece.queries
-        return faithfulness.assemble(found, check_pieces.join(answers))
-    parts = {}
-    for done, name in enumerate(faithfulness.PARTS):
-        report(f"{WORDS[name]} ...", done, len(faithfulness.PARTS))
-        parts[name] = _trust_part(*key, name)
-    return faithfulness.assemble(found, parts)
+        parts = check_pieces.join(answers)
+    else:
+        per_map, total = 1, len(faithfulness.PARTS) + _count(others)
+        for name in faithfulness.PARTS:
+            report(f"{WORDS[name]} ...", done, total)
+            parts[name] = _trust_part(*key, name)
+            done += 1
+
+    def tell(number: int) -> None:
+        report(f"{WORDS['trainings']} ...", done + per_map * number, total)
+
+    return faithfulness.assemble(found, parts | {"trainings": _trainings(others, asked, found, tell)})
 
 
 def check_cost(run_name: str, asked: Asked) -> tuple[int, float]:
@@ -77,7 +90,8 @@ def check_cost(run_name: str, asked: Asked) -> tuple[int, float]:
         ModelError: as :func:`cache.saliency`.
     """
     key = cache.model_key(run_name)
-    queries = sum(piece.queries for piece in _pieces(*key, asked))
+    pieces = _pieces(*key, asked)
+    queries = sum(piece.queries for piece in pieces) + _queries_per_map(pieces) * _count(_others(run_name))
     return queries, queries * _seconds_per_query(*key, asked.image.shape, asked.image)
 
 
@@ -137,6 +151,34 @@ def class_picture(run_name: str, class_index: int) -> tuple[np.ndarray, float]:
         ModelError: the model has no network.
     """
     return _class_picture(*cache.model_key(run_name), class_index)
+
+
+def _others(run_name: str) -> list[Run] | Alone:
+    return across_trainings.others(cache.run(run_name), cache.runs())
+
+
+def _count(others: list[Run] | Alone) -> int:
+    return 0 if isinstance(others, Alone) else len(others)
+
+
+def _queries_per_map(pieces: list[Piece]) -> int:
+    return next(piece.queries for piece in pieces if piece.check == "shifts")  # one map for each shift
+
+
+def _trainings(
+    others: list[Run] | Alone, asked: Asked, found: SaliencyMap, tell: Callable[[int], None]
+) -> Trainings | Alone:
+    """The map beside those of other trainings; that one gives none is told, and does not cost the other checks."""
+    if isinstance(others, Alone):
+        return others
+    maps = {}
+    for number, other in enumerate(others):
+        tell(number)
+        try:
+            maps[other.name] = cache.saliency(other.name, *asked)
+        except FerError as error:
+            return Alone(f"{other.name} gives no map: {error.problem.rstrip('.')}")
+    return across_trainings.compare(found, maps)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
-from fer_core.explain import faithfulness
+from fer_core.explain import across_trainings, faithfulness
 from fer_core.explain.action_units import EMFACS, words
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED, Verdict
 from fer_core.pictures import has_gradients
@@ -29,6 +29,7 @@ ABOUT = {
     "Insertion": "Does the probability rise when the strongest pixels are shown first?",
     "Randomisation": "Does the map change when the network forgets what it has learnt?",
     "Stability": "Does the map stay when the picture moves by a pixel, or another seed is drawn?",
+    across_trainings.NAME: "Does the same recipe trained from another seed give the same map?",
     "Grid": "Is the map fine enough?",
 }
 
@@ -55,10 +56,16 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> None:
         count = f"{len(failed)} of {len(found)} checks"
         st.warning(f"**This map fails {count}: {names}.** {reasons}", icon=":material/warning:")
     undecided = [verdict for verdict in found if verdict.outcome == UNDECIDED]
-    if undecided:
-        names = " and ".join(verdict.name.lower() for verdict in undecided)
-        reasons = " ".join(verdict.sentence for verdict in undecided)
+    of_trainings = next(verdict for verdict in found if verdict.name == across_trainings.NAME)
+    curves = [verdict for verdict in undecided if verdict is not of_trainings]
+    if curves:
+        names = " and ".join(verdict.name.lower() for verdict in curves)
+        reasons = " ".join(verdict.sentence for verdict in curves)
         st.info(f"**Better than random maps on average, but not surely: {names}.** {reasons}", icon=":material/help:")
+    if of_trainings in undecided:
+        st.info(f"**Undecided: trainings.** {of_trainings.sentence}", icon=":material/help:")
+    if of_trainings.outcome == NOT_APPLICABLE:
+        st.caption(of_trainings.sentence)
     with st.expander("Curves and numbers of the checks"):
         curves = faithfulness.curve_frame(checked)
         widgets.show_figure(charts.pixel_curves(curves), f"{stem}-curves", curves)
@@ -75,6 +82,11 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> None:
             numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
             share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
             st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
+        trainings = across_trainings.frame(checked.trainings)
+        if len(trainings):
+            st.caption("Similarity to the map of the same recipe trained from another seed.")
+            number = st.column_config.NumberColumn("Rank correlation", format="%.2f")
+            st.dataframe(trainings, hide_index=True, column_config={"run": "Training", "spearman": number})
 
 
 def cost(run_name: str, asked: Asked) -> tuple[int, float, bool]:
