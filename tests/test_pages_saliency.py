@@ -15,7 +15,6 @@ from fer_core import artifacts, datasets, regions
 from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.errors import ModelError
-from fer_core.explain import action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.explain import across_trainings, action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
 from pages.ui import cache_explain
