@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from fer_core.explain import faithfulness
+from fer_core.explain.across_trainings import Trainings
 from fer_core.explain.check_rows import COLUMNS, check_rows
 from fer_core.explain.faithfulness import Curves, Randomisation, Trust
 
+OTHERS = Trainings(("s1", "s2"), np.array([0.8, 0.6]), 0, np.linspace(0.0, 0.5, 20))
 SHARE = np.array([0.0, 0.5, 1.0])
 
 
@@ -26,11 +28,15 @@ def trust(**changed):
 @pytest.mark.parametrize(
     ("changed", "numbers"),
     [
-        ({}, [0.35, 0.65, 0.2, 0.7, 4]),  # the whole networks' 0.1 and 0.3; seeds are less alike than shifts
-        ({"seeds": np.zeros(0), "grid": (5, 7)}, [0.35, 0.65, 0.2, 0.85, 5]),
-        ({"randomisation": "no network"}, [0.35, 0.65, np.nan, 0.7, 4]),
-        ({"randomisation": Randomisation((1.0,), np.array([np.nan]), np.zeros(1))}, [0.35, 0.65, np.nan, 0.7, 4]),
-        ({"even": True}, [0.35, 0.65, np.nan, np.nan, 4]),  # the same everywhere: no order to be like another
+        ({}, [0.35, 0.65, 0.2, 0.7, np.nan, 4]),  # the whole networks' 0.1 and 0.3; seeds are less alike than shifts
+        ({"seeds": np.zeros(0), "grid": (5, 7)}, [0.35, 0.65, 0.2, 0.85, np.nan, 5]),
+        ({"randomisation": "no network"}, [0.35, 0.65, np.nan, 0.7, np.nan, 4]),
+        (
+            {"randomisation": Randomisation((1.0,), np.array([np.nan]), np.zeros(1))},
+            [0.35, 0.65, np.nan, 0.7, np.nan, 4],
+        ),
+        ({"trainings": OTHERS}, [0.35, 0.65, 0.2, 0.7, 0.6, 4]),
+        ({"even": True}, [0.35, 0.65, np.nan, np.nan, np.nan, 4]),  # the same everywhere: no order to be like another
     ],
 )
 def test_numbers_worked_by_hand_stand_beside_the_verdicts(changed, numbers):
@@ -38,9 +44,10 @@ def test_numbers_worked_by_hand_stand_beside_the_verdicts(changed, numbers):
     rows = check_rows(checked)
     assert list(rows.columns) == COLUMNS
     assert rows["number"].tolist() == pytest.approx(numbers, nan_ok=True)
-    assert rows["random"].tolist() == pytest.approx([0.65, 0.35] + 3 * [np.nan], nan_ok=True)
+    assert rows["random"].tolist() == pytest.approx([0.65, 0.35] + 4 * [np.nan], nan_ok=True)
     expected = faithfulness.verdict_frame(faithfulness.verdicts(checked))
     assert rows[expected.columns].to_dict("list") == expected.to_dict("list")
-    for row in rows[rows["check"] != "Grid"].to_dict("records"):
+    judged = rows[(rows["check"] != "Grid") & (rows["outcome"] != faithfulness.NOT_APPLICABLE)]
+    for row in judged.to_dict("records"):
         assert np.isnan(row["number"]) == (row["value"] == "")
         assert row["value"] == "" or f"{row['number']:.2f}" in row["value"]

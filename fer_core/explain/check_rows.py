@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core.explain import faithfulness
+from fer_core.explain.across_trainings import Trainings
 from fer_core.explain.faithfulness import Trust
 
 COLUMNS = ["check", "outcome", "number", "random", "value", "words"]
@@ -12,10 +13,10 @@ COLUMNS = ["check", "outcome", "number", "random", "value", "words"]
 def check_rows(checked: Trust) -> pd.DataFrame:
     """A row per verdict of :func:`fer_core.explain.faithfulness.verdicts`, in their order.
 
-    Columns: check, outcome; number, what the verdict is about (area under the curve, 0..1; similarity to the maps of
-    randomised networks, and to those of the moved picture or of other seeds, whichever is lower, -1..1; the smaller
-    side of the grid), NaN where the verdict has none; random, mean area of the random maps, NaN for other checks;
-    value and words, as the verdict says it.
+    Columns: check, outcome; number, what the verdict is about, NaN where it has none: area under the curve, 0..1;
+    similarity, -1..1, to the maps of randomised networks, to those of the moved picture or of the method's other seeds,
+    whichever is lower, and to the least similar map of another training; the smaller side of the grid. random, mean
+    area of the random maps, NaN for other checks; value and words, as the verdict says it.
     """
     told = faithfulness.verdict_frame(faithfulness.verdicts(checked))
     numbers = told["check"].map(_numbers(checked)).astype(float).where(told["value"] != "")
@@ -32,5 +33,6 @@ def _numbers(checked: Trust) -> dict[str, float]:
         "Insertion": checked.insertion.area,
         "Randomisation": similarity,
         "Stability": min(stable),
+        "Trainings": float(checked.trainings.spearman.min()) if isinstance(checked.trainings, Trainings) else np.nan,
         "Grid": min(checked.grid),
     }
