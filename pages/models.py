@@ -6,7 +6,7 @@ import streamlit as st
 from fer_core import comparison, metrics, results
 from fer_core.artifacts import Run
 from fer_core.charts import results as charts
-from pages.ui import cache, samples, state, widgets
+from pages.ui import cache, models_seeds, samples, state, widgets
 
 SPLITS = ("test", "test_clean", "val")
 SPLIT_HELP = (
@@ -85,6 +85,10 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
         f"**A** {a} against **B** {b}, on the same {pair['n']:,} pictures: only A is right on **{right[a]}**, only "
         f"B on **{right[b]}**. McNemar's p = **{pair['mcnemar_p']:.2g}** ({pair['method']})."
     )
+    by_name = {run.name: run for run in chosen}
+    told = models_seeds.same_recipe(by_name[a], by_name[b])
+    if told:
+        st.info(told, icon=":material/casino:")
     altered = {run.name: run.altered for run in chosen}
     if altered[a] != altered[b]:
         told = "; ".join(f"{name}: {altered[name] or 'as they are'}" for name in (a, b))
@@ -176,6 +180,7 @@ def body() -> None:
         return
     names = pick_runs(board.reset_index(drop=True), split, dataset)
     widgets.download_table(board, f"results-{dataset}-{split}")
+    models_seeds.show(runs, split, dataset)
     chosen = [next(run for run in runs if run.name == name) for name in names]
     if not chosen:
         st.info("Select two or more rows to compare them.", icon=":material/touch_app:")

@@ -33,6 +33,7 @@ LEVELS: dict[str, int] = {
     "inference": 5,
     "explain": 6,
     "results": 4,
+    "seed_spread": 4,
     "verification": 5,
     "reported": 6,
     "latency": 2,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fer_core import artifacts, datasets, results
+from fer_core import artifacts, datasets, results, seed_spread
 from fer_core.labels import CLASS_NAMES
 from fer_core.predictions import Predictions
 
@@ -93,6 +93,28 @@ def test_three_runs_are_compared_pairwise_with_correction(folder):
     pairs = app.dataframe[1].value
     assert len(pairs) == 3
     assert (pairs["holm_p"] >= pairs["mcnemar_p"]).all()
+
+
+def test_runs_that_differ_in_the_seed_alone_stand_together(folder):
+    assert "Trained several times" not in [expander.label for expander in open_page("models").expander]
+    record = {"dataset": "tiny", "model": "seeded", "date": "2026-01-31", "dataset_fingerprint": "f"}
+    for seed in range(3):
+        made = {split: predictions(split, 10 + seed, 3.5) for split in ("val", "test")}
+        artifacts.write_run(record | {"seed": seed}, predictions=made, root=folder)
+    names = [f"tiny-seeded-s{seed}-20260131" for seed in range(3)]
+    app = open_page("models", runs=",".join(names[:2]), split="val")
+    assert "Trained several times" in [expander.label for expander in app.expander]
+    found = [[artifacts.find_run(name) for name in names]]
+    table = seed_spread.seed_rows(found, "val")
+    pd.testing.assert_frame_equal(app.dataframe[1].value.reset_index(drop=True), table.drop(columns="dataset"))
+    assert table["n"].tolist() == [3]
+    least = seed_spread.luck(found, "val")[0].least
+    assert f"must exceed **{100 * least:.1f} points** of accuracy and " in text(app)
+    assert "2 degrees of freedom from one recipe" in text(app)
+    assert "seeds-tiny-val" in " ".join(button.proto.id for button in app.get("download_button"))
+    assert "differ in the seed alone: whatever p says" in app.info[0].value
+    other = open_page("models", runs=f"{names[0]},tiny-plain-s0-20260131")
+    assert not [box for box in other.info if "seed alone" in box.value]
 
 
 @pytest.mark.parametrize(

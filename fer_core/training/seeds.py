@@ -23,16 +23,18 @@ def recipe_key(run: Run) -> str | None:
     )
 
 
+def in_seed_alone(a: Run, b: Run) -> bool:
+    """Whether two runs differ, and in nothing but the seed."""
+    key = recipe_key(a)
+    return key is not None and _seed(a) != _seed(b) and recipe_key(b) == key
+
+
 def sisters(run: Run, runs: Iterable[Run]) -> list[Run]:
     """Those of ``runs`` that differ from ``run`` in the seed alone, by seed, with or without weights.
 
     One per seed: of several the one that has weights here, then the latest.
     """
-    key = recipe_key(run)
-    if key is None:
-        return []
-    alike = [other for other in runs if _seed(other) != _seed(run) and recipe_key(other) == key]
-    return _one_per_seed(alike)
+    return _one_per_seed([other for other in runs if in_seed_alone(run, other)])
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
