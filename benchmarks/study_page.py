@@ -4,8 +4,8 @@
     python benchmarks/study_page.py --rounds 5 --output     and writes benchmarks/results/study_page.json
     python benchmarks/study_page.py --of masks parts        only those
 
-Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (rows, and parts by landmarks), with all
-models that a method, or a fill, has studies of. `process` is the life of the Python process that shows the view once
+Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (rows, and parts by landmarks), with the
+models that a page opens with: at most six of those that a method, or a fill, has studies of. `process` is the life of the Python process that shows the view once
 and again: start, imports, both views. `first` and `second` are the two views inside it, where `first` also imports all
 that the page needs and computes what is cached afterwards. No TensorFlow may be among it. Seconds are medians of the
 rounds, with the largest beside them; `_cpu` are those that the processor worked, which a busy machine lengthens less.
@@ -27,6 +27,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 GOAL = 2.0  # seconds until a view stands
+MOST_MODELS = 6  # that a page opens with
 SALIENCY_VIEWS = {
     "Mean maps": {},
     "Facial regions": {},
@@ -46,12 +47,12 @@ def saliency_views(records: list[dict]) -> Views:
     from fer_core.explain.saliency import METHODS
 
     for method in dict.fromkeys(record["method"] for record in records):
-        runs = [record["run"] for record in records if record["method"] == method]
+        stored = sum(record["method"] == method for record in records)
         for title, chosen in SALIENCY_VIEWS.items():
-            if title == "Disagreement" and len(runs) < 2:
+            if title == "Disagreement" and stored < 2:
                 continue
-            query = {"study-method": METHODS[method].title, "studied": runs, "study-show": title.split(",")[0]}
-            yield f"{method}, {len(runs)} models: {title}", query | chosen
+            query = {"study-method": METHODS[method].title, "study-show": title.split(",")[0]}
+            yield f"{method}, {min(stored, MOST_MODELS)} of {stored} models: {title}", query | chosen
 
 
 def mask_views(records: list[dict]) -> Views:
@@ -68,12 +69,12 @@ def part_views(records: list[dict]) -> Views:
 
 
 def _by_condition(records: list[dict]) -> Views:
-    """What is shown together: words and address of all runs on each dataset, split and fill."""
+    """What is shown together: words and address of the models that a page opens with on each dataset, split and fill."""
     fields = ("dataset", "split", "fill")
     for condition in dict.fromkeys(tuple(record[field] for field in fields) for record in records):
-        runs = [record["run"] for record in records if tuple(record[field] for field in fields) == condition]
+        stored = sum(tuple(record[field] for field in fields) == condition for record in records)
         chosen = {f"study-{field}": value for field, value in zip(fields, condition, strict=True)}
-        yield f", {' '.join(condition)}, {len(runs)} models", chosen | {"studied": runs}
+        yield f", {' '.join(condition)}, {min(stored, MOST_MODELS)} of {stored} models", chosen
 
 
 OF: dict[str, tuple[str, Callable[[list[dict]], Views]]] = {  # kind of study -> page, views

@@ -136,7 +136,7 @@ def runs_stamp() -> Stamp:
     return tuple(found)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)  # asked for many times a page: a copy of all records takes 20 ms
 def _runs(base: str, stamp: Stamp) -> tuple[list[Run], list[str]]:
     return artifacts.list_runs(Path(base))
 
