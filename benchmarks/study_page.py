@@ -5,11 +5,11 @@
     python benchmarks/study_page.py --of masks parts        only those
 
 Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (rows, and parts by landmarks), with the
-models that a page opens with: at most six of those that a method, or a fill, has studies of. `process` is the life of the Python process that shows the view once
-and again: start, imports, both views. `first` and `second` are the two views inside it, where `first` also imports all
-that the page needs and computes what is cached afterwards. No TensorFlow may be among it. Seconds are medians of the
-rounds, with the largest beside them; `_cpu` are those that the processor worked, which a busy machine lengthens less.
-Fails where a view misses the goal.
+models that a page opens with: at most six of those that a method, or a fill, has studies of. `process` is the life of
+the Python process that shows the view once and again: start, imports, both views. `first` and `second` are the two
+views inside it, where `first` also imports all that the page needs and computes what is cached afterwards. No
+TensorFlow may be among it. Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the processor
+worked, which a busy machine lengthens less. Fails where a view misses the goal.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def part_views(records: list[dict]) -> Views:
 
 
 def _by_condition(records: list[dict]) -> Views:
-    """What is shown together: words and address of the models that a page opens with on each dataset, split and fill."""
+    """Words and address of what is shown together, on each dataset, split and fill."""
     fields = ("dataset", "split", "fill")
     for condition in dict.fromkeys(tuple(record[field] for field in fields) for record in records):
         stored = sum(tuple(record[field] for field in fields) == condition for record in records)

@@ -12,7 +12,7 @@ from fer_core.explain.ranking import Ranking
 from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.explain.studies import studies_folder
-from pages.ui.cache import Stamp, runs_stamp, stamp
+from pages.ui.cache import Stamp, digest, runs_stamp, stamp
 
 
 def records() -> tuple[list[dict], list[str]]:
@@ -66,7 +66,7 @@ def _stamp(name: str) -> Stamp:
 def _studies_stamp() -> Stamp:
     folder = studies_folder()
     paths = sorted(folder.glob("saliency-*")) if folder.is_dir() else []
-    return tuple((f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path))
+    return digest([(f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path)])
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
