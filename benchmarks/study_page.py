@@ -8,8 +8,8 @@ Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (
 models that a page opens with: at most six of those that a method, or a fill, has studies of. `process` is the life of
 the Python process that shows the view once and again: start, imports, both views. `first` and `second` are the two
 views inside it, where `first` also imports all that the page needs and computes what is cached afterwards. No
-TensorFlow may be among it. Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the processor
-worked, which a busy machine lengthens less. Fails where a view misses the goal.
+TensorFlow may be among it. Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the
+processor worked, which a busy machine lengthens less. Fails where a view misses the goal.
 """
 
 import argparse
