@@ -4,8 +4,7 @@ A public function finds out which files its answer depends on and when they chan
 stamp among its arguments, so that new runs and new datasets appear at the next click. Every cache is bounded.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,27 +25,7 @@ from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import sweep_export
 from fer_core.training.sweeps import sweeps_dir
-
-Stamp = tuple[tuple[str, int, int], ...]
-
-
-def stamp(*paths: Path) -> Stamp:
-    """Name, time of change (ns) and size of each file: of a folder, the files right in it."""
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    found = []
-    for file in files:
-        try:
-            status = file.stat()
-        except OSError:  # missing, or gone since
-            continue
-        found.append((file.name, status.st_mtime_ns, status.st_size))
-    return tuple(found)
-
-
-def digest(found: Sequence[tuple[str, int, int]]) -> Stamp:
-    """One entry for many: Streamlit takes 20 ms to hash the stamps of some hundred files, at every question."""
-    return ((hashlib.sha256(repr(found).encode()).hexdigest(), 0, len(found)),)
-
+from pages.ui.stamps import Stamp, digest, stamp
 
 # Runs
 

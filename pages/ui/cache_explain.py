@@ -17,7 +17,7 @@ from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.models.ensemble import ensemble_of
 from fer_core.regions import PLACES, REGIONS
 from pages.ui import cache
-from pages.ui.cache import Stamp
+from pages.ui.stamps import Stamp
 
 WORDS = {
     "deletion": "Hiding pixels",

@@ -18,7 +18,7 @@ from fer_core.explain.studies import studies_folder
 from fer_core.faces import FaceCrop
 from fer_core.models import features
 from pages.ui import cache
-from pages.ui.cache import Stamp
+from pages.ui.stamps import Stamp, stamp
 
 # Landmarks
 
@@ -176,7 +176,7 @@ def part_numbers(study_name: str) -> PartNumbers:
         RunError: its files are damaged.
     """
     folder = studies_folder() / study_name
-    return _part_numbers(str(folder), cache.stamp(folder))
+    return _part_numbers(str(folder), stamp(folder))
 
 
 def band_table(study_name: str) -> pd.DataFrame:
@@ -186,7 +186,7 @@ def band_table(study_name: str) -> pd.DataFrame:
         RunError: its files are damaged.
     """
     folder = studies_folder() / study_name
-    return _band_table(str(folder), cache.stamp(folder))
+    return _band_table(str(folder), stamp(folder))
 
 
 def full_table(study_name: str) -> pd.DataFrame:
@@ -196,7 +196,7 @@ def full_table(study_name: str) -> pd.DataFrame:
         RunError: its files are damaged.
     """
     folder = studies_folder() / study_name
-    return _full_table(str(folder), cache.stamp(folder))
+    return _full_table(str(folder), stamp(folder))
 
 
 def every_number(study_name: str) -> pd.DataFrame:

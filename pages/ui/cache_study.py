@@ -12,7 +12,8 @@ from fer_core.explain.ranking import Ranking
 from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.explain.studies import studies_folder
-from pages.ui.cache import Stamp, digest, runs_stamp, stamp
+from pages.ui.cache import runs_stamp
+from pages.ui.stamps import Stamp, digest, stamp
 
 
 def records() -> tuple[list[dict], list[str]]:
