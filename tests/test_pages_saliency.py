@@ -300,7 +300,7 @@ def test_all_methods_side_by_side(working, classifier, first_test_picture):
     assert told["Occlusion"] == {row.check: in_cell(row) for row in above.itertuples()}
     happy = list(classifier.class_names).index("happy")
     found = saliency.explain(classifier, first_test_picture[None], happy, "gradient")
-    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found))
+    verdicts = faithfulness.verdicts(faithfulness.trust(classifier, first_test_picture, found, trainings=once()))
     assert told["Vanilla gradient"] == {one.name: in_cell(one) for one in verdicts}
     failed = ", ".join(check.lower() for check, cell in told["Occlusion"].items() if cell[0] == "✗")
     assert "grid" in failed and f":red[**Fails {failed}.**]" in [caption.value for caption in app.caption]
