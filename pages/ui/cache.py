@@ -121,7 +121,7 @@ def runs_stamp() -> Stamp:
     return digest(found)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)  # asked for many times a page: a copy of all records takes 20 ms
+@st.cache_resource(max_entries=4, show_spinner=False)  # asked for many times a page and never changed, so not copied
 def _runs(base: str, stamp: Stamp) -> tuple[list[Run], list[str]]:
     return artifacts.list_runs(Path(base))
 
