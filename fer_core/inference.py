@@ -100,10 +100,13 @@ def classify(classifier: "Classifier", crops: Sequence[FaceCrop]) -> np.ndarray:
 def compile_network(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     """A function float32 (N, H, W, C) -> probabilities float32 (N, K) that may be called from several threads.
 
-    On Keras' TensorFlow backend it is a compiled graph for any N; on the others it is a plain call.
+    On Keras' TensorFlow backend it is a compiled graph for any N, on JAX one for each power of two, to which batches are
+    filled up; on the others it is a plain call.
     """
     import keras
 
+    if keras.backend.backend() == "jax":
+        return _compiled_by_jax(fold_batch_normalization(network))
     if keras.backend.backend() != "tensorflow":
         return lambda pixels: np.asarray(keras.ops.convert_to_numpy(network(pixels, training=False)), np.float32)
 
@@ -118,6 +121,26 @@ def compile_network(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray
 
     forward.network = folded  # the graph refers to its variables weakly
     forward(np.zeros((1, *(side or 48 for side in network.input_shape[1:])), np.float32))  # builds the kernels
+    return forward
+
+
+def _compiled_by_jax(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    import jax
+
+    values = [
+        [variable.value for variable in part] for part in (network.trainable_variables, network.non_trainable_variables)
+    ]
+
+    @jax.jit
+    def answers(trainable, rest, pixels):
+        return network.stateless_call(trainable, rest, pixels, training=False)[0]
+
+    def forward(pixels: np.ndarray) -> np.ndarray:
+        n = len(pixels)
+        filled = np.zeros((1 << (n - 1).bit_length(), *pixels.shape[1:]), np.float32)
+        filled[:n] = pixels
+        return np.asarray(answers(*values, filled), np.float32)[:n]
+
     return forward
 
 
