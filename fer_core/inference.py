@@ -100,8 +100,8 @@ def classify(classifier: "Classifier", crops: Sequence[FaceCrop]) -> np.ndarray:
 def compile_network(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     """A function float32 (N, H, W, C) -> probabilities float32 (N, K) that may be called from several threads.
 
-    On Keras' TensorFlow backend it is a compiled graph for any N, on JAX one for each power of two, to which batches are
-    filled up; on the others it is a plain call.
+    On Keras' TensorFlow backend it is a compiled graph for any N, on JAX one for each power of two, which batches are
+    filled up to; on the others it is a plain call.
     """
     import keras
 
