@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from fer_core.datasets import synthetic
 from fer_core.errors import ModelError
+from fer_core.inference import compile_network
 from fer_core.training import engine, frozen, on_device
 from fer_core.training.batches import steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
@@ -174,6 +176,21 @@ def colours() -> dict:
     }
 
 
+def answers() -> dict:
+    """How far compiled answers lie from the network's own, by batch size, and those of threads from one another."""
+    network = compiled(CONFIG).network
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.uniform(0.5, 1.5, weights.shape) for weights in network.get_weights()])
+    forward, pixels = compile_network(network), VAL.images[:40, ..., None].astype(np.float32)
+    own = np.asarray(network(pixels, training=False))
+    with ThreadPoolExecutor(4) as pool:
+        together = np.stack(list(pool.map(forward, [pixels] * 8)))
+    far = {n: float(np.abs(forward(pixels[:n]) - own[:n]).max()) for n in (1, 3, 32, 40)}
+    return {"far": far, "shape": forward(pixels[:3]).shape, "spread": float(np.ptp(own, axis=0).max())} | {
+        "threads": float(np.abs(together - own).max())
+    }
+
+
 def leftovers() -> int:
     """Passes that a training in this process leaves behind, with pictures in the memory of the accelerator."""
     passes = on_device.DevicePasses(compiled(CONFIG), CONFIG)
@@ -197,6 +214,7 @@ def main(result: Path) -> None:
             "who_trains": who_trains(folder / "features"),
             "colours": colours(),
             "leftovers": leftovers(),
+            "answers": answers(),
         }
     result.write_text(json.dumps(facts), encoding="utf-8")
 

@@ -261,3 +261,10 @@ def test_grey_pictures_get_three_channels_and_noise_of_three_colours(facts):
 @pytest.mark.slow
 def test_nothing_stays_in_the_accelerator_when_a_training_is_over(facts):
     assert facts["leftovers"] == 0
+
+
+@pytest.mark.slow
+def test_answers_are_compiled_for_any_batch_and_thread(facts):
+    found = facts["answers"]
+    assert found["shape"] == [3, 7] and found["spread"] > 0.05, "answers that differ between the pictures"
+    assert set(found["far"]) == {"1", "3", "32", "40"} and max(*found["far"].values(), found["threads"]) < 1e-5
