@@ -113,7 +113,8 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
     if counts["other_data"]:
         line += f"; {counts['other_data']} numbers were measured on other data than the paper's and are not judged"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""
-    changed = f" {counts['other_settings']} of {counts['runs']} runs differ from the recipe: see the table."
+    only = f", {counts['only_weights']} of them in nothing but random initial weights" if counts["only_weights"] else ""
+    changed = f" {counts['other_settings']} of {counts['runs']} runs differ from the recipe{only}: see the table."
     st.markdown(f"{line}.{others}{changed if counts['other_settings'] else ''}")
     if not counts["measured"]:
         commands = reported.train_commands(paper.key) or ["python -m fer_core train"]

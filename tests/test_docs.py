@@ -10,7 +10,6 @@ from fer_core.training import recipes
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-FROM_RANDOM = "initial weights random instead of imagenet"
 
 
 def results_table() -> str:
@@ -33,7 +32,7 @@ def results_table() -> str:
         start = run.run.get("initial_weights") or "-"
         mark = f", seed {run.run['seed']}" if run.run["seed"] else ""
         mark += f", measured with {run.altered}" if run.altered else ""
-        mark += " *" if recipes.told_of_run(run.run) not in ("", FROM_RANDOM) else ""
+        mark += " *" if recipes.told_of_run(run.run) not in ("", recipes.ONLY_WEIGHTS) else ""
         cells = [f"`{run.model}`: {title_of(run)}{mark}", start, count, f"{accuracy['val']} %"]
         cells += [f"**{accuracy['test']} %** [{low}, {high}]", f"{accuracy['test_clean']} %", f"{test['macro_f1']:.3f}"]
         rows.append(f"| {' | '.join(cells)} |")

@@ -91,13 +91,23 @@ def test_what_a_reader_must_know_of_a_run_stands_beside_its_name(made):
     assert row["run"].endswith(", Split by frame.")
 
 
+@pytest.mark.parametrize(("epochs", "only_weights"), [(30, 1), (3, 0)])
+def test_a_run_that_differs_in_its_initial_weights_alone_is_counted(made, epochs, only_weights):
+    changes = {"initial_weights": "random", "epochs": epochs}
+    config = config_of_entry(spec("vgg16_plain"), changes).to_dict()
+    run = made("feeling_it", "VGG-16:no_mask_no_overfitting_control", config=config, spec=None)
+    counts = reported.summary(reported.comparison_table("feeling_it", [run]))
+    assert (counts["other_settings"], counts["only_weights"]) == (1, only_weights)
+
+
 def test_settings_that_are_not_the_recipes_stand_in_the_row(made):
     """``ugwu_depth_4`` takes 128 x 128 pixels and 100 passes."""
     config = config_of_entry(spec("ugwu_depth_4"), {"epochs": 30, "input_size": 48}).to_dict()
     runs = [made("ugwu_rafdb", "cnn:depth=4", config=config, spec=None)]
     runs += [made("ugwu_rafdb", "cnn:depth=3", config=spec("ugwu_depth_3")["recipe"], spec=None)]
     table = reported.comparison_table("ugwu_rafdb", runs)
-    assert (reported.summary(table)["other_settings"], reported.summary(table)["runs"]) == (1, 2)
+    counts = reported.summary(table)
+    assert (counts["other_settings"], counts["only_weights"], counts["runs"]) == (1, 0, 2)
     frame = reported.shown(table).set_index("system")["differs_from_recipe"]
     assert set(frame["cnn:depth=4"]) == {"epochs 30 instead of 100, input size 48 instead of 128"}
     assert set(frame["cnn:depth=3"]) == set(frame["cnn:depth=5"]) == {""}

@@ -195,9 +195,10 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 
 def summary(frame: pd.DataFrame) -> dict[str, int]:
     """``systems``, ``measured`` (systems with a run), ``by_relatives`` (systems with runs of a :func:`relative` alone,
-    not among the measured), ``runs``, how many of these differ from their paper's recipe (``other_settings``), and
-    of the headline numbers with an interval ``judged``, how many lie ``inside`` it; not judged are those measured on
-    other data than the paper's (``other_data``)."""
+    not among the measured), ``runs``, how many of these differ from their paper's recipe (``other_settings``) and how
+    many in nothing but random initial weights (``only_weights``), and of the headline numbers with an interval
+    ``judged``, how many lie ``inside`` it; not judged are those measured on other data than the paper's
+    (``other_data``)."""
     runs = frame[frame["run"] != ""].drop_duplicates("run")
     of_papers = runs[~runs["model"].isin(list(own.SYSTEMS))]
     measured = set(of_papers["system"])
@@ -209,6 +210,7 @@ def summary(frame: pd.DataFrame) -> dict[str, int]:
         "by_relatives": len(set(runs["system"]) - measured),
         "runs": len(runs),
         "other_settings": int((of_papers["differs_from_recipe"] != "").sum()),
+        "only_weights": int((of_papers["differs_from_recipe"] == recipes.ONLY_WEIGHTS).sum()),
         "judged": len(judged),
         "inside": int(judged.sum()),
         "other_data": int((headline["measured"].notna() & ~headline["same_data"].fillna(True)).sum()),

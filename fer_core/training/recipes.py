@@ -100,3 +100,6 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+ONLY_WEIGHTS = told({"initial_weights": ("random", "imagenet")})  # what told_of_run says where nothing else differs
