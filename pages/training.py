@@ -17,7 +17,7 @@ from fer_core.reporting import doing_text, duration_text, left_text
 from fer_core.training import config as configs
 from fer_core.training import unfinished
 from fer_core.training.config import config_of_entry
-from pages.ui import cache, state, sweeps_view, widgets
+from pages.ui import cache, searches_view, state, sweeps_view, widgets
 
 OWN = "FERscope"
 LOOK_EVERY_S = 1.0
@@ -298,7 +298,7 @@ def show_trainings() -> None:
         st.warning(widgets.plain(problem), icon=":material/warning:")
 
 
-VIEWS = {"Trainings": show_trainings, "Sweeps": sweeps_view.show}
+VIEWS = {"Trainings": show_trainings, "Sweeps": sweeps_view.show, "Searches": searches_view.show}
 
 
 def body() -> None:

@@ -331,7 +331,7 @@ def test_search_command_stores_its_table_and_conditions(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, [*call, *other])
     (record,) = [json.loads(p.read_text()) for p in (tmp_path / "searches").glob("*-3.json")]
     assert (record["features"], record["arguments"]["kernel"]) == (48 * 48, "poly")
-    assert '"kernel": "poly", "features": ["pixels"], "components": 5, "C"' in " ".join(result.output.split())
+    assert '"features": ["pixels"], "components": 5, "kernel": "poly", "C"' in " ".join(result.output.split())
 
 
 def test_search_command_refuses_what_is_no_svm(monkeypatch, tmp_path):

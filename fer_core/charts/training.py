@@ -52,6 +52,38 @@ def sweep_scatter(frame: pd.DataFrame, parameters: Sequence[str], best: int | No
     return figure
 
 
+def search_lines(frame: pd.DataFrame) -> go.Figure:
+    """Accuracy in cross-validation against C, a line per gamma (and degree), with the standard deviation over folds.
+
+    Args:
+        frame: as ``fer_core.training.searches.read`` returns it; what was drawn at random stands as points.
+    """
+    others = [name for name in ("gamma", "degree") if name in frame]
+    groups, mode = list(frame.groupby(others)) if others else [((), frame)], "lines+markers"
+    if len(groups) > len(PALETTE):
+        groups, others, mode = [((), frame)], [], "markers"
+    figure = go.Figure()
+    for place, (values, rows) in enumerate(groups):
+        rows = rows.sort_values("C")
+        varied = rows[[name for name in ("C", "gamma", "degree") if name in rows]]
+        said = [", ".join(f"{name} {value:.3g}" for name, value in row.items()) for row in varied.to_dict("records")]
+        figure.add_scatter(
+            x=rows["C"],
+            y=rows["accuracy"],
+            error_y={"array": rows["accuracy_std"], "thickness": 1, "width": 4},
+            text=said,
+            hovertemplate="%{text}<br>%{y:.2%}, standard deviation %{error_y.array:.2%}<extra></extra>",
+            mode=mode,
+            marker={"color": PALETTE[place], "size": 8},
+            name=", ".join(f"{name} {value:.3g}" for name, value in zip(others, values, strict=True)),
+            showlegend=bool(others),
+        )
+    figure.update_xaxes(title="C", type="log")
+    figure.update_yaxes(title="accuracy over folds", tickformat=".0%")
+    figure.update_layout(height=420, margin=MARGIN, legend={"x": 0, "y": 1.1, "orientation": "h"})
+    return figure
+
+
 def _complete(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
     return frame[(frame["state"] == "complete") & frame[measure].notna()]
 

@@ -4,7 +4,6 @@ import sys
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -12,13 +11,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import datasets, jobs
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.commands.train import parse_settings
 from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ConfigError
 from fer_core.models.specs import spec
-from fer_core.storage import environment, to_json, write_text
+from fer_core.training import searches
 
 SHOWN = 10
 
@@ -83,12 +82,11 @@ def search(
         "arguments": arguments,
         "date": date.today().isoformat(),
     }
-    path = store(frame, conditions)
+    path = searches.write(frame, conditions)
     print_table(best_table(frame, f"{model} on {dataset}: n = {len(train)}, {folds} folds"))
     typer.echo(f"Stored in {path}. To train the best of them:")
-    varied = {name: frame.iloc[0][name] for name in ("C", "gamma", "degree") if name in frame}
-    best = {name: int(value) if name == "degree" else float(value) for name, value in varied.items()}
-    typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": changed | best})))
+    best = searches.best_arguments(frame, conditions)
+    typer.echo(jobs.command_text(jobs.train_arguments(model, dataset, {"arguments": best})))
 
 
 @contextmanager
@@ -136,24 +134,10 @@ def stratified(y_true: np.ndarray, limit: int, seed: int) -> np.ndarray:
     return np.sort(kept)
 
 
-def store(frame, conditions: dict) -> Path:
-    """Write the table and its conditions under ``artifacts/searches``; returns the path of the CSV."""
-    folder = artifacts.root() / "searches"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{conditions['dataset']}-{conditions['model']}-{conditions['date'].replace('-', '')}"
-    path, count = folder / f"{name}.csv", 1
-    while path.exists():
-        count += 1
-        path = folder / f"{name}-{count}.csv"
-    write_text(path.with_suffix(".json"), to_json(conditions | environment()))
-    write_text(path, frame.to_csv(index=False))
-    return path
-
-
 def best_table(frame, title: str) -> Table:
     """The best settings of a search, best first."""
     table = Table(title=title, title_justify="left")
-    varied = [name for name in ("C", "gamma", "degree") if name in frame]
+    varied = searches.varied(frame)
     for name in (*varied, "accuracy", "std over folds", "seconds per fit"):
         table.add_column(name, justify="right")
     for row in frame.head(SHOWN).to_dict("records"):
