@@ -78,7 +78,9 @@ def search_lines(frame: pd.DataFrame) -> go.Figure:
             name=", ".join(f"{name} {value:.3g}" for name, value in zip(others, values, strict=True)),
             showlegend=bool(others),
         )
-    figure.update_xaxes(title="C", type="log")
+    ticks = sorted(set(frame["C"]))
+    named = {"tickvals": ticks, "ticktext": [_text(tick) for tick in ticks]} if len(ticks) <= len(PALETTE) else {}
+    figure.update_xaxes(title="C", type="log", **named)
     figure.update_yaxes(title="accuracy over folds", tickformat=".0%")
     figure.update_layout(height=420, margin=MARGIN, legend={"x": 0, "y": 1.1, "orientation": "h"})
     return figure
