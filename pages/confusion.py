@@ -62,7 +62,7 @@ def draw(matrix, class_names: tuple[str, ...], kind: str, selected: tuple[int, i
         key=CELL,
         on_select=take_click,
         selection_mode="points",
-        config={"displayModeBar": False},
+        config=widgets.figure_config(f"confusion-{name}"),
         alt="Confusion matrix: rows are true classes, columns predicted ones",
     )
     with st.container(horizontal=True, gap="small"):

@@ -59,7 +59,7 @@ def show_balance(facts: Mapping) -> None:
     table = overview.balance_table(facts)
     percent = {name: st.column_config.NumberColumn(format="percent") for name in table if name.endswith("share")}
     with st.expander("Counts and shares as a table"):
-        st.dataframe(table, hide_index=True, column_config=percent)
+        widgets.show_table(table, column_config=percent)
         ratios = [f"{split} {ratio:.1f} : 1" for split, ratio in facts["imbalance_ratio"].items() if ratio is not None]
         st.caption(f"Largest over smallest class: {', '.join(ratios)}.")
 
@@ -110,13 +110,13 @@ def show_copies(facts: Mapping) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("Pictures of one split that stand in another too")
-        st.dataframe(leaks, hide_index=True, column_config=percent)
+        widgets.show_table(leaks, column_config=percent)
         widgets.download_table(leaks, f"{name}-leaks")
     with right:
         conflicts = overview.conflicts(facts)
         if not conflicts.empty:
             st.markdown("Labels under which equal pictures stand")
-            st.dataframe(conflicts, hide_index=True, height=250)
+            widgets.show_table(conflicts, height=250)
             widgets.download_table(conflicts, f"{name}-conflicts")
     constant = ", ".join(f"{len(ids)} in {split}" for split, ids in facts["constant"].items() if ids)
     st.caption(
@@ -132,9 +132,8 @@ def show_beside(names: list[str]) -> None:
     shares = overview.shares(several)
     widgets.show_figure(charts.dataset_shares(shares, measure), "dataset-shares", shares)
     table = overview.compare(several)
-    st.dataframe(
+    widgets.show_table(
         table,
-        hide_index=True,
         column_config={
             "imbalance": st.column_config.NumberColumn("largest : smallest", format="%.1f"),
             "conflicting": st.column_config.Column("conflicting groups"),
@@ -186,7 +185,7 @@ def show_report(report: datasets.AddReport) -> None:
     if report.left_out:
         st.warning(f"{len(report.left_out):,} rows or files were left out; the rest is there.")
         table = overview.left_out_table(report.left_out)
-        st.dataframe(table, hide_index=True, height=200)
+        widgets.show_table(table, height=200)
         widgets.download_table(table, f"{report.name}-left-out")
 
 

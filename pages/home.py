@@ -153,7 +153,7 @@ def show_downloads(results: list[PictureResult], run_name: str) -> None:
             for name in frame.columns
             if name.startswith("p_") or name == "probability"
         }
-        st.dataframe(frame, hide_index=True, column_config=shares)
+        widgets.show_table(frame, column_config=shares)
     with st.container(horizontal=True, gap="small"):
         widgets.download_table(frame, "faces")
         st.download_button(
@@ -183,7 +183,7 @@ def show_models() -> None:
         "macro_f1": st.column_config.NumberColumn("macro F1", format="%.3f"),
         "param_count": st.column_config.NumberColumn("parameters", format="localized"),
     }
-    st.dataframe(table[list(columns)], hide_index=True, column_config=columns)
+    widgets.show_table(table[list(columns)], column_config=columns)
     widgets.download_table(table, "runs-test", "All metrics (CSV)")
 
 

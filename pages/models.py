@@ -47,9 +47,8 @@ def pick_runs(board: pd.DataFrame, split: str, dataset: str) -> list[str]:
     names = board["run"].tolist()
     asked = st.query_params.get("runs")
     wanted = names[:2] if asked is None else [name for name in asked.split(",") if name in names]
-    event = st.dataframe(
+    event = widgets.show_table(
         board,
-        hide_index=True,
         column_config=table_columns([column[3:] for column in board if column.startswith("f1_")]),
         key=f"results-{dataset}-{split}",
         on_select="rerun",
@@ -101,7 +100,7 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
     )
     if len(names) > 2:
         st.subheader("All pairs, accuracy")
-        st.dataframe(pairs, hide_index=True)
+        widgets.show_table(pairs)
         st.caption("holm_p is McNemar's p corrected for the number of pairs (Holm 1979).")
         widgets.download_table(pairs, f"pairs-{split}")
 

@@ -79,9 +79,8 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
     widgets.show_figure(charts.reported_against_measured(rows, reported.label(metric)), name, rows)
     show_summary(paper, frame)
     st.caption(paper.split_reason)
-    st.dataframe(
+    widgets.show_table(
         charts.style_differences(reported.shown(rows), whole=metric == "param_count"),
-        hide_index=True,
         column_config=NUMBERS,
         alt=f"{reported.label(metric)} of every system of the paper, reported and measured",
     )
@@ -202,7 +201,7 @@ def show_classes(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) ->
     if not measured:
         st.caption(f"{system} is open: {reported.why_open(paper.key, system)}.")
     with st.expander("As a table, every system"):
-        st.dataframe(charts.style_differences(reported.shown(per_class)), hide_index=True, column_config=NUMBERS)
+        widgets.show_table(charts.style_differences(reported.shown(per_class)), column_config=NUMBERS)
         widgets.download_table(per_class, f"{paper.key}-{measure}-per-class")
 
 

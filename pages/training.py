@@ -260,9 +260,8 @@ def show_list(found: list[jobs.Job], chosen: str) -> None:
     """Every training, the newest first; a click opens one."""
     names = [job.id for job in found]
     frame = jobs.jobs_frame(found)
-    event = st.dataframe(
+    event = widgets.show_table(
         frame,
-        hide_index=True,
         column_config=TABLE,
         key=f"jobs-{chosen}-{len(names)}",
         on_select="rerun",

@@ -246,4 +246,4 @@ def _columns(class_names: list[str], overall: str) -> dict:
 def _table(frame: pd.DataFrame, columns: dict, **settings: int) -> None:
     if "mask" in frame:
         frame = frame.assign(mask=frame["mask"].replace(MASK_NAMES))
-    st.dataframe(frame, hide_index=True, column_config=columns, **settings)
+    widgets.show_table(frame, column_config=columns, **settings)

@@ -204,7 +204,7 @@ def _show(
     st.caption("Left the classes of the whole faces, right those of the masked ones. Strong bands have changed class.")
     table = occlusion_batch.face_frame(effects, [face.about for face in faces])
     _show_faces(faces, hidden, table[table["run"] == run], about["fill"], slug)
-    st.dataframe(table, hide_index=True, column_config=_columns())
+    widgets.show_table(table, column_config=_columns())
     with st.container(horizontal=True, gap="small"):
         widgets.download_table(table.assign(**about), f"{slug}-faces", "Every face (CSV)")
         widgets.download_table(summary.assign(**about), f"{slug}-flip-rates", "Flip rates (CSV)")

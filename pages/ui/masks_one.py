@@ -121,7 +121,7 @@ def _show_numbers(effects: Mapping[str, MaskEffect], slug: str, about: Mapping) 
     }
     hidden = dict.fromkeys(("control", "control_low", "control_high"))
     with st.expander("Shifts as a table"):
-        st.dataframe(frame, hide_index=True, column_config=percent | hidden)
+        widgets.show_table(frame, column_config=percent | hidden)
 
 
 # What each part is worth
@@ -176,7 +176,7 @@ def _show_parts(
         columns = {
             name: st.column_config.NumberColumn(title, format="percent") for name, title in (points | percent).items()
         }
-        st.dataframe(table.assign(region=table["region"].replace(TITLES)), hide_index=True, column_config=columns)
+        widgets.show_table(table.assign(region=table["region"].replace(TITLES)), column_config=columns)
     run = state.choice("Pairs of parts, for", list(found), key="pairs") if len(found) > 1 else next(iter(found))
     pairs = _of_targets(shapley.pair_frame({run: found[run]}, moved), targets)
     heatmap = occlusion_charts.pair_heatmap(pairs, TITLES)

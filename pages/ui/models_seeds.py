@@ -19,7 +19,7 @@ def show(runs: list[Run], split: str, dataset: str) -> None:
     if table.empty:
         return
     with st.expander("Trained several times", expanded=True):
-        st.dataframe(table.drop(columns="dataset"), hide_index=True, column_config=_columns())
+        widgets.show_table(table.drop(columns="dataset"), column_config=_columns())
         st.markdown(_sentence(seed_spread.luck(groups, split), len(table)))
         st.caption(
             "Runs that differ in the seed alone. The bound is t (97.5 %) × pooled SD × √2; it takes results of all "

@@ -205,7 +205,7 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
         return
     grid = saliency_numbers.method_grid(table).reset_index()
     wide = {name: st.column_config.Column(width="medium") for name in grid.columns.drop("run")}  # or cells are cut off
-    st.dataframe(grid, hide_index=True, column_config=wide | {"run": st.column_config.Column("Model", pinned=True)})
+    widgets.show_table(grid, column_config=wide | {"run": st.column_config.Column("Model", pinned=True)})
     low, high = table["even"].min(), table["even"].max()
     even = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
     st.caption(

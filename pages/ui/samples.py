@@ -34,7 +34,7 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
     if reason:
         st.caption(reason)
     if images is None:
-        st.dataframe(table.iloc[window], hide_index=True)
+        widgets.show_table(table.iloc[window])
     else:
         widgets.picture_grid(images, list(captions)[window])
     widgets.download_table(table, f"{run.name}-{split}-{key}", "All of these (CSV)")

@@ -42,7 +42,7 @@ def _show_own(name: str) -> None:
         st.progress(finished / record["trials"], f"{finished} of {record['trials']} trials have ended")
         if record["best_trial"] is None:
             st.info(f"No trial of {record['model']} on {record['dataset']} is complete yet; this page looks again.")
-            st.dataframe(frame, hide_index=True)
+            widgets.show_table(frame)
             return
         _show_trials(name, frame, record)
         st.markdown("Keep it among the artifacts:")
@@ -60,9 +60,9 @@ def _show_trials(name: str, frame: pd.DataFrame, record: dict) -> None:
     )
     widgets.show_figure(charts.sweep_lines(frame, record["space"]), f"sweep-{name}", frame)
     st.subheader("Does a higher val accuracy come with a larger gap to train?")
-    widgets.show_figure(charts.sweep_scatter(frame, list(record["space"]), number), f"sweep-gap-{name}")
+    widgets.show_figure(charts.sweep_scatter(frame, list(record["space"]), number), f"sweep-gap-{name}", frame)
     st.caption("Discrepancy: train accuracy minus val accuracy of the kept weights, without augmentation.")
     st.markdown("Train the best trial's settings and measure them on test:")
     st.code(jobs.command_text(jobs.train_arguments(model, record["dataset"], settings)), language="bash")
     with st.expander("All trials"):
-        st.dataframe(frame, hide_index=True)
+        widgets.show_table(frame)

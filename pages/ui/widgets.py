@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,13 @@ from fer_core.explain.mask_study import trained_mask
 from fer_core.images import encode_png
 from pages.ui import cache
 
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
+
 PAGE_SIZE = 24  # pictures on one page of a gallery
+PNG_SCALE = 2
+TOOLBAR_HEIGHT = 36  # pixels
+TOOLS_LEFT_OUT = ("lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d")  # zooming by drag, reset and PNG stay
 
 
 def show_error(error: FerError) -> None:
@@ -103,14 +110,46 @@ def download_picture(image: np.ndarray, name: str, label: str = "Picture (PNG)")
     )
 
 
-def show_figure(figure: Figure, name: str, table: pd.DataFrame | None = None) -> None:
-    """Draw ``figure`` with its downloads: PNG in its own toolbar, HTML, and the numbers as CSV."""
-    image = {"format": "png", "filename": name, "scale": 2}
-    st.plotly_chart(figure, key=f"figure-{name}", config={"displaylogo": False, "toImageButtonOptions": image})
+def show_figure(figure: Figure, name: str, table: pd.DataFrame) -> None:
+    """Draw ``figure`` with its downloads, all called ``name``: PNG by its toolbar, ``table`` as CSV, and HTML.
+
+    Args:
+        table: the numbers that are drawn.
+    """
+    make_room_for_toolbar(figure)
+    st.plotly_chart(figure, key=f"figure-{name}", config=figure_config(name))
     with st.container(horizontal=True, gap="small"):
-        if table is not None:
-            download_table(table, name, "Data (CSV)")
+        download_table(table, name, "Data (CSV)")
         download_figure(figure, name)
+
+
+def figure_config(name: str) -> dict:
+    """Plotly's settings of a figure whose toolbar saves ``<name>.png``, shown always: touch screens cannot hover."""
+    image = {"format": "png", "filename": name, "scale": PNG_SCALE}
+    return {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "modeBarButtonsToRemove": list(TOOLS_LEFT_OUT),
+        "toImageButtonOptions": image,
+    }
+
+
+def make_room_for_toolbar(figure: Figure) -> None:
+    """Keep the top of ``figure`` free for its toolbar; what is drawn stays as high as it was."""
+    missing = TOOLBAR_HEIGHT - (figure.layout.margin.t or 0)
+    if missing > 0:
+        figure.update_layout(margin={"t": TOOLBAR_HEIGHT})
+        if figure.layout.height:
+            figure.update_layout(height=figure.layout.height + missing)
+
+
+def show_table(table: "pd.DataFrame | Styler", **settings: Any) -> Any:
+    """``st.dataframe`` of ``table`` without its index; cells without a value are empty.
+
+    Args:
+        settings: passed on; with ``on_select`` it returns what is selected.
+    """
+    return st.dataframe(table, hide_index=True, placeholder="", **settings)
 
 
 def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], name: str) -> None:

@@ -1,0 +1,68 @@
+"""Tables and figures as every page shows them."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
+# Who calls Streamlit's own: beside the widgets, those whose tables have no empty cells, and figures that are controls.
+DIRECT = {
+    "dataframe": {"widgets", "saliency_more", "saliency_trust"},
+    "plotly_chart": {"widgets", "confusion", "home", "masks_choice"},
+}
+
+
+def _page():
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from pages.ui import widgets
+
+    table = pd.DataFrame({"word": ["a", None], "number": [0.5, None], "whole": pd.array([1, None], dtype="Int64")})
+    widgets.show_table(table)
+    for name, layout in {
+        "low": {"height": 100, "margin": {"t": 8}},
+        "roomy": {"height": 100, "margin": {"t": 50}},
+    }.items():
+        widgets.show_figure(go.Figure(layout=layout), name, table)
+
+
+@pytest.fixture(scope="module")
+def app():
+    app = AppTest.from_function(_page, default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+def test_cells_without_a_value_are_shown_empty_and_stay_missing_in_the_data(app):
+    (table,) = app.dataframe
+    assert table.proto.HasField("placeholder") and table.proto.placeholder == ""
+    assert table.value["number"].isna().tolist() == [False, True]
+
+
+def test_figures_save_a_named_png_by_a_toolbar_that_is_always_there(app):
+    for figure, name in zip(app.get("plotly_chart"), ("low", "roomy"), strict=True):
+        config = json.loads(figure.proto.config)
+        assert config["displayModeBar"] is True
+        assert config["toImageButtonOptions"] == {"format": "png", "filename": name, "scale": 2}
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert labels == ["Data (CSV)", "Figure (HTML)"] * 2
+
+
+def test_a_toolbar_has_room_of_its_own(app):
+    layouts = [json.loads(figure.proto.spec)["layout"] for figure in app.get("plotly_chart")]
+    assert [(layout["height"], layout["margin"]["t"]) for layout in layouts] == [(128, 36), (100, 50)]
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_pages_show_tables_and_figures_by_the_shared_widgets(name):
+    callers = {
+        path.stem
+        for path in PAGES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == name and getattr(node.value, "id", "") == "st"
+    }
+    assert callers <= DIRECT[name]
