@@ -343,6 +343,19 @@ def test_figure_of_accuracy_has_a_point_per_mask_and_kind():
     }  # fmt: skip
 
 
+def test_legend_of_accuracy_is_short_and_the_hover_tells_the_run():
+    runs = [f"tiny-net{at}-s0-20260101" for at in range(14)]
+    frame = pd.DataFrame(
+        {"mask": "none", "model": runs, "kind": mask_numbers.TESTED, "value": 0.5, "low": 0.4, "high": 0.6}
+    )
+    figure = charts.accuracy_per_mask(frame, {})
+    assert figure.layout.legend.orientation == "h"
+    shown = [trace for trace in figure.data if trace.showlegend]
+    assert [trace.name for trace in shown] == [f"net{at}-s0" for at in range(14)]
+    assert all(run in trace.hovertemplate for run, trace in zip(runs, shown, strict=True))
+    assert figure.layout.height - 60 - 15 * 14 < 14 * 10  # lines, not a line per model
+
+
 def test_figure_of_recall_brackets_what_may_be_chance_and_shares_rows_of_one_area():
     rows = [
         {"mask": mask, "class": name, "change": change, "change_low": change - 0.1, "change_high": change + 0.1}

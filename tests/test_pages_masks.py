@@ -133,7 +133,7 @@ def test_a_face_without_landmarks_says_so(working):
 
 
 def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
-    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "places": "1"})
+    app = open_page("masks", SAMPLE | {"ask": "Worth", "places": "1"})
     assert_healthy(app)
     assert not app.error
     parts = regions.region_masks(points, crop.image.shape[:2])
@@ -153,7 +153,7 @@ def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):
 
 
 def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved):
-    app = open_page("masks", SAMPLE | {"ask": "What each part is worth", "explain": "fear", "places": "1"})
+    app = open_page("masks", SAMPLE | {"ask": "Worth", "explain": "fear", "places": "1"})
     assert_healthy(app)
     shown = frame_with(app, "control_high")
     assert set(shown["class"]) == {"fear"}
@@ -165,7 +165,7 @@ def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved
 
 
 def test_patch_says_what_the_map_says(working, classifier, crop, saved):
-    app = open_page("masks", SAMPLE | {"ask": "Slide a patch", "explain": "sad", "patch": "A third"})
+    app = open_page("masks", SAMPLE | {"ask": "Patch", "explain": "sad", "patch": "A third"})
     assert_healthy(app)
     assert not app.error
     target = classifier.class_names.index("sad")

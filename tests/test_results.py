@@ -104,6 +104,20 @@ def test_shown_runs_never_share_a_colour_while_there_are_enough():
     assert set(charts.run_colours(names, names)) == set(names)
 
 
+@pytest.mark.parametrize(
+    ("runs", "short"),
+    [
+        (["a-wide-s0-20260101", "a-wide-s1-20260101"], ["wide-s0", "wide-s1"]),
+        (["a-net-s0-20260101", "a-net-s0-20260101-2", "VGG-16 (paper)"],
+         ["net-s0-20260101", "net-s0-20260101-2", "VGG-16 (paper)"]),
+        (["a-net-s0-20260101", "b-net-s0-20260101"], ["a-net-s0", "b-net-s0"]),
+        (["one", "two"], ["one", "two"]),
+    ],
+)  # fmt: skip
+def test_legends_leave_out_what_tells_no_run_apart(runs, short):
+    assert charts.short_names([*runs, runs[0]]) == dict(zip(runs, short, strict=True))
+
+
 def test_figures_draw_the_numbers_they_are_given(runs):
     colours = charts.run_colours(run.name for run in runs)
     frame = results.metric_rows(runs, "test", ("accuracy",))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_core.charts.results import BELOW, DIVERGING, GREY, MARGIN
+from fer_core.charts.results import DIVERGING, GREY, MARGIN, legend_below, short_names
 
 # kind of a point, as explain.mask_numbers names them -> symbol; the first is a network under a mask it never saw
 SYMBOLS = {
@@ -27,23 +27,23 @@ def accuracy_per_mask(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Fig
         colours: model -> colour; grey where it is missing.
     """
     figure = go.Figure()
-    models = list(dict.fromkeys(frame["model"]))
-    masks = list(dict.fromkeys(frame["mask"]))
-    for model in models:
+    names, masks = short_names(frame["model"]), list(dict.fromkeys(frame["mask"]))
+    for model, name in names.items():
         of_model = frame[frame["model"] == model]
         for kind in [kind for kind in SYMBOLS if kind in set(of_model["kind"])]:
-            _points(figure, of_model[of_model["kind"] == kind], model, kind, colours.get(model, GREY))
-    for kind in [kind for kind in SYMBOLS if kind in set(frame["kind"])]:  # what the symbols mean, once
+            _points(figure, of_model[of_model["kind"] == kind], name, kind, colours.get(model, GREY))
+    kinds = [kind for kind in SYMBOLS if kind in set(frame["kind"])]
+    for kind in kinds:  # what the symbols mean, once
         figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, hoverinfo="skip", marker=_marker(kind, GREY))
     slots = len(frame[["model", "kind"]].drop_duplicates())
-    legend = 26 * (len(models) + frame["kind"].nunique())
-    height = 60 + len(masks) * max(60, 15 * slots) + legend
+    plot = len(masks) * max(60, 15 * slots)
+    legend, legend_height = legend_below([*names.values(), *kinds], plot, 32)
     order = [NAMES.get(mask, mask) for mask in masks]
     figure.update_layout(
         scattermode="group",
-        height=height,
+        height=60 + plot + legend_height,
         margin=MARGIN | {"t": 8},
-        legend=BELOW | {"y": -56 / max(height - legend, 1), "orientation": "v"},
+        legend=legend,
         yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": order},
         xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
     )
@@ -100,7 +100,8 @@ def recall_changes(frame: pd.DataFrame, class_names: Sequence[str]) -> go.Figure
     return figure
 
 
-def _points(figure: go.Figure, rows: pd.DataFrame, model: str, kind: str, colour: str) -> None:
+def _points(figure: go.Figure, rows: pd.DataFrame, name: str, kind: str, colour: str) -> None:
+    model = rows["model"].iloc[0]
     known = rows["low"].notna().any()
     interval = " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]" if known else ""
     errors = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": colour}
@@ -109,7 +110,7 @@ def _points(figure: go.Figure, rows: pd.DataFrame, model: str, kind: str, colour
         x=rows["value"],
         y=[NAMES.get(mask, mask) for mask in rows["mask"]],
         error_x=errors if known else None,
-        name=model,
+        name=name,
         legendgroup=model,
         showlegend=not any(trace.legendgroup == model for trace in figure.data),
         mode="markers",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_core.charts.results import BELOW, DIVERGING, GREY, MARGIN, SEQUENTIAL
+from fer_core.charts.results import DIVERGING, GREY, MARGIN, SEQUENTIAL, legend_below, short_names
 
 ROW_HEIGHT = 34
 
@@ -67,8 +67,8 @@ def part_points(frame: pd.DataFrame, colours: Mapping[str, str], title: str) -> 
         title: of the measure.
     """
     figure = go.Figure()
-    runs, shapes = list(dict.fromkeys(frame["run"])), list(dict.fromkeys(frame["shape"]))
-    for run in runs:
+    names, shapes = short_names(frame["run"]), list(dict.fromkeys(frame["shape"]))
+    for run, short in names.items():
         rows = frame[frame["run"] == run]
         value, low, high = (100 * rows[name] for name in ("value", "low", "high"))
         figure.add_scatter(
@@ -76,7 +76,7 @@ def part_points(frame: pd.DataFrame, colours: Mapping[str, str], title: str) -> 
             y=rows["shape"],
             error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
             | {"thickness": 1.5, "width": 4},
-            name=run,
+            name=short,
             mode="markers",
             orientation="h",
             offsetgroup=run,
@@ -84,13 +84,13 @@ def part_points(frame: pd.DataFrame, colours: Mapping[str, str], title: str) -> 
             customdata=np.stack([low, high], axis=-1),
             hovertemplate=f"%{{y}}: %{{x:.1f}} [%{{customdata[0]:.1f}}, %{{customdata[1]:.1f}}]<extra>{run}</extra>",
         )
-    legend = 24 * len(runs)
-    height = 80 + len(shapes) * max(30, 14 * len(runs)) + legend
+    plot = len(shapes) * max(30, 14 * len(names))
+    legend, legend_height = legend_below(names.values(), plot, 48)
     figure.update_layout(
         scattermode="group",
-        height=height,
+        height=80 + plot + legend_height,
         margin=MARGIN | {"t": 8},
-        legend=BELOW | {"orientation": "v", "y": -64 / max(height - legend, 1)},
+        legend=legend,
         yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": shapes},
         xaxis={"title": f"{title}, points", "zeroline": True},
     )

@@ -4,6 +4,8 @@ Colours are those of Okabe and Ito (2008), told apart by colour-blind people and
 Backgrounds and text colours are left to the theme; only text on coloured cells is set.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -31,6 +33,9 @@ LABELS = {
 }
 MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 BELOW = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "title": None}
+LEGEND_LINE, LEGEND_MARK, LEGEND_LETTER = 22, 50, 6  # pixels of a line, of an entry's symbol, of a letter
+LEGEND_WIDTH, LEGEND_MOST = 700, 240  # pixels: of a line in a wide window, and of all lines before they scroll
+RUN_NAME = re.compile(r"([^-]+)-(.+-s\d+)-(\d{8}(?:-\d+)?)")
 
 
 def run_colours(names: Iterable[str], shown: Iterable[str] = ()) -> dict[str, str]:
@@ -44,6 +49,38 @@ def run_colours(names: Iterable[str], shown: Iterable[str] = ()) -> dict[str, st
     free = [colour for colour in PALETTE if colour not in own]
     moved = [name for name in shown if own[colours[name]] != name]
     return colours | dict(zip(moved, free, strict=False))
+
+
+def short_names(runs: Iterable[str]) -> dict[str, str]:
+    """Run -> a name for a legend, without what tells none of ``runs`` apart: the dataset, and the day of the training.
+
+    Names that are not made as those of runs are (``dataset-model-s0-20261126``) stay as they are.
+    """
+    runs = list(dict.fromkeys(runs))
+    parts = {run: found.groups() for run in runs if (found := RUN_NAME.fullmatch(run))}
+    one_dataset = len({dataset for dataset, _, _ in parts.values()}) == 1
+    counts = Counter((dataset, recipe) for dataset, recipe, _ in parts.values())
+    short = {run: run for run in runs}
+    for run, (dataset, recipe, day) in parts.items():
+        before, after = "" if one_dataset else f"{dataset}-", f"-{day}" if counts[dataset, recipe] > 1 else ""
+        short[run] = f"{before}{recipe}{after}"
+    return short
+
+
+def legend_below(names: Iterable[str], plot_height: int, gap: int) -> tuple[dict, int]:
+    """A legend in lines below a plot, and the height in pixels to leave for it in a wide window.
+
+    A narrow window has more lines of it, which plotly takes from the plot; a long one scrolls.
+
+    Args:
+        names: of its entries.
+        plot_height: in pixels, without the legend.
+        gap: pixels between the plot and the legend, for the axis.
+    """
+    widths = sum(LEGEND_MARK + LEGEND_LETTER * len(name) for name in names)
+    height = LEGEND_LINE * max(1, -(-widths // LEGEND_WIDTH))
+    look = {"y": -gap / max(plot_height, 1), "font": {"size": 11}, "maxheight": LEGEND_MOST, "tracegroupgap": 0}
+    return BELOW | look, height
 
 
 def metric_intervals(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:

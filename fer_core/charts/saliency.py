@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from fer_core import regions
 from fer_core.charts.explain import colour, enlarge
-from fer_core.charts.results import BELOW, GREY, MARGIN, SEQUENTIAL
+from fer_core.charts.results import GREY, MARGIN, SEQUENTIAL, legend_below, short_names
 from fer_core.regions import ELSEWHERE, PLACES
 
 LINE = (190, 190, 190)
@@ -147,14 +147,14 @@ def agreement(frames: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) ->
         frames: label -> rows of one class of ``saliency_numbers.score_rows``.
         colours: label -> colour.
     """
-    figure = go.Figure()
+    figure, short = go.Figure(), short_names(frames)
     for label, rows in frames.items():
         look = {"offsetgroup": label, "legendgroup": label, "orientation": "h", "mode": "markers"}
         names = [SCORE_TITLES[score] for score in rows["score"]]
         figure.add_scatter(
             x=rows["value"],
             y=names,
-            name=label,
+            name=short[label],
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -186,13 +186,13 @@ def agreement(frames: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) ->
         hoverinfo="skip",
         marker={"symbol": "x-thin-open", "color": GREY, "line": {"width": 2}},
     )
-    height = 90 + len(SCORE_TITLES) * max(44, 16 * len(frames))
-    legend = 24 * (len(frames) + 1)
+    plot = len(SCORE_TITLES) * max(44, 16 * len(frames))
+    legend, legend_height = legend_below([*short.values(), EVEN_MAP], plot, 32)
     figure.update_layout(
         scattermode="group",
-        height=height + legend,
+        height=60 + plot + legend_height,
         margin=MARGIN | {"t": 8},
-        legend=BELOW | {"orientation": "v", "y": -40 / height},
+        legend=legend,
         xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
         yaxis={"autorange": "reversed", "title": None},
     )

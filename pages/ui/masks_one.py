@@ -20,7 +20,11 @@ MOST_MODELS = 4
 MOST_PLACES = 5
 THUMBNAIL = 72
 SHEET_COLUMNS = 10
-HIDE, WORTH, PATCH = "Hide parts", "What each part is worth", "Slide a patch"
+HIDE, WORTH, PATCH = "Hide parts", "Worth", "Patch"  # one line of the narrow column
+ASK_HELP = (
+    "**Hide parts**: how the prediction shifts. **Worth**: what each part is worth to a class. **Patch**: slid over "
+    "the face, it shows where the class is lost."
+)
 PREDICTED = "predicted class"
 TITLES = {name: part.title for name, part in regions.REGIONS.items()}
 PATCHES = {0.125: "An eighth", 1 / 6: "A sixth", 0.25: "A quarter", 1 / 3: "A third"}
@@ -33,7 +37,7 @@ def show() -> None:
         models = pick.models(MOST_MODELS)
         if face is None or not models:
             return
-        view = state.choice("Ask", (HIDE, WORTH, PATCH), key="ask", widget=st.segmented_control, wrap=True)
+        view = state.choice("Ask", (HIDE, WORTH, PATCH), key="ask", widget=st.segmented_control, help=ASK_HELP)
     with right:
         st.markdown(f"**{widgets.plain(face.title)}**")
     {HIDE: _show_hidden, WORTH: _show_worth, PATCH: _show_patch}[view](face, models, left, right)

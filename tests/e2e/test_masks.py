@@ -99,7 +99,7 @@ def test_two_faces_a_drawn_rectangle_a_face_mask_three_models_and_the_worth_of_t
         tab.get_by_role("button", name="Masked picture (PNG)").click()
     assert Image.open(download.value.path()).size[0] >= 384
 
-    tab.get_by_role("radio", name="What each part is worth").click()
+    tab.get_by_role("radio", name="Worth", exact=True).click()
     settle(tab)
     expect_no_exception(tab)
     expect(tab.get_by_test_id("stAlertContentError")).to_have_count(0)
