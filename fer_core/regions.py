@@ -29,11 +29,13 @@ class Part:
         title: for people.
         polygons: in the frame's coordinates.
         anchors: the landmarks it follows, one tuple per polygon; () for none but the affine map.
+        plural: whether the title is a plural word.
     """
 
     title: str
     polygons: tuple[Polygon, ...]
     anchors: tuple[tuple[str, ...], ...]
+    plural: bool = False
 
 
 def _mirrored(polygon: Polygon) -> Polygon:
@@ -42,13 +44,13 @@ def _mirrored(polygon: Polygon) -> Polygon:
 
 def _pair(title: str, polygon: Polygon, left: tuple[str, ...] = (), right: tuple[str, ...] = ()) -> Part:
     """A part on the left of the picture and its mirror image."""
-    return Part(title, (polygon, _mirrored(polygon)), (left, right))
+    return Part(title, (polygon, _mirrored(polygon)), (left, right), plural=True)
 
 
 # From the top down. They do not overlap in the frame; where they do on a real face, the later one has the pixel.
 REGIONS: dict[str, Part] = {
     "forehead": Part("Forehead", (((0.17, 0.02), (0.83, 0.02), (0.88, 0.2), (0.12, 0.2)),), (EYES,)),
-    "brows": Part("Brows", (((0.12, 0.2), (0.88, 0.2), (0.9, 0.31), (0.1, 0.31)),), (EYES,)),
+    "brows": Part("Brows", (((0.12, 0.2), (0.88, 0.2), (0.9, 0.31), (0.1, 0.31)),), (EYES,), plural=True),
     "eyes": _pair("Eyes", ((0.12, 0.31), (0.46, 0.31), (0.44, 0.46), (0.16, 0.46)), ("left_eye",), ("right_eye",)),
     "cheeks": _pair("Cheeks", ((0.12, 0.46), (0.4, 0.46), (0.37, 0.68), (0.26, 0.76), (0.14, 0.7))),
     "nose": Part(
@@ -68,8 +70,10 @@ PLACES: tuple[str, ...] = (*REGIONS, ELSEWHERE)
 
 # What hides a part, named after what people wear or do. The first six cover regions whole.
 OCCLUDERS: dict[str, Part] = {
-    "forehead_brows": Part("Forehead and brows", (((0.08, 0.0), (0.92, 0.0), (0.92, 0.31), (0.08, 0.31)),), (EYES,)),
-    "eyes": Part("Eyes", (((0.08, 0.28), (0.92, 0.28), (0.92, 0.47), (0.08, 0.47)),), (EYES,)),
+    "forehead_brows": Part(
+        "Forehead and brows", (((0.08, 0.0), (0.92, 0.0), (0.92, 0.31), (0.08, 0.31)),), (EYES,), plural=True
+    ),
+    "eyes": Part("Eyes", (((0.08, 0.28), (0.92, 0.28), (0.92, 0.47), (0.08, 0.47)),), (EYES,), plural=True),
     "nose": REGIONS["nose"],
     "cheeks": REGIONS["cheeks"],
     "mouth": Part("Mouth", (((0.25, 0.67), (0.75, 0.67), (0.77, 0.89), (0.23, 0.89)),), (MOUTH,)),
@@ -82,6 +86,7 @@ OCCLUDERS: dict[str, Part] = {
             ((0.0, 0.31), (1.0, 0.31), (1.0, 0.35), (0.0, 0.35)),
         ),
         (("left_eye",), ("right_eye",), EYES),
+        plural=True,
     ),
     "face_mask": Part(
         "Face mask",
@@ -166,6 +171,11 @@ def upright(maps: np.ndarray, points: np.ndarray, side: int) -> np.ndarray:
 def title(place: str) -> str:
     """The name of one of ``PLACES`` for people."""
     return "Elsewhere" if place == ELSEWHERE else REGIONS[place].title
+
+
+def agreeing(place: str, singular: str, plural: str) -> str:
+    """The word that agrees with the :func:`title` of one of ``PLACES``: ``agreeing("brows", "is", "are")``."""
+    return plural if place in REGIONS and REGIONS[place].plural else singular
 
 
 def _drawn(part: Part, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -29,6 +29,18 @@ def centre_of(mask):
     return np.array([(columns.mean() + 0.5) / mask.shape[1], (rows.mean() + 0.5) / mask.shape[0]])
 
 
+@pytest.mark.parametrize("parts", [REGIONS, OCCLUDERS])
+def test_plural_words_are_marked_as_such(parts):
+    plural = {"brows", "eyes", "cheeks", "forehead_brows", "sunglasses"}
+    assert {name for name, part in parts.items() if part.plural} == plural & set(parts)
+    assert all(part.title.endswith("s") == part.plural for part in parts.values())
+
+
+def test_words_agree_with_places():
+    found = {place: regions.agreeing(place, "gets", "get") for place in regions.PLACES}
+    assert {place for place, word in found.items() if word == "get"} == {"brows", "eyes", "cheeks"}
+
+
 def test_no_pixel_is_in_two_regions_and_every_region_has_some():
     masks = regions.region_masks(CANONICAL, SHAPE)
     assert list(masks) == list(REGIONS)

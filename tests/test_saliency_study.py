@@ -129,6 +129,17 @@ def test_the_verdict_tells_all_four_scores(study, signs, said):
     assert said in " ".join(numbers.verdict(numbers.share_rows(study), pd.DataFrame(rows), numbers.lifts(study)))
 
 
+@pytest.mark.parametrize(
+    ("region", "said"), [("brows", "For their size the brows get most"), ("chin", "For its size the chin gets most")]
+)
+def test_the_sentence_agrees_with_the_region(study, region, said):
+    shares = np.zeros(study.shares.shape)
+    shares[:, regions.PLACES.index(region)] = 1
+    made = dataclasses.replace(study, shares=shares, areas=np.full(study.areas.shape, 1 / 9))
+    first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made))
+    assert first.startswith(f"{said} of the map: 100% of it")
+
+
 def test_a_region_ahead_by_chance_is_said_to_be(study):
     place = {region: at for at, region in enumerate(regions.PLACES)}
     shares = np.zeros(study.shares.shape)

@@ -16,7 +16,7 @@ from fer_core.errors import RunError
 from fer_core.explain.action_units import PROTOTYPES, SCORES, prototype
 from fer_core.explain.ranking import Ranking, rank_resampled
 from fer_core.explain.saliency_study import SaliencyStudy
-from fer_core.regions import ELSEWHERE, PLACES, title
+from fer_core.regions import ELSEWHERE, PLACES, agreeing, title
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
 ALL_CLASSES = "all"
@@ -211,9 +211,10 @@ def _lift_sentence(shares: pd.DataFrame, lifts: Ranking) -> str:
     tied = [f"the {title(region).lower()}" for region in lifts.tied]
     ahead = f", ahead of {_listed(tied)} by no more than chance" if tied else ""
     most, least = (lifts.values[region] for region in (first, last))
+    its, gets = agreeing(first, "its", "their"), agreeing(first, "gets", "get")
     return (
-        f"For its size the {title(first).lower()} gets most of the map{ahead}: {share:.0%} of it on {area:.0%} of the "
-        f"picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} "
+        f"For {its} size the {title(first).lower()} {gets} most of the map{ahead}: {share:.0%} of it on {area:.0%} of "
+        f"the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} "
         f"least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
     )
 
