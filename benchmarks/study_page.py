@@ -5,7 +5,7 @@
     python benchmarks/study_page.py --of masks parts        only those
 
 Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (rows, and parts by landmarks), with the
-models that a page opens with: at most six of those that a method, or a fill, has studies of. `process` is the life of
+models that a page opens with: the first of those that a method, or a fill, has studies of. `process` is the life of
 the Python process that shows the view once and again: start, imports, both views. `first` and `second` are the two
 views inside it, where `first` also imports all that the page needs and computes what is cached afterwards. No
 TensorFlow may be among it. Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the
@@ -27,7 +27,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 GOAL = 2.0  # seconds until a view stands
-MOST_MODELS = 6  # that a page opens with
 SALIENCY_VIEWS = {
     "Mean maps": {},
     "Facial regions": {},
@@ -52,7 +51,7 @@ def saliency_views(records: list[dict]) -> Views:
             if title == "Disagreement" and stored < 2:
                 continue
             query = {"study-method": METHODS[method].title, "study-show": title.split(",")[0]}
-            yield f"{method}, {min(stored, MOST_MODELS)} of {stored} models: {title}", query | chosen
+            yield f"{method}, {_opened(stored)} of {stored} models: {title}", query | chosen
 
 
 def mask_views(records: list[dict]) -> Views:
@@ -74,7 +73,14 @@ def _by_condition(records: list[dict]) -> Views:
     for condition in dict.fromkeys(tuple(record[field] for field in fields) for record in records):
         stored = sum(tuple(record[field] for field in fields) == condition for record in records)
         chosen = {f"study-{field}": value for field, value in zip(fields, condition, strict=True)}
-        yield f", {' '.join(condition)}, {min(stored, MOST_MODELS)} of {stored} models", chosen
+        yield f", {' '.join(condition)}, {_opened(stored)} of {stored} models", chosen
+
+
+def _opened(stored: int) -> int:
+    """With how many of ``stored`` models a page opens."""
+    from pages.ui.state import MOST_STUDIED
+
+    return min(stored, MOST_STUDIED)
 
 
 OF: dict[str, tuple[str, Callable[[list[dict]], Views]]] = {  # kind of study -> page, views

@@ -6,15 +6,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pages.ui import state
+
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def timing():
-    spec = importlib.util.spec_from_file_location("timing", PROJECT / "benchmarks" / "timing.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("timing")
+
+
+def test_views_are_timed_with_as_many_models_as_the_pages_open_with(monkeypatch):
+    record = {"dataset": "tiny", "split": "test", "fill": "zero"}
+    monkeypatch.setattr(state, "MOST_STUDIED", 2)
+    titles = [title for title, _ in load("study_page").part_views([record] * 3)]
+    assert titles == ["parts hidden, tiny test zero, 2 of 3 models"]
 
 
 def test_both_ways_do_the_same_pictures_and_are_compared_on_all_of_them(timing):

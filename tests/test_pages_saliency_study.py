@@ -66,6 +66,7 @@ def test_mean_maps_stand_per_class(stored):
     study = next(iter(stored.values()))
     app = open_page("saliency", query(stored, "Mean maps", study.record["run"]))
     assert_healthy(app)
+    assert f"{study.record['n']:,} of {study.record['n_split']:,} pictures" in plain(app)
     assert f"cells: {faithfulness.grid_words(study.record['grid'])} to tell eyes from mouth" in plain(app)
     able = [run for run in artifacts.list_runs()[0] if run.can_answer and trained_mask(run) is None]
     names = [run.name for run in able if run.name not in stored and run.model != "majority"]
@@ -73,14 +74,6 @@ def test_mean_maps_stand_per_class(stored):
     assert (said in plain(app)) if names else ("Not studied" not in plain(app))
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
-
-
-def test_a_study_of_some_pictures_says_of_how_many(stored):
-    for partial in (True, False):
-        chosen = [run for run, study in stored.items() if (study.record["n"] < study.record["n_split"]) == partial]
-        n, n_split = (stored[chosen[0]].record[name] for name in ("n", "n_split"))
-        said = f"{n} of {n_split:,} pictures" in plain(open_page("saliency", query(stored, "Mean maps", chosen[0])))
-        assert said == partial
 
 
 def test_a_class_without_a_map_is_said_to_have_none(stored, tmp_path, monkeypatch):

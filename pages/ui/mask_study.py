@@ -18,7 +18,6 @@ from pages.ui import cache, cache_masks, masks_measures, state, widgets
 
 VIEWS = ("Paper's tables", "Recall per class", "Flips", "Every measure")
 MEASURES = {"accuracy and recall": "recall", "F1": "f1"}
-MOST_MODELS = 6
 GAIN = (
     " Gain: accuracy of the model trained with the mask minus that of the one trained on whole faces, on the same "
     "masked pictures; in p that of the mean probability of the true class, in calibration what the calibration error "
@@ -72,7 +71,7 @@ def choose(records: list[dict]) -> list[dict]:
             value = _pick(label, f"study-{field}", [record[field] for record in records], default)
             records = [record for record in records if record[field] == value]
         of_run = {record["run"]: record for record in records}
-        runs = state.choices("Models", list(of_run), key="studied", default=list(of_run)[:MOST_MODELS])
+        runs = state.choices("Models", list(of_run), key="studied", default=list(of_run)[: state.MOST_STUDIED])
     if not runs:
         st.info("Choose a model.")
     return [of_run[run] for run in runs]

@@ -20,7 +20,6 @@ from pages.ui import cache, cache_study, state, widgets
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
 MAP_WIDTH = 104  # seven fit beside the sidebar
-MOST_MODELS = 6
 PAGE_SIZE = 8
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 MANY_EMPTY = 0.05  # share of a class's maps
@@ -53,7 +52,7 @@ def show() -> None:
 def _show_chosen(view: str, records: list[dict], names: dict[str, str], of_split: list[dict]) -> None:
     """Every view but the one of two models; ``of_split`` are the studies by any method."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        runs = state.choices("Models", list(names), key="studied", default=list(names)[:MOST_MODELS])
+        runs = state.choices("Models", list(names), key="studied", default=list(names)[: state.MOST_STUDIED])
         which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
     if not runs:
         st.info("Choose a model.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+MOST_STUDIED = 6  # models whose studies a page opens with
 LINKED: dict[str, str] = {"bind": "query-params", "persist_state": "session"}
 
 
