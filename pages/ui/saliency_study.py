@@ -51,9 +51,8 @@ def show() -> None:
 
 def _show_chosen(view: str, records: list[dict], names: dict[str, str], of_split: list[dict]) -> None:
     """Every view but the one of two models; ``of_split`` are the studies by any method."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        runs = state.choices("Models", list(names), key="studied", default=list(names)[: state.MOST_STUDIED])
-        which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
+    runs = state.choices("Models", list(names), key="studied", default=list(names)[: state.MOST_STUDIED])
+    which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
     if not runs:
         st.info("Choose a model.")
         return
