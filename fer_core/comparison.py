@@ -1,12 +1,12 @@
 """Whether two classifiers differ by more than chance, and on which pictures: always on shared ``sample_ids``."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from fer_core import metrics
 from fer_core.errors import ConfigError, RunError
@@ -70,7 +70,8 @@ def mcnemar(a: Predictions, b: Predictions) -> McNemar:
     Exact binomial below 25 discordant pairs; else chi-square with one degree of freedom and Edwards' continuity
     correction, (\\|only_a - only_b\\| - 1)^2 / (only_a + only_b).
     """
-    a, b = align(a, b)
+    if not _alike(a, b):
+        a, b = align(a, b)
     right_a, right_b = a.y_pred == a.y_true, b.y_pred == b.y_true
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return McNemar(len(a), only_a, only_b, *_mcnemar_p(only_a, only_b))
@@ -192,13 +193,19 @@ def _better(result: Difference) -> str:
     return "a" if (result.difference > 0) != (result.metric in metrics.LOWER_IS_BETTER) else "b"
 
 
+def _alike(a: Predictions, b: Predictions) -> bool:
+    """Whether both are of the same pictures and classes in the same order, as those of one study are."""
+    same = a.class_names == b.class_names and np.array_equal(a.y_true, b.y_true)
+    return same and np.array_equal(a.sample_ids, b.sample_ids)
+
+
 def _mcnemar_p(only_a: int, only_b: int) -> tuple[float, str]:
     discordant = only_a + only_b
     if discordant < EXACT_BELOW:
-        tail = special.bdtr(min(only_a, only_b), discordant, 0.5) if discordant else 1.0
-        return min(1.0, 2.0 * float(tail)), "exact binomial"
+        tail = sum(math.comb(discordant, k) for k in range(min(only_a, only_b) + 1)) / 2**discordant
+        return min(1.0, 2.0 * tail), "exact binomial"
     statistic = (abs(only_a - only_b) - 1.0) ** 2 / discordant
-    return float(special.chdtrc(1, statistic)), "chi-square, continuity corrected"
+    return math.erfc(math.sqrt(statistic / 2)), "chi-square, continuity corrected"
 
 
 def _difference(a: Predictions, b: Predictions, metric: str, weights: np.ndarray) -> Difference:

@@ -41,6 +41,17 @@ def test_mcnemar_with_many_discordant_pairs_is_the_corrected_chi_square():
     assert "chi-square" in result.method
 
 
+@pytest.mark.parametrize("only", [(0, 0), (0, 1), (3, 3), (7, 17), (12, 12), (12, 13), (25, 0), (150, 86), (900, 2)])
+def test_p_of_mcnemar_is_that_of_scipy(only):
+    from scipy import stats
+
+    discordant = sum(only)
+    exact = stats.binomtest(only[0], discordant).pvalue if discordant else 1.0
+    corrected = stats.chi2.sf((abs(only[0] - only[1]) - 1) ** 2 / max(discordant, 1), 1)
+    expected = exact if discordant < comparison.EXACT_BELOW else corrected
+    assert comparison.mcnemar(*pair(5, *only, 5)).p_value == pytest.approx(expected, rel=1e-12)
+
+
 def test_mcnemar_with_few_discordant_pairs_is_exact():
     result = comparison.mcnemar(*pair(20, 9, 2, 5))
     assert result.p_value == pytest.approx(2 * (1 + 11 + 55) / 2**11)

@@ -225,7 +225,10 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
     f1 = mask_numbers.table_rows(study, trained, "f1").iloc[-1]
     assert f1["overall"] == pytest.approx(best.metrics("test")["weighted_f1"])
     assert f1["happy"] == pytest.approx(2 / 3)
-    rows = mask_numbers.chart_rows([table], {study.run: mask_numbers.numbers(study).accuracy})
+    accuracy = mask_numbers.summary(study).accuracy
+    short = mask_numbers.overall_rows(study.record, accuracy, trained)
+    pd.testing.assert_frame_equal(short, table[mask_numbers.OVERALL_COLUMNS], check_exact=True)
+    rows = mask_numbers.chart_rows([short], {study.run: accuracy})
     assert set(rows["model"]) == {study.run}  # one colour for both
     assert rows["kind"].value_counts().to_dict() == {
         mask_numbers.TESTED: 4,
@@ -324,6 +327,14 @@ def test_reported_values_in_the_columns_of_the_table(tmp_path):
     path.write_text("something else\n")
     with pytest.raises(RunError, match="no table of reported numbers"):
         mask_numbers.reported_rows(CLASSES, path=path)
+
+
+def test_the_summary_is_that_of_all_numbers():
+    study = study_of(MouthReader(), pictures(), seeds=(0,))
+    found, short = mask_numbers.numbers(study, n_boot=50), mask_numbers.summary(study, n_boot=50)
+    pd.testing.assert_frame_equal(short.accuracy, found.accuracy, check_exact=True)
+    assert (short.class_names, short.by_drop, short.beyond_control) == (CLASSES, found.by_drop, found.beyond_control)
+    assert mask_numbers.verdict(short) == mask_numbers.verdict(found)
 
 
 # Figures

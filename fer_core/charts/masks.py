@@ -26,28 +26,33 @@ def accuracy_per_mask(frame: pd.DataFrame, colours: Mapping[str, str]) -> go.Fig
         frame: columns mask, model, kind (a key of :data:`SYMBOLS`), value, low, high (NaN where there is no interval).
         colours: model -> colour; grey where it is missing.
     """
-    figure = go.Figure()
     names, masks = short_names(frame["model"]), list(dict.fromkeys(frame["mask"]))
-    for model, name in names.items():
-        of_model = frame[frame["model"] == model]
-        for kind in [kind for kind in SYMBOLS if kind in set(of_model["kind"])]:
-            _points(figure, of_model[of_model["kind"] == kind], name, kind, colours.get(model, GREY))
     kinds = [kind for kind in SYMBOLS if kind in set(frame["kind"])]
+    parts = dict(iter(frame.groupby(["model", "kind"], sort=False)))
+    traces = []
+    for model, name in names.items():
+        own = [
+            _points(parts[model, kind], name, kind, colours.get(model, GREY))
+            for kind in kinds
+            if (model, kind) in parts
+        ]
+        traces += [own[0] | {"showlegend": True}, *own[1:]]
     for kind in kinds:  # what the symbols mean, once
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=kind, hoverinfo="skip", marker=_marker(kind, GREY))
+        look = {"x": [None], "y": [None], "mode": "markers", "marker": _marker(kind, GREY)}
+        traces.append({"type": "scatter", "name": kind, "hoverinfo": "skip"} | look)
     slots = len(frame[["model", "kind"]].drop_duplicates())
     plot = len(masks) * max(60, 15 * slots)
     legend, legend_height = legend_below([*names.values(), *kinds], plot, 32)
     order = [NAMES.get(mask, mask) for mask in masks]
-    figure.update_layout(
-        scattermode="group",
-        height=60 + plot + legend_height,
-        margin=MARGIN | {"t": 8},
-        legend=legend,
-        yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": order},
-        xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
-    )
-    return figure
+    layout = {
+        "scattermode": "group",
+        "height": 60 + plot + legend_height,
+        "margin": MARGIN | {"t": 8},
+        "legend": legend,
+        "yaxis": {"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": order},
+        "xaxis": {"title": None, "tickformat": ".0%", "rangemode": "tozero"},
+    }
+    return go.Figure(traces, layout)  # at once: added one by one, every trace is made twice
 
 
 def recall_changes(frame: pd.DataFrame, class_names: Sequence[str]) -> go.Figure:
@@ -100,26 +105,28 @@ def recall_changes(frame: pd.DataFrame, class_names: Sequence[str]) -> go.Figure
     return figure
 
 
-def _points(figure: go.Figure, rows: pd.DataFrame, name: str, kind: str, colour: str) -> None:
-    model = rows["model"].iloc[0]
-    known = rows["low"].notna().any()
+def _points(rows: pd.DataFrame, name: str, kind: str, colour: str) -> dict:
+    """A trace; ``name`` is what the legend would call its model."""
+    model, (value, low, high) = rows["model"].iloc[0], rows[["value", "low", "high"]].to_numpy(float).T
+    known = not np.isnan(low).all()
     interval = " [%{customdata[0]:.1%}, %{customdata[1]:.1%}]" if known else ""
     errors = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4, "color": colour}
-    errors |= {"array": rows["high"] - rows["value"], "arrayminus": rows["value"] - rows["low"]}
-    figure.add_scatter(
-        x=rows["value"],
-        y=[NAMES.get(mask, mask) for mask in rows["mask"]],
-        error_x=errors if known else None,
-        name=name,
-        legendgroup=model,
-        showlegend=not any(trace.legendgroup == model for trace in figure.data),
-        mode="markers",
-        marker=_marker(kind, colour),
-        offsetgroup=f"{model}-{kind}",
-        orientation="h",
-        customdata=rows[["low", "high"]],
-        hovertemplate=f"%{{y}}: %{{x:.1%}}{interval}<extra>{model}, {kind}</extra>",
-    )
+    errors |= {"array": high - value, "arrayminus": value - low}
+    return {
+        "type": "scatter",
+        "x": value,
+        "y": [NAMES.get(mask, mask) for mask in rows["mask"]],
+        "error_x": errors if known else None,
+        "name": name,
+        "legendgroup": model,
+        "showlegend": False,
+        "mode": "markers",
+        "marker": _marker(kind, colour),
+        "offsetgroup": f"{model}-{kind}",
+        "orientation": "h",
+        "customdata": np.stack([low, high], axis=-1),
+        "hovertemplate": f"%{{y}}: %{{x:.1%}}{interval}<extra>{model}, {kind}</extra>",
+    }
 
 
 def _same_controls(parts: Mapping[str, pd.DataFrame]) -> list[list[str]]:

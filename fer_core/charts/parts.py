@@ -66,35 +66,28 @@ def part_points(frame: pd.DataFrame, colours: Mapping[str, str], title: str) -> 
         colours: run -> colour.
         title: of the measure.
     """
-    figure = go.Figure()
     names, shapes = short_names(frame["run"]), list(dict.fromkeys(frame["shape"]))
+    traces = []
     for run, short in names.items():
         rows = frame[frame["run"] == run]
-        value, low, high = (100 * rows[name] for name in ("value", "low", "high"))
-        figure.add_scatter(
-            x=value,
-            y=rows["shape"],
-            error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
-            | {"thickness": 1.5, "width": 4},
-            name=short,
-            mode="markers",
-            orientation="h",
-            offsetgroup=run,
-            marker={"color": colours.get(run, GREY), "size": 10},
-            customdata=np.stack([low, high], axis=-1),
-            hovertemplate=f"%{{y}}: %{{x:.1f}} [%{{customdata[0]:.1f}}, %{{customdata[1]:.1f}}]<extra>{run}</extra>",
-        )
+        value, low, high = 100 * rows[["value", "low", "high"]].to_numpy(float).T
+        errors = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
+        about = f"%{{y}}: %{{x:.1f}} [%{{customdata[0]:.1f}}, %{{customdata[1]:.1f}}]<extra>{run}</extra>"
+        trace = {"type": "scatter", "x": value, "y": rows["shape"].tolist(), "mode": "markers", "orientation": "h"}
+        trace |= {"name": short, "offsetgroup": run, "marker": {"color": colours.get(run, GREY), "size": 10}}
+        trace |= {"error_x": errors | {"thickness": 1.5, "width": 4}}
+        traces.append(trace | {"customdata": np.stack([low, high], axis=-1), "hovertemplate": about})
     plot = len(shapes) * max(30, 14 * len(names))
     legend, legend_height = legend_below(names.values(), plot, 48)
-    figure.update_layout(
-        scattermode="group",
-        height=80 + plot + legend_height,
-        margin=MARGIN | {"t": 8},
-        legend=legend,
-        yaxis={"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": shapes},
-        xaxis={"title": f"{title}, points", "zeroline": True},
-    )
-    return figure
+    layout = {
+        "scattermode": "group",
+        "height": 80 + plot + legend_height,
+        "margin": MARGIN | {"t": 8},
+        "legend": legend,
+        "yaxis": {"autorange": "reversed", "title": None, "categoryorder": "array", "categoryarray": shapes},
+        "xaxis": {"title": f"{title}, points", "zeroline": True},
+    }
+    return go.Figure(traces, layout)  # at once: added one by one, every trace is made twice
 
 
 def _cell(value: float, low: float, high: float, signed: bool) -> str:

@@ -42,42 +42,61 @@ ACCURACY_COLUMNS = [
     *("flip_rate", "flip_rate_low", "flip_rate_high"),
     *("control_flip_rate", "control_flip_rate_low", "control_flip_rate_high"),
 ]
+OVERALL_COLUMNS = ["mask", "model", "trained", "overall", "low", "high"]
 GAINS = ("gain", "p_gain", "ece_gain")
 GAIN_COLUMNS = [f"{name}{end}" for name in GAINS for end in ("", "_low", "_high")]
 MEASURES = {"recall": "accuracy", "f1": "weighted_f1"}  # per class -> over all, as in the paper's tables
 
 
 @dataclass(frozen=True)
-class MaskNumbers:
-    """What :func:`numbers` computes: tables with a row per mask, per mask and class, and per mask and kind of flip."""
+class MaskSummary:
+    """What :func:`summary` computes: a table with a row per mask, and both rankings; None without random masks."""
 
+    class_names: tuple[str, ...]
     accuracy: pd.DataFrame
-    recall: pd.DataFrame
-    flips: pd.DataFrame
-    flows: pd.DataFrame
     by_drop: Ranking
     beyond_control: Ranking | None
 
 
+@dataclass(frozen=True)
+class MaskNumbers(MaskSummary):
+    """What :func:`numbers` computes: also tables with a row per mask and class, and per mask and kind of flip."""
+
+    recall: pd.DataFrame
+    flips: pd.DataFrame
+    flows: pd.DataFrame
+
+
 def numbers(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskNumbers:
     """All tables and both rankings of a study, on one set of resamples.
+
+    Those of :func:`summary`; ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`; ``flows``:
+    :func:`flow_rows`.
+    """
+    weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
+    return MaskNumbers(
+        **vars(summary(study, n_boot=n_boot, seed=seed)),
+        recall=recall_rows(study, weights),
+        flips=flip_rows(study),
+        flows=flow_rows(study),
+    )
+
+
+def summary(study: MaskStudy, *, n_boot: int = 1000, seed: int = 0) -> MaskSummary:
+    """What a study says over all classes.
 
     ``accuracy`` has a row for the whole picture and for each region: mask, area (hidden share), n, accuracy, drop
     (whole minus masked), mcnemar_p, only_whole and only_masked (pictures that only one of the two got right), control
     (mean accuracy under the random masks), beyond (control minus masked), flip_rate (share of pictures whose most
     probable class changes), control_flip_rate; with ``_low`` and ``_high`` for accuracy, drop, control, beyond and
     both flip rates. Without controls their columns are NaN.
-
-    ``recall``: :func:`recall_rows`; ``flips``: :func:`flip_rows`; ``flows``: :func:`flow_rows`.
     """
     weights = resamples(len(study.predictions[WHOLE]), n_boot, seed)
     drops = {region: _drop(study, region) for region in REGIONS}
     beyond = {region: _beyond(study, region) for region in REGIONS} if study.record["control_seeds"] else {}
-    return MaskNumbers(
+    return MaskSummary(
+        class_names=tuple(study.class_names),
         accuracy=_accuracy_table(study, drops, beyond, weights),
-        recall=recall_rows(study, weights),
-        flips=flip_rows(study),
-        flows=flow_rows(study),
         by_drop=rank(drops, weights),
         beyond_control=rank(beyond, weights) if beyond else None,
     )
@@ -158,7 +177,7 @@ def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:
     return np.bincount(whole.y_pred * k + masked.y_pred, minlength=k * k).reshape(k, k)
 
 
-def verdict(found: MaskNumbers) -> list[str]:
+def verdict(found: MaskSummary) -> list[str]:
     """The answer in sentences: which mask costs most accuracy, or that this is undecided; whether that is the paper's
     answer; and what is left of it against random masks as large.
     """
@@ -175,7 +194,7 @@ def verdict(found: MaskNumbers) -> list[str]:
     return lines + ([] if beyond is None else [ranking.beyond_sentence(by_drop, beyond, "mask")])
 
 
-def leaders(found: MaskNumbers) -> tuple[str, str | None]:
+def leaders(found: MaskSummary) -> tuple[str, str | None]:
     """The mask that costs most, and the one that costs most beyond its size, see :func:`fer_core.explain.headline`."""
     return leader(found.by_drop), None if found.beyond_control is None else leader(found.beyond_control)
 
@@ -197,11 +216,14 @@ def trained_runs(record: Mapping, runs: Iterable[Run]) -> dict[str, Run]:
     runs = list(runs)
     own = next((run for run in runs if run.name == record["run"]), None)
     found: dict[str, Run] = {}
+    if own is None:
+        return found
     for run in runs:
-        region = trained_mask(run)
-        same = own is not None and run.dataset == own.dataset and architecture(run) == architecture(own)
+        region = trained_mask(run)  # few have one: the rest takes longer to compare
+        if not region or run.dataset != own.dataset or record["split"] not in run.splits:
+            continue
         views = (run.run.get("config") or {}).get("tta", "none")
-        if not region or not same or record["split"] not in run.splits or views != record["tta"]:
+        if views != record["tta"] or architecture(run) != architecture(own):
             continue
         if region not in found or _val_accuracy(run) > _val_accuracy(found[region]):
             found[region] = run
@@ -239,7 +261,7 @@ def table_rows(
             row = _table_row(predictions, mask, trained[mask].name, TRAINED, measure, n_boot, seed)
             rows.append(row | gains(predictions, study.predictions[mask], n_boot=n_boot, seed=seed))
     of_classes = [column for name in study.class_names for column in interval_columns(name)]
-    columns = ["mask", "model", "trained", "overall", "low", "high", *of_classes, *GAIN_COLUMNS]
+    columns = [*OVERALL_COLUMNS, *of_classes, *GAIN_COLUMNS]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -302,7 +324,7 @@ def reported_rows(class_names: Iterable[str], measure: str = "recall", path: Pat
         RunError: the file is something else.
     """
     class_names = list(class_names)
-    columns = ["mask", "model", "trained", "overall", "low", "high", *class_names]
+    columns = [*OVERALL_COLUMNS, *class_names]
     path = path or artifacts_root() / "reported" / "reported_metrics.csv"
     if not path.is_file():
         return pd.DataFrame(columns=columns)
@@ -322,12 +344,32 @@ def reported_rows(class_names: Iterable[str], measure: str = "recall", path: Pat
     return pd.DataFrame(rows, columns=columns).dropna(subset=["overall"], ignore_index=True)
 
 
+def overall_rows(
+    record: Mapping, accuracy: pd.DataFrame, trained: Mapping[str, Run], *, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """:func:`table_rows` of recall but for the classes and the gains, which take most of the time: accuracy only.
+
+    Args:
+        record: of the study.
+        accuracy: of its :class:`MaskSummary`, with as many resamples.
+        trained: see :func:`trained_runs`.
+    """
+    rows = []
+    for one in accuracy.to_dict("records"):
+        mask, overall = one["mask"], [one[name] for name in interval_columns("accuracy")]
+        rows.append((mask, record["run"], TESTED, *overall))
+        if mask in trained:
+            predictions = trained[mask].predictions(record["split"])
+            rows.append((mask, trained[mask].name, TRAINED, *_accuracy(predictions, n_boot, seed)))
+    return pd.DataFrame(rows, columns=OVERALL_COLUMNS)
+
+
 def chart_rows(tables: Iterable[pd.DataFrame], accuracies: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Accuracy of several models under each mask, for one chart.
 
     Args:
-        tables: of :func:`table_rows` (with recall) and :func:`reported_rows`.
-        accuracies: run -> ``accuracy`` of its :class:`MaskNumbers`, for the random masks.
+        tables: of :func:`overall_rows` and :func:`reported_rows`.
+        accuracies: run -> ``accuracy`` of its :class:`MaskSummary`, for the random masks.
 
     Returns:
         Columns mask, model, kind (TESTED, TRAINED, PRINTED or CONTROL), value, low, high. A model trained with a mask
@@ -374,8 +416,7 @@ def _table_row(
     weights = resamples(len(predictions), n_boot, seed)
     row = {"mask": mask, "model": model, "trained": trained}
     if measure == "recall":
-        overall = estimates({"": _hits(predictions)}, weights)[""]
-        row |= {"overall": overall.value, "low": overall.low, "high": overall.high}
+        row |= dict(zip(("overall", "low", "high"), _accuracy(predictions, n_boot, seed), strict=True))
         of_class = metrics.recall
     else:
         low, high = metrics.interval(metrics.weighted_f1(predictions, weights))
@@ -385,6 +426,12 @@ def _table_row(
     for name, value, drawn in zip(predictions.class_names, of_class(predictions).tolist(), resampled, strict=True):
         row |= dict(zip(interval_columns(name), (value, *metrics.interval(drawn)), strict=True))
     return row
+
+
+def _accuracy(predictions: Predictions, n_boot: int, seed: int) -> tuple[float, float, float]:
+    """With its interval."""
+    found = estimates({"": _hits(predictions)}, resamples(len(predictions), n_boot, seed))[""]
+    return found.value, found.low, found.high
 
 
 def _hits(predictions: Predictions) -> np.ndarray:

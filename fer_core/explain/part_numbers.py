@@ -89,7 +89,8 @@ def _table(
     groups = {ALL: np.arange(len(whole))}
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
-    means = {name: _means(values, rows, weights[rows]) for name, rows in groups.items()}
+    means = {ALL: _means(values, groups[ALL], weights)}  # a copy of all weights takes as long as the product
+    means |= {name: _means(values, rows, weights[rows]) for name, rows in groups.items() if name != ALL}
     eces = _eces(whole, weights) if calibration else {}
     found = []
     for shape in study.shapes:

@@ -17,7 +17,6 @@ from fer_core.datasets.split import Dataset
 from fer_core.explain import mask_numbers as numbers_of_masks
 from fer_core.explain import mask_study, occlusion
 from fer_core.explain import saliency as explain_saliency
-from fer_core.explain.mask_numbers import MaskNumbers
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.explain.studies import studies_folder
@@ -357,20 +356,6 @@ def mask_studies() -> tuple[list[dict], list[str]]:
     return _mask_studies(str(artifacts.root()), studies_stamp() + runs_stamp())
 
 
-def mask_numbers(study_name: str) -> MaskNumbers:
-    """Every number of a study, see :func:`fer_core.explain.mask_numbers.numbers`.
-
-    Raises:
-        RunError: its files are damaged.
-    """
-    return _mask_numbers(str(artifacts.root()), study_name, studies_stamp())
-
-
-def mask_table(study_name: str, measure: str) -> pd.DataFrame:
-    """The paper's table of a study beside runs trained with each mask, see ``mask_numbers.table_rows``."""
-    return _mask_table(str(artifacts.root()), study_name, measure, studies_stamp() + runs_stamp())
-
-
 def reported_masks(class_names: tuple[str, ...], measure: str) -> pd.DataFrame:
     """What the paper prints about masks; empty where ``reported/`` is missing."""
     path = artifacts.root() / "reported" / "reported_metrics.csv"
@@ -387,22 +372,6 @@ def studies_stamp() -> Stamp:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _mask_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return mask_study.KIND.list_records(Path(base))
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _mask_study(base: str, study_name: str, stamp: Stamp) -> mask_study.MaskStudy:
-    return mask_study.read_study(studies_folder(Path(base)) / study_name)
-
-
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
-def _mask_numbers(base: str, study_name: str, stamp: Stamp) -> MaskNumbers:
-    return numbers_of_masks.numbers(_mask_study(base, study_name, stamp))
-
-
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
-def _mask_table(base: str, study_name: str, measure: str, stamp: Stamp) -> pd.DataFrame:
-    study = _mask_study(base, study_name, studies_stamp())
-    return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study.record, runs()), measure)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -8,9 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, faces, masks, regions
+from fer_core.explain import mask_numbers as numbers_of_masks
 from fer_core.explain import mask_study, occlusion, occlusion_batch, part_study
 from fer_core.explain import part_numbers as numbers_of_parts
 from fer_core.explain import shapley as explain_shapley
+from fer_core.explain.mask_numbers import MaskNumbers, MaskSummary
+from fer_core.explain.mask_study import MaskStudy
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.explain.part_numbers import PartNumbers
 from fer_core.explain.shapley import Shapley
@@ -161,7 +164,7 @@ def _batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) ->
     return occlusion_batch.summary_frame(effects, labels)
 
 
-# Studies of parts
+# Studies of rows and of parts
 
 
 def part_studies() -> tuple[list[dict], list[str]]:
@@ -177,6 +180,38 @@ def part_numbers(study_name: str) -> PartNumbers:
     """
     folder = studies_folder() / study_name
     return _part_numbers(str(folder), stamp(folder))
+
+
+def mask_summary(study_name: str) -> MaskSummary:
+    """What a mask study says over all classes, see :func:`fer_core.explain.mask_numbers.summary`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = studies_folder() / study_name
+    return _mask_summary(str(folder), stamp(folder))
+
+
+def mask_numbers(study_name: str) -> MaskNumbers:
+    """Every number of a mask study, see :func:`fer_core.explain.mask_numbers.numbers`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = studies_folder() / study_name
+    return _mask_numbers(str(folder), stamp(folder))
+
+
+def mask_overall(study_name: str) -> pd.DataFrame:
+    """A mask study beside runs trained with each mask, over all classes, see ``mask_numbers.overall_rows``."""
+    folder = studies_folder() / study_name
+    return _mask_overall(str(folder), stamp(folder), cache.runs_stamp())
+
+
+def mask_table(study_name: str, measure: str) -> pd.DataFrame:
+    """The paper's table of a mask study beside runs trained with each mask, see ``mask_numbers.table_rows``."""
+    folder = studies_folder() / study_name
+    return _mask_table(str(folder), measure, stamp(folder), cache.runs_stamp())
 
 
 def band_table(study_name: str) -> pd.DataFrame:
@@ -219,9 +254,37 @@ def _part_numbers(folder: str, stamp: Stamp) -> PartNumbers:
     return numbers_of_parts.numbers(part_study.read_study(Path(folder)), calibration=False)
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)  # read only: nobody changes the arrays
+def _mask_study(folder: str, stamp: Stamp) -> MaskStudy:
+    return mask_study.read_study(Path(folder))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_summary(folder: str, stamp: Stamp) -> MaskSummary:
+    return numbers_of_masks.summary(_mask_study(folder, stamp))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_numbers(folder: str, stamp: Stamp) -> MaskNumbers:
+    return numbers_of_masks.numbers(_mask_study(folder, stamp))
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_overall(folder: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
+    record = _mask_study(folder, stamp).record
+    trained = numbers_of_masks.trained_runs(record, cache.runs())
+    return numbers_of_masks.overall_rows(record, _mask_summary(folder, stamp).accuracy, trained)
+
+
+@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+def _mask_table(folder: str, measure: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
+    study = _mask_study(folder, stamp)
+    return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study.record, cache.runs()), measure)
+
+
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")
 def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
-    return numbers_of_parts.table(mask_study.read_study(Path(folder)), calibration=False)
+    return numbers_of_parts.table(_mask_study(folder, stamp), calibration=False)
 
 
 @st.cache_data(max_entries=32, show_spinner="Resampling ...")

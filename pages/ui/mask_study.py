@@ -10,7 +10,7 @@ from fer_core.charts import occlusion as occlusion_charts
 from fer_core.charts.results import run_colours
 from fer_core.explain import mask_numbers
 from fer_core.explain.headline import headline
-from fer_core.explain.mask_numbers import MaskNumbers
+from fer_core.explain.mask_numbers import MaskSummary
 from fer_core.explain.mask_study import KIND, REGIONS
 from fer_core.explain.studies import Kind
 from fer_core.pictures import answers_alike
@@ -44,7 +44,7 @@ def show() -> None:
         return
     names = {record["run"]: record["name"] for record in records}
     dataset, split, fill = (records[0][field] for field in CONDITIONS)
-    found = {run: cache.mask_numbers(name) for run, name in names.items()}
+    found = {run: cache_masks.mask_summary(name) for run, name in names.items()}
     told = {run: mask_numbers.verdict(of_run) for run, of_run in found.items()}
     show_headline(told, [mask_numbers.leaders(of_run) for of_run in found.values()])
     slug = f"masks-{dataset}-{split}-{fill}"
@@ -117,8 +117,8 @@ def _pick(label: str, key: str, values: list[str], default: str | None = None) -
     return options[0] if len(options) == 1 else state.choice(label, options, key=key, default=default, width=150)
 
 
-def _show_chart(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
-    tables = [cache.mask_table(names[run], "recall") for run in found]
+def _show_chart(found: dict[str, MaskSummary], names: dict[str, str], slug: str) -> None:
+    tables = [cache_masks.mask_overall(names[run]) for run in found]
     reported = cache.reported_masks(_classes(found), "recall")
     colours = run_colours([*names, *reported["model"]])
     if len(reported) and state.toggle("Beside the paper's values", key="paper", default=True):
@@ -147,9 +147,9 @@ def control_words(records: list[dict]) -> str:
     return f"per picture and area {told}"
 
 
-def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
+def _show_tables(found: dict[str, MaskSummary], names: dict[str, str], slug: str) -> None:
     label = state.choice("Measure", list(MEASURES), key="study-measure", widget=st.segmented_control)
-    tables = [cache.mask_table(names[run], MEASURES[label]) for run in found]
+    tables = [cache_masks.mask_table(names[run], MEASURES[label]) for run in found]
     tables.append(cache.reported_masks(_classes(found), MEASURES[label]))
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
     trained = (table["trained"] == mask_numbers.TRAINED).any()
@@ -166,26 +166,27 @@ def _show_tables(found: dict[str, MaskNumbers], names: dict[str, str], slug: str
     )
 
 
-def _show_recall(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
+def _show_recall(found: dict[str, MaskSummary], names: dict[str, str], slug: str) -> None:
     run = _one_run(found)
-    frame = found[run].recall
-    widgets.show_figure(charts.recall_changes(frame, _classes({run: found[run]})), f"{slug}-recall-{run}", frame)
+    frame = cache_masks.mask_numbers(names[run]).recall
+    widgets.show_figure(charts.recall_changes(frame, found[run].class_names), f"{slug}-recall-{run}", frame)
     st.caption(
         "Change of recall against the whole picture, percentage points. In brackets: no more than chance (the 95 % "
         "interval holds 0)."
     )
 
 
-def _show_flips(found: dict[str, MaskNumbers], names: dict[str, str], slug: str) -> None:
+def _show_flips(found: dict[str, MaskSummary], names: dict[str, str], slug: str) -> None:
     run = _one_run(found)
     _show_flip_rates(found[run].accuracy, f"{slug}-flip-rates-{run}")
-    if found[run].flips.empty:
+    every = cache_masks.mask_numbers(names[run])
+    if every.flips.empty:
         st.info("No mask changes a prediction of this model.")
         return
     costliest = found[run].by_drop.first
     mask = state.choice("Mask", list(REGIONS), key="study-mask", default=costliest, widget=st.segmented_control)
-    flow, flips = (table[table["mask"] == mask] for table in (found[run].flows, found[run].flips))
-    sankey = occlusion_charts.flow_sankey(flow, _classes({run: found[run]}))
+    flow, flips = (table[table["mask"] == mask] for table in (every.flows, every.flips))
+    sankey = occlusion_charts.flow_sankey(flow, found[run].class_names)
     widgets.show_figure(sankey, f"{slug}-flow-{mask}-{run}", flow.assign(run=run))
     st.caption("Left the classes of the whole pictures, right those of the masked ones. Strong bands have changed.")
     titles = {
@@ -223,13 +224,13 @@ def _show_measures(names: dict[str, str], slug: str) -> None:
     masks_measures.download(names, slug)
 
 
-def _one_run(found: dict[str, MaskNumbers]) -> str:
+def _one_run(found: dict[str, MaskSummary]) -> str:
     return state.choice("Model", list(found), key="study-model") if len(found) > 1 else next(iter(found))
 
 
-def _classes(found: dict[str, MaskNumbers]) -> tuple[str, ...]:
+def _classes(found: dict[str, MaskSummary]) -> tuple[str, ...]:
     """The classes of these models, each once."""
-    return tuple(dict.fromkeys(name for of_run in found.values() for name in of_run.recall["class"]))
+    return tuple(dict.fromkeys(name for of_run in found.values() for name in of_run.class_names))
 
 
 def _columns(class_names: list[str], overall: str) -> dict:
