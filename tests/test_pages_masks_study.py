@@ -129,7 +129,8 @@ def test_every_measure_of_the_rows(studied):
     assert_healthy(app)
     assert not app.error
     assert "Mean change of the true class's probability. In hundredths" in text_of(app)
-    points, cells = (json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")[-2:])
+    masks, points, cells = (json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart"))
+    assert masks[0]["marker"]["color"] == points[0]["marker"]["color"]
     expected = part_numbers.table(studied).set_index(["shape", "class"])["p_shift"]
     assert points[0]["y"] == cells[0]["y"] == ["Forehead", "Eyes", "Mouth"]
     shown = np.frombuffer(base64.b64decode(points[0]["x"]["bdata"]), points[0]["x"]["dtype"])

@@ -104,6 +104,12 @@ def test_shown_runs_never_share_a_colour_while_there_are_enough():
     assert set(charts.run_colours(names, names)) == set(names)
 
 
+def test_what_is_no_run_has_a_colour_of_its_own_while_there_is_one():
+    first, second, *others = charts.PALETTE
+    assert charts.other_colours(others, ["a", "b", "a"]) == {"a": first, "b": second}
+    assert charts.other_colours([first, *others], ["a", "b"]) == {"a": second, "b": charts.GREY}
+
+
 @pytest.mark.parametrize(
     ("runs", "short"),
     [

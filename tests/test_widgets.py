@@ -26,6 +26,7 @@ def _page():
     for name, layout in {
         "low": {"height": 100, "margin": {"t": 8}},
         "roomy": {"height": 100, "margin": {"t": 50}},
+        "titled": {"height": 100, "margin": {"t": 8}, "annotations": [{"text": "panel", "yref": "paper", "y": 1.0}]},
     }.items():
         widgets.show_figure(go.Figure(layout=layout), name, table)
 
@@ -44,17 +45,18 @@ def test_cells_without_a_value_are_shown_empty_and_stay_missing_in_the_data(app)
 
 
 def test_figures_save_a_named_png_by_a_toolbar_that_is_always_there(app):
-    for figure, name in zip(app.get("plotly_chart"), ("low", "roomy"), strict=True):
+    for figure, name in zip(app.get("plotly_chart"), ("low", "roomy", "titled"), strict=True):
         config = json.loads(figure.proto.config)
         assert config["displayModeBar"] is True
         assert config["toImageButtonOptions"] == {"format": "png", "filename": name, "scale": 2}
     labels = [button.proto.label for button in app.get("download_button")]
-    assert labels == ["Data (CSV)", "Figure (HTML)"] * 2
+    assert labels == ["Data (CSV)", "Figure (HTML)"] * 3
 
 
 def test_a_toolbar_has_room_of_its_own(app):
     layouts = [json.loads(figure.proto.spec)["layout"] for figure in app.get("plotly_chart")]
-    assert [(layout["height"], layout["margin"]["t"]) for layout in layouts] == [(128, 36), (100, 50)]
+    sizes = [(layout["height"], layout["margin"]["t"]) for layout in layouts]
+    assert sizes == [(128, 36), (100, 50), (152, 60)]
 
 
 @pytest.mark.parametrize("name", DIRECT)

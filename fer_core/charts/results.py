@@ -51,6 +51,13 @@ def run_colours(names: Iterable[str], shown: Iterable[str] = ()) -> dict[str, st
     return colours | dict(zip(moved, free, strict=False))
 
 
+def other_colours(taken: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Colours for ``names`` that are no runs: none of those ``taken`` by runs, grey where no more is left."""
+    names, taken = list(dict.fromkeys(names)), set(taken)
+    free = [colour for colour in PALETTE if colour not in taken]
+    return dict.fromkeys(names, GREY) | dict(zip(names, free, strict=False))
+
+
 def short_names(runs: Iterable[str]) -> dict[str, str]:
     """Run -> a name for a legend, without what tells none of ``runs`` apart: the dataset, and the day of the training.
 

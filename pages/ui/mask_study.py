@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core.charts import masks as charts
 from fer_core.charts import occlusion as occlusion_charts
-from fer_core.charts.results import run_colours
+from fer_core.charts.results import other_colours, run_colours
 from fer_core.explain import mask_numbers
 from fer_core.explain.headline import headline
 from fer_core.explain.mask_numbers import MaskSummary
@@ -120,7 +120,8 @@ def _pick(label: str, key: str, values: list[str], default: str | None = None) -
 def _show_chart(found: dict[str, MaskSummary], names: dict[str, str], slug: str) -> None:
     tables = [cache_masks.mask_overall(names[run]) for run in found]
     reported = cache.reported_masks(_classes(found), "recall")
-    colours = run_colours([*names, *reported["model"]])
+    colours = run_colours([run.name for run in cache.runs()], names)
+    colours |= other_colours([colours[run] for run in names], reported["model"])
     if len(reported) and state.toggle("Beside the paper's values", key="paper", default=True):
         tables.append(reported)
     frame = mask_numbers.chart_rows(tables, {run: of_run.accuracy for run, of_run in found.items()})

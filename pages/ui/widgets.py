@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 24  # pictures on one page of a gallery
 PNG_SCALE = 2
-TOOLBAR_HEIGHT = 36  # pixels
+TOOLBAR_HEIGHT, TITLE_HEIGHT = 36, 24  # pixels
 TOOLS_LEFT_OUT = ("lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d")  # zooming by drag, reset and PNG stay
 
 
@@ -136,9 +136,11 @@ def figure_config(name: str) -> dict:
 
 def make_room_for_toolbar(figure: Figure) -> None:
     """Keep the top of ``figure`` free for its toolbar; what is drawn stays as high as it was."""
-    missing = TOOLBAR_HEIGHT - (figure.layout.margin.t or 0)
+    titled = any(one.yref == "paper" and one.y >= 1 for one in figure.layout.annotations)  # titles of panels
+    needed = TOOLBAR_HEIGHT + titled * TITLE_HEIGHT
+    missing = needed - (figure.layout.margin.t or 0)
     if missing > 0:
-        figure.update_layout(margin={"t": TOOLBAR_HEIGHT})
+        figure.update_layout(margin={"t": needed})
         if figure.layout.height:
             figure.update_layout(height=figure.layout.height + missing)
 
