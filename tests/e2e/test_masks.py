@@ -137,8 +137,8 @@ def check_worths(path, runs):
     "view",
     [
         "rectangle=true&shapes=Sunglasses",
-        "ask=What+each+part+is+worth",
-        "ask=Slide+a+patch",
+        "ask=Worth",
+        "ask=Patch",
         "scope=Several+pictures&sampled=6&shapes=Face+mask",
     ],
 )
