@@ -170,13 +170,24 @@ def fold_batch_normalization(network: "keras.Model") -> "keras.Model":
         return layer(*args) if layer.name in norms else layer(*args, **kwargs)  # Identity knows no mask
 
     folded = keras.models.clone_model(network, clone_function=copied, call_function=called)
-    for layer in network.layers:
-        twin = folded.get_layer(layer.name)
-        if layer.name in pairs:
-            twin.set_weights(_folded_weights(layer, pairs[layer.name]))
-        elif layer.name not in norms:
-            twin.set_weights(layer.get_weights())
+    take_weights(folded, network)
     return folded
+
+
+def take_weights(folded: "keras.Model", network: "keras.Model") -> None:
+    """Give a copy by :func:`fold_batch_normalization` the weights of ``network``: the one it is of, or another alike.
+
+    Graphs compiled on the copy answer with the new weights. The copy may lack layers without weights.
+
+    Raises:
+        ValueError: the networks have not the same layers.
+    """
+    pairs = _foldable(network)
+    for twin in folded.layers:
+        if twin.name in pairs:
+            twin.set_weights(_folded_weights(network.get_layer(twin.name), pairs[twin.name]))
+        elif twin.weights:  # names of inputs may differ
+            twin.set_weights(network.get_layer(twin.name).get_weights())
 
 
 def _foldable(network: "keras.Model") -> dict:

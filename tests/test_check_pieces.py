@@ -25,7 +25,8 @@ def test_pieces_together_are_the_whole(picture, method, options):  # noqa: F811
     whole = Counting()
     expected = faithfulness.trust(whole, picture, found)
     pieces = check_pieces.pieces(picture, found, ReadsRegion.class_names)
-    assert sum(piece.queries for piece in pieces) == whole.asked
+    shared = 2 * 2 * sum(piece.check == "deletion" for piece in pieces)  # ends of curves, which each piece asks anew
+    assert whole.asked <= sum(piece.queries for piece in pieces) <= whole.asked + shared
     reader, answers = Counting(), []
     for piece in pieces:
         before = reader.asked

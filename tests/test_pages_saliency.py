@@ -17,7 +17,7 @@ from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.errors import ModelError
 from fer_core.explain import across_trainings, action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
-from pages.ui import cache_explain
+from pages.ui import cache_explain, saliency_more
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 
@@ -96,7 +96,17 @@ def test_strip_compares_with_other_trainings_that_have_weights_here(working, tmp
         changes = {"name": name, "seed": seed, "config": own.run["config"] | {"seed": seed}, "retrain": again}
         record = artifacts.Run(own.path.with_name(name), own.run)
         record.path.joinpath("run.json").write_text(json.dumps(record.run | changes))
+    order = []
+    for module, name in ((saliency_more, "show"), (cache_explain, "_map_of_other")):
+        real = getattr(module, name)
+
+        def noted(*asked, real=real, name=name):
+            order.append(name)
+            return real(*asked)
+
+        monkeypatch.setattr(module, name, noted)
     app = open_page("saliency", {"dataset": working.dataset, "models": own.name, "method": "Grad-CAM"})
+    assert order == ["show", "_map_of_other", "_map_of_other"]  # the rest of the page stands before they are loaded
     assert_healthy(app)
     assert not app.error
     assert "Trainings 1.00, lowest 1.00, random " in text_of(app)  # they have the same weights

@@ -1,6 +1,7 @@
 """The checks of a map in pieces, for models that answer slowly: how long they take, and progress in between.
 
-The pieces together ask what :func:`fer_core.explain.faithfulness.trust` asks, and give its answer.
+The pieces together ask what :func:`fer_core.explain.faithfulness.trust` asks, and give its answer; only the ends that
+curves share are asked about in each piece.
 """
 
 import time

@@ -34,6 +34,7 @@ from fer_core.explain.check_basics import (
     spearman,
 )
 from fer_core.explain.gradients import MIN_GRID
+from fer_core.explain.perturbation import distinct
 from fer_core.explain.randomised import COPIES, MODEL_WITHOUT_WEIGHTS, can_be_randomised, randomised_copies
 from fer_core.explain.saliency import METHODS, SaliencyMap, explain
 from fer_core.predictions import Classifier
@@ -266,7 +267,8 @@ def pixel_curves(
         seen = (ranks[which] < limits[step][:, None, None]) == insertion
         seen = seen[..., None] if images.ndim == 4 else seen
         asked = np.where(seen, images[which], hidden[which])
-        found[part] = classifier.predict_proba(asked)[np.arange(len(part)), classes[which]]
+        first, once = distinct(asked)  # curves of one picture share their ends
+        found[part] = classifier.predict_proba(asked[first])[once, classes[which]]
     return found.reshape(len(images), steps + 1)
 
 

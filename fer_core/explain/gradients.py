@@ -117,10 +117,17 @@ def linear_clone(network: "keras.Model") -> "keras.Model":
         return type(layer).from_config(config)
 
     clone = keras.models.clone_model(network, clone_function=convert)
-    clone.set_weights(network.get_weights())
+    copy_weights(clone, network)
     last = [clone.get_layer(name) for name in outputs]
     logits = [layer.input if isinstance(layer, keras.layers.Softmax) else layer.output for layer in last]
     return keras.Model(list(clone.inputs), logits)
+
+
+def copy_weights(clone: "keras.Model", network: "keras.Model") -> None:
+    """Give a :func:`linear_clone` the weights of ``network``, layer by layer: it may lack layers without weights."""
+    for layer in clone.layers:
+        if layer.weights:  # names of inputs may differ
+            layer.set_weights(network.get_layer(layer.name).get_weights())
 
 
 class Explainer:
@@ -319,6 +326,12 @@ def explainer(network: "keras.Model") -> Explainer:
         if network not in _explainers:
             _explainers[network] = Explainer(network)
         return _explainers[network]
+
+
+def explain_by(network: "keras.Model", found: Explainer) -> None:
+    """Let :func:`explainer` give ``found`` for ``network`` if it has none yet; ``found`` must not keep it alive."""
+    with _explainers_lock:
+        _explainers.setdefault(network, found)
 
 
 def forget(classifier: Classifier) -> None:

@@ -30,7 +30,8 @@ def masked_probabilities(
 ) -> np.ndarray:
     """The probability of each picture's class under every mask, in calls of many masks and pictures.
 
-    With ``cuts``, masks are drawn for one call at a time, which bounds the memory.
+    With ``cuts``, masks are drawn for one call at a time, which bounds the memory. A mask that comes several times is
+    asked about once: Kernel SHAP draws single segments again and again.
 
     Args:
         images: uint8 (N, H, W) or (N, H, W, 3).
@@ -42,6 +43,8 @@ def masked_probabilities(
     Returns:
         float32 (N, S).
     """
+    first, once = distinct(stack)
+    stack = stack[first]
     n, s = len(images), len(stack)
     step = int(np.clip(CHUNK_BYTES // max(images[:1].nbytes, 1), 1, CHUNK))
     answers = np.zeros(n * s, np.float32)
@@ -51,7 +54,19 @@ def masked_probabilities(
         asked = masks.apply(images[picture], hidden, fill, whole=cuts is not None)
         probabilities = classifier.predict_proba(asked)
         answers[start : start + len(picture)] = probabilities[np.arange(len(picture)), classes[picture]]
-    return answers.reshape(n, s)
+    return answers.reshape(n, s)[:, once]
+
+
+def distinct(arrays: np.ndarray) -> tuple[list[int], list[int]]:
+    """Where the arrays of a stack (N, ...) come for the first time, and for each of the N which of these it is."""
+    known: dict[bytes, int] = {}
+    first, once = [], []
+    for place, array in enumerate(arrays):
+        which = known.setdefault(array.tobytes(), len(first))
+        if which == len(first):
+            first.append(place)
+        once.append(which)
+    return first, once
 
 
 def cut(segments: Segments, image: np.ndarray, cells: int = 7) -> np.ndarray:

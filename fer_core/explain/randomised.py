@@ -1,6 +1,7 @@
 """Copies of a network that know less: weights drawn anew from the top downwards (Adebayo et al. 2018, section 3).
 
-Copies are made once per network and kept while it lives, for the networks used last. The network itself is not changed.
+Copies are made once per network and kept while it lives, for the networks used last. They take turns on one set of
+graphs (:mod:`fer_core.explain.twins`). The network itself is not changed.
 """
 
 import threading
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.explain.twins import ByTwin, Twin, twin_of
 from fer_core.models.ensemble import Ensemble, ensemble_of
 from fer_core.predictions import Classifier
 
@@ -17,34 +19,11 @@ if TYPE_CHECKING:
 
 # Share of the layers with weights that are drawn anew, from the top, and the seed: a cascade of two, then other draws.
 COPIES: tuple[tuple[float, int], ...] = ((0.5, 0), (1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3))
-MAX_PARAMETERS = 60_000_000  # of all copies kept, some 12 bytes each with what explains them; one network's always may
-CHUNK = 64
+MAX_PARAMETERS = 60_000_000  # of all copies kept, some 8 bytes each with what explains them; one network's always may
 MODEL_WITHOUT_WEIGHTS = "This model has no network whose weights could be drawn anew; it would have to be fitted again."
 
 
-class RandomisedCopy:
-    """A classifier like another one, by a network with new weights."""
-
-    def __init__(self, classifier: Classifier, network: "keras.Model") -> None:
-        self.classifier, self.network = classifier, network
-        self.class_names = tuple(classifier.class_names)
-        self.input_size: tuple[int, int] = tuple(network.input_shape[1:3])
-        self.channels: int = network.input_shape[3]
-
-    def preprocess(self, images: np.ndarray) -> np.ndarray:
-        """What the network sees, as the original does."""
-        return self.classifier.preprocess(images)
-
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities float32 (N, K)."""
-        parts = [
-            np.asarray(self.network(self.preprocess(images[start : start + CHUNK]), training=False), np.float32)
-            for start in range(0, len(images), CHUNK)
-        ]
-        return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *parts])
-
-
-_copies: "weakref.WeakKeyDictionary[keras.Model, list[keras.Model]]" = weakref.WeakKeyDictionary()
+_copies: "weakref.WeakKeyDictionary[keras.Model, tuple[Twin, list[keras.Model]]]" = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -68,22 +47,26 @@ def randomised_copies(classifier: Classifier) -> list[Classifier]:
         return [Ensemble(members, ensemble.weights, ensemble.names, ensemble.class_names) for members in copies]
     network = classifier.network
     with _lock:
-        made = _copies.pop(network, None) or [_randomised(network, share, seed) for share, seed in COPIES]
-        _copies[network] = made  # the network used last stands last
+        twin, made = _copies.pop(network, None) or _made(network)
+        _copies[network] = twin, made  # the network used last stands last
         while len(_copies) > 1 and kept_parameters() > MAX_PARAMETERS:
             _copies.pop(next(iter(_copies)), None)
-    return [RandomisedCopy(classifier, copy) for copy in made]
+    return [ByTwin(classifier, copy, twin) for copy in made]
 
 
 def kept_parameters() -> int:
     """Parameters of all copies that are kept."""
-    return sum(network.count_params() * len(made) for network, made in list(_copies.items()))
+    return sum(network.count_params() * len(made) for network, (_, made) in list(_copies.items()))
 
 
 def forget(classifier: Classifier) -> None:
     """Drop the copies of this classifier's network; needed after its weights have changed."""
     with _lock:
         _copies.pop(getattr(classifier, "network", None), None)
+
+
+def _made(network: "keras.Model") -> "tuple[Twin, list[keras.Model]]":
+    return twin_of(network), [_randomised(network, share, seed) for share, seed in COPIES]
 
 
 def _randomised(network: "keras.Model", share: float, seed: int) -> "keras.Model":

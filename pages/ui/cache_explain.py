@@ -1,15 +1,26 @@
 """Cached reads of the Saliency page, after the pattern of :mod:`pages.ui.cache`."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from fer_core import artifacts
 from fer_core.artifacts import Run
 from fer_core.errors import FerError
-from fer_core.explain import across_trainings, action_units, activation, check_pieces, faithfulness, gradients
+from fer_core.explain import (
+    across_trainings,
+    action_units,
+    activation,
+    check_pieces,
+    faithfulness,
+    gradients,
+    saliency,
+    twins,
+)
 from fer_core.explain.across_trainings import Alone, Trainings
 from fer_core.explain.check_pieces import Piece
 from fer_core.explain.faithfulness import Trust
@@ -27,6 +38,7 @@ WORDS = {
     "seeds": "Drawing other seeds",
     "trainings": "Asking other trainings",
 }
+LATER = Alone("not compared yet")
 
 
 class Asked(NamedTuple):
@@ -47,8 +59,17 @@ class Asked(NamedTuple):
     options: Mapping[str, object]
 
 
-def trust(run_name: str, asked: Asked, report: Callable[[str, int, int], None], slow: bool = False) -> Trust:
+def trust(
+    run_name: str,
+    asked: Asked,
+    report: Callable[[str, int, int], None],
+    slow: bool = False,
+    with_trainings: bool = True,
+) -> Trust:
     """Checks of the map that :func:`cache.saliency` gives, see :func:`fer_core.explain.faithfulness.trust`.
+
+    Other trainings have to be loaded first, so a caller may leave them for later: then ``trainings`` is ``LATER`` where
+    there are any. What has been done is kept, and not done again when they are asked for.
 
     ``report`` is told what is being done, how much of it is done, and how much there is: checks, or queries where
     ``slow``.
@@ -59,6 +80,8 @@ def trust(run_name: str, asked: Asked, report: Callable[[str, int, int], None], 
     key = *cache.model_key(run_name), asked
     found = cache.saliency(run_name, *asked)
     others = _others(run_name)
+    if not with_trainings and not isinstance(others, Alone):
+        others = LATER
     done, parts = 0, {}
     if slow:
         answers = []
@@ -78,9 +101,11 @@ def trust(run_name: str, asked: Asked, report: Callable[[str, int, int], None], 
             done += 1
 
     def tell(number: int) -> None:
-        report(f"{WORDS['trainings']} ...", done + per_map * number, total)
+        which = f" ({number + 1} of {_count(others)})"
+        report(f"{WORDS['trainings']}{which} ...", done + per_map * number, total)
 
-    return faithfulness.assemble(found, parts | {"trainings": _trainings(others, asked, found, tell)})
+    trainings = _trainings(run_name, others, asked, found, tell)
+    return faithfulness.assemble(found, parts | {"trainings": trainings})
 
 
 def check_cost(run_name: str, asked: Asked) -> tuple[int, float]:
@@ -166,7 +191,7 @@ def _queries_per_map(pieces: list[Piece]) -> int:
 
 
 def _trainings(
-    others: list[Run] | Alone, asked: Asked, found: SaliencyMap, tell: Callable[[int], None]
+    run_name: str, others: list[Run] | Alone, asked: Asked, found: SaliencyMap, tell: Callable[[int], None]
 ) -> Trainings | Alone:
     """The map beside those of other trainings; that one gives none is told, and does not cost the other checks."""
     if isinstance(others, Alone):
@@ -175,10 +200,28 @@ def _trainings(
     for number, other in enumerate(others):
         tell(number)
         try:
-            maps[other.name] = cache.saliency(other.name, *asked)
+            maps[other.name] = _map_of_other(*cache.model_key(other.name), cache.model_key(run_name), asked)
         except FerError as error:
             return Alone(f"{other.name} gives no map: {error.problem.rstrip('.')}")
     return across_trainings.compare(found, maps)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _map_of_other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp], asked: Asked) -> SaliencyMap:
+    model = _other(base, other, stamp, of)
+    image, class_index, method, layer, options = asked
+    return saliency.explain(model, image[None], class_index, method, layer, **options)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)  # two more trainings of two models
+def _other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp]):
+    """Another training, a network by the graphs of the model ``of``: nothing is compiled for it."""
+    from fer_core.inference import Predictor
+    from fer_core.models import registry
+
+    loaded = registry.load_classifier(artifacts.find_run(other, Path(base)), tta="none")
+    shared = twins.taking_turns(loaded, cache.explained(of[1]))
+    return Predictor(loaded) if shared is loaded else shared
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

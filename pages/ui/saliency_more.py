@@ -49,17 +49,18 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A model's maps on the page by method, and the place below them."""
+    """A model's maps on the page by method, the place below them, and whether they are to be checked."""
 
     model: Explained
     cells: dict[str, Cell]
     place: DeltaGenerator
+    checked: bool
 
 
-def show(models: list[Explained], face: pick.Face, opacity: float, colormap: str, outlines: bool) -> None:
-    """Both views, each on demand; checks, which may take long, are made when all the rest is there."""
+def show(models: list[Explained], face: pick.Face, opacity: float, colormap: str, outlines: bool) -> list[Row]:
+    """Both views, each on demand, without the checks, which may take long: see :func:`show_all_checks`."""
     if not models:
-        return
+        return []
     st.divider()
     rows, checked = [], False
     if state.toggle("Compare all methods", key="methods", help="The same face and class by every method."):
@@ -71,21 +72,28 @@ def show(models: list[Explained], face: pick.Face, opacity: float, colormap: str
         )
         for model in models:
             with widgets.page_errors():
-                rows.append(show_methods(model, face, opacity, colormap, outlines))
+                rows.append(show_methods(model, face, opacity, colormap, outlines, checked))
     networks = [model for model in models if is_network(cache.run(model.run_name))]
     if networks:
         with st.expander("Class pictures"):
             show_class_pictures(networks, face)
+    return rows
+
+
+def show_all_checks(rows: Sequence[Row], face: pick.Face) -> None:
+    """Below the rows of :func:`show` the checks of their maps, or how long these take."""
     for row in rows:
         with row.place, widgets.page_errors():
-            if checked:
+            if row.checked:
                 show_checks(row, face)
             else:
                 show_cost(row)
 
 
-def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: str, outlines: bool) -> Row:
-    """A row of small maps."""
+def show_methods(
+    model: Explained, face: pick.Face, opacity: float, colormap: str, outlines: bool, checked: bool
+) -> Row:
+    """A row of small maps; ``checked`` is kept in it."""
     own = model.asked
     above = f"; {METHODS[own.method].title} as above" if own.layer or own.options else ""
     st.markdown(
@@ -109,7 +117,7 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
             tables.append(labelled(found, face, model.run_name, model.target))
             with maps, st.container(width=SMALL, gap="xsmall"):
                 st.image(pictures[-1], caption=captions[-1], width=SMALL)
-                cells[name] = Cell(asked, found, st.container())
+                cells[name] = Cell(asked, found, st.empty())
     bar.empty()
     if pictures:
         stem = _stem(model, face, "all-methods")
@@ -117,7 +125,7 @@ def show_methods(model: Explained, face: pick.Face, opacity: float, colormap: st
             widgets.download_picture(captioned_row(pictures, captions), stem, "All maps (PNG)")
             widgets.download_table(pd.concat(tables, ignore_index=True), stem, "All maps (CSV)")
         st.caption(GRIDS)
-    return Row(model, cells, st.container())
+    return Row(model, cells, st.container(), checked)
 
 
 def show_cost(row: Row) -> None:
@@ -135,33 +143,38 @@ def show_cost(row: Row) -> None:
 def show_checks(row: Row, face: pick.Face) -> None:
     """Below each map a mark per check, and in words what it fails; below all of them the numbers.
 
-    Each is shown as soon as it is known, by the same cached answers as the strip of the map above.
+    Each is shown as soon as it is known, by the same cached answers as the strip of the map above. Other trainings have
+    to be loaded first, so they are compared when all other checks of all maps are there.
     """
     bar, numbers, legend = st.empty(), st.empty(), {}
     with bar:
         report = widgets.progress_bar()
-    shown, tables = [], []
-    for done, (method, cell) in enumerate(row.cells.items()):
-        title = METHODS[method].title
-        tell = partial(_tell, report, f"{title} ({done + 1} of {len(row.cells)})", done, len(row.cells))
-        with _alone(f"{title} was not checked", cell.place):
-            slow = saliency_trust.cost(row.model.run_name, cell.asked)[2]
-            checked = cache_explain.trust(row.model.run_name, cell.asked, tell, slow)
-            verdicts = faithfulness.verdicts(checked)
-            with cell.place:
-                show_marks(verdicts)
-            legend |= {verdict.name[0]: verdict.name for verdict in verdicts}
-            shown.append({"method": title} | {verdict.name: _in_words(verdict) for verdict in verdicts})
-            about = _about(cell.found, face, row.model.run_name, row.model.target)
-            tables.append(check_rows(checked).assign(**about)[[*about, *COLUMNS]])
-            with numbers:
-                _show_table(shown)
+    shown, tables, unfinished = {}, {}, list(row.cells)
+    for with_trainings in (False, True):
+        methods, unfinished = unfinished, []
+        for done, method in enumerate(methods):
+            title, cell = METHODS[method].title, row.cells[method]
+            tell = partial(_tell, report, f"{title} ({done + 1} of {len(methods)})", done, len(methods))
+            with _alone(f"{title} was not checked", cell.place):
+                slow = saliency_trust.cost(row.model.run_name, cell.asked)[2]
+                checked = cache_explain.trust(row.model.run_name, cell.asked, tell, slow, with_trainings)
+                unfinished += [method] if checked.trainings is cache_explain.LATER else []
+                verdicts = faithfulness.verdicts(checked)
+                with cell.place.container():
+                    show_marks(verdicts)
+                legend |= {verdict.name[0]: verdict.name for verdict in verdicts}
+                shown[method] = {"method": title} | {verdict.name: _in_words(verdict) for verdict in verdicts}
+                about = _about(cell.found, face, row.model.run_name, row.model.target)
+                tables[method] = check_rows(checked).assign(**about)[[*about, *COLUMNS]]
+                with numbers:
+                    _show_table(list(shown.values()))
     bar.empty()
     if tables:
         names = ", ".join(f"{letter} {name.lower()}" for letter, name in legend.items())
         st.caption(f"{names}; {', '.join(f'{symbol} {outcome}' for outcome, symbol in SYMBOLS.items())}.")
         stem = _stem(row.model, face, "all-checks")
-        widgets.download_table(pd.concat(tables, ignore_index=True), stem, "All checks (CSV)")
+        table = pd.concat(tables.values(), ignore_index=True)
+        widgets.download_table(table, stem, "All checks (CSV)")
 
 
 def show_marks(verdicts: Sequence[Verdict]) -> None:

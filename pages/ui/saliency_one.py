@@ -1,5 +1,6 @@
 """The maps of one face: any class, by several methods, two models side by side, each with its checks below."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,11 +89,16 @@ def show() -> None:
                     show_model(model, face, (method, options), wanted, look, f"layer{number}", wide=len(models) == 1)
                 )
         found = [one for one in shown if one is not None]
+        unfinished = []
         for one in found:
             with one.place, widgets.page_errors():
-                show_below(one, face, checked)
+                unfinished.append((one, show_below(one, face, checked)))
         models_explained = [saliency_more.Explained(one.run_name, one.target, one.asked) for one in found]
-        saliency_more.show(models_explained, face, *look)
+        rows = saliency_more.show(models_explained, face, *look)
+        for one, complete in unfinished:
+            with one.place, widgets.page_errors():
+                complete()
+        saliency_more.show_all_checks(rows, face)
 
 
 def choose_method(models: list[str]) -> str:
@@ -243,11 +249,12 @@ def show_completeness(run_name: str, asked: Asked) -> None:
         st.caption(f"{told} (Sundararajan et al. 2017; at most {MAX_GAP:.0%} is asked for).")
 
 
-def show_below(one: Shown, face: pick.Face, checked: bool) -> None:
-    """What belongs to a map: its parts of the face, and its checks."""
+def show_below(one: Shown, face: pick.Face, checked: bool) -> Callable[[], None]:
+    """What belongs to a map: its parts of the face, and its checks, which what is returned completes."""
     strip, parts = st.container(), st.container()
     with parts:
         saliency_trust.show_regions(one.found.uncapped[0], face.points, one.target, one.stem)
-    if checked:
-        with strip:
-            saliency_trust.show_strip(one.run_name, one.asked, one.stem)
+    if not checked:
+        return lambda: None
+    with strip:
+        return saliency_trust.show_strip(one.run_name, one.asked, one.stem)

@@ -1,5 +1,7 @@
 """What belongs to a map: can it be trusted, and which parts of the face does it lie in?"""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -8,7 +10,7 @@ from fer_core.charts import trust as charts
 from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.explain import across_trainings, faithfulness
 from fer_core.explain.action_units import EMFACS, words
-from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED, Verdict
+from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED, Trust, Verdict
 from fer_core.pictures import has_gradients
 from fer_core.reporting import duration_text
 from pages.ui import cache, cache_explain, widgets
@@ -34,20 +36,53 @@ ABOUT = {
 }
 
 
-def show_strip(run_name: str, asked: Asked, stem: str) -> None:
-    """A badge per check, in words what did not pass, and the curves on demand; of a slow model only when asked for."""
+def show_strip(run_name: str, asked: Asked, stem: str) -> Callable[[], None]:
+    """A badge per check, in words what did not pass, and the curves on demand; of a slow model only when asked for.
+
+    Other trainings have to be loaded first, which takes longest: what is returned does that, when the rest of the page
+    is there, and completes the strip.
+    """
     queries, seconds, slow = cost(run_name, asked)
     if slow and not _wanted(stem, run_name, queries, seconds):
-        return
-    place = st.empty()
+        return _nothing
+    strip, place = st.empty(), st.empty()
     with place:
         report = widgets.progress_bar()
-    checked = cache_explain.trust(run_name, asked, report, slow)
+    checked = cache_explain.trust(run_name, asked, report, slow, False)
     place.empty()
+    with strip.container():
+        _show_verdicts(checked)
+        if checked.trainings is not cache_explain.LATER:
+            _show_numbers(checked, stem)
+            return _nothing
+
+    def complete() -> None:
+        with place:
+            report = widgets.progress_bar()
+        checked = cache_explain.trust(run_name, asked, report, slow, True)
+        place.empty()
+        with strip.container():
+            _show_verdicts(checked)
+            _show_numbers(checked, stem)
+
+    return complete
+
+
+def _nothing() -> None:
+    """Nothing is left to be done."""
+
+
+def _show_verdicts(checked: Trust) -> None:
+    """A badge per check, and in words what did not pass."""
     found = faithfulness.verdicts(checked)
     with st.container(horizontal=True, gap="small"):
         for verdict in found:
             icon, colour = LOOKS[verdict.outcome]
+            if checked.trainings is cache_explain.LATER and verdict.name == across_trainings.NAME:
+                st.badge(
+                    f"{verdict.name} ...", icon=":material/hourglass_empty:", color=colour, help=ABOUT[verdict.name]
+                )
+                continue
             st.badge(_label(verdict), icon=icon, color=colour, help=f"{ABOUT[verdict.name]} {verdict.sentence}")
     failed = [verdict for verdict in found if verdict.outcome == FAILED]
     if failed:
@@ -64,8 +99,13 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> None:
         st.info(f"**Better than random maps on average, but not surely: {names}.** {reasons}", icon=":material/help:")
     if of_trainings in undecided:
         st.info(f"**Undecided: trainings.** {of_trainings.sentence}", icon=":material/help:")
-    if of_trainings.outcome == NOT_APPLICABLE:
+    if of_trainings.outcome == NOT_APPLICABLE and checked.trainings is not cache_explain.LATER:
         st.caption(of_trainings.sentence)
+
+
+def _show_numbers(checked: Trust, stem: str) -> None:
+    """The curves and all numbers, to unfold and to download."""
+    found = faithfulness.verdicts(checked)
     with st.expander("Curves and numbers of the checks"):
         curves = faithfulness.curve_frame(checked)
         widgets.show_figure(charts.pixel_curves(curves), f"{stem}-curves", curves)
