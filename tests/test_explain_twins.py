@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fer_core.explain import faithfulness, gradients, perturbation, randomised, saliency, twins
-from tests.test_faithfulness import CLASSES, SIDE, ReadsRegion, as_map, picture, region_map  # noqa: F401
+from tests.test_faithfulness import CLASSES, SIDE, ReadsRegion, as_map, keras, picture, region_map  # noqa: F401
 
 
-def model(keras, seed, filters=4):
+def model(keras, seed, filters=4):  # noqa: F811
     from fer_core.models.registry import NetworkClassifier
 
     layers = keras.layers
@@ -82,7 +82,8 @@ class Counting(ReadsRegion):
 def test_curves_of_one_picture_ask_about_their_ends_once(picture, insertion):  # noqa: F811
     reader = Counting()
     rows = faithfulness.curve_rows(reader, picture, as_map(region_map()), insertion=insertion)
-    assert len(reader.asked) == len(set(reader.asked)) <= rows.shape[0] * (rows.shape[1] - 2) + 2
+    chunks = -(-rows.size // faithfulness.CHUNK)  # in each of which the two ends are asked about once
+    assert len(reader.asked) <= rows.shape[0] * (rows.shape[1] - 2) + 2 * chunks
     np.testing.assert_array_equal(rows[:, [0, -1]], np.broadcast_to(rows[0, [0, -1]], (len(rows), 2)))
     each = [
         faithfulness.curve_rows(ReadsRegion(), picture, as_map(region_map()), slice(row, row + 1), insertion=insertion)
