@@ -45,8 +45,8 @@ def test_networks_that_take_turns_answer_as_by_themselves(keras, picture, monkey
     monkeypatch.setattr(gradients, "_compiled", counted)
     for seed in (0, 1, 2, 1, 0):
         for found, known in zip(answers(sharing[seed], picture), expected[seed], strict=True):
-            np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-5)
-    assert len(made) == len(set(made)) == 5  # four methods, one of them at two layers as well: once for all networks
+            np.testing.assert_allclose(found, known, atol=1e-4 * np.abs(known).max())
+    assert len(made) == len(set(made)) == 4, "one for each CAM and one for both gradients, whoever asks"
     assert not np.allclose(expected[0][0], expected[1][0], atol=1e-3)
 
 
@@ -56,7 +56,7 @@ def test_randomised_copies_answer_as_by_themselves(keras, picture):  # noqa: F81
         alone = type(own)(keras.models.clone_model(copy.network), CLASSES)
         alone.network.set_weights(copy.network.get_weights())
         for found, known in zip(answers(copy, picture), answers(alone, picture), strict=True):
-            np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found, known, atol=1e-4 * np.abs(known).max())
 
 
 def test_other_layers_do_not_take_turns_and_graphs_go_with_their_networks(keras, picture):  # noqa: F811
