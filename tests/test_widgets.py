@@ -8,9 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
-# Who calls Streamlit's own: beside the widgets, those whose tables have no empty cells, and figures that are controls.
+# Who calls Streamlit's own: the widgets, and those whose figures are controls.
 DIRECT = {
-    "dataframe": {"widgets", "saliency_more", "saliency_trust"},
+    "dataframe": {"widgets"},
     "plotly_chart": {"widgets", "confusion", "home", "masks_choice"},
 }
 

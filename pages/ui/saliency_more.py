@@ -188,7 +188,7 @@ def show_marks(verdicts: Sequence[Verdict]) -> None:
 
 def _show_table(rows: Sequence[Mapping[str, str]]) -> None:
     columns = {name: st.column_config.TextColumn(name, help=about) for name, about in saliency_trust.ABOUT.items()}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns | {"method": "Method"})
+    widgets.show_table(pd.DataFrame(rows), column_config=columns | {"method": "Method"})
 
 
 def _in_words(verdict: Verdict) -> str:

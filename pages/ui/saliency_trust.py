@@ -109,9 +109,8 @@ def _show_numbers(checked: Trust, stem: str) -> None:
     with st.expander("Curves and numbers of the checks"):
         curves = faithfulness.curve_frame(checked)
         widgets.show_figure(charts.pixel_curves(curves), f"{stem}-curves", curves)
-        st.dataframe(
+        widgets.show_table(
             faithfulness.verdict_frame(found),
-            hide_index=True,
             column_config={"check": "Check", "outcome": "Outcome", "value": "Value", "words": "In words"},
         )
         widgets.download_table(faithfulness.verdict_frame(found), f"{stem}-checks", "Checks (CSV)")
@@ -121,12 +120,12 @@ def _show_numbers(checked: Trust, stem: str) -> None:
             titles = {"spearman": "Rank correlation", "pearson": "Linear correlation"}
             numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
             share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
-            st.dataframe(randomised, hide_index=True, column_config=numbers | {"randomised": share})
+            widgets.show_table(randomised, column_config=numbers | {"randomised": share})
         trainings = across_trainings.frame(checked.trainings)
         if len(trainings):
             st.caption("Similarity to the map of the same recipe trained from another seed.")
             number = st.column_config.NumberColumn("Rank correlation", format="%.2f")
-            st.dataframe(trainings, hide_index=True, column_config={"run": "Training", "spearman": number})
+            widgets.show_table(trainings, column_config={"run": "Training", "spearman": number})
 
 
 def cost(run_name: str, asked: Asked) -> tuple[int, float, bool]:
@@ -188,5 +187,5 @@ def _show_scores(scores: pd.DataFrame, stem: str) -> None:
     """All scores of agreement beside those of an even map, which a map without preference gets."""
     named = scores.assign(score=scores["score"].map(SCORE_TITLES))
     numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in COLUMNS.items()}
-    st.dataframe(named, hide_index=True, column_config=numbers | {"score": "Score", "about": "What it is"})
+    widgets.show_table(named, column_config=numbers | {"score": "Score", "about": "What it is"})
     widgets.download_table(named, f"{stem}-agreement", "Agreement (CSV)")

@@ -41,7 +41,7 @@ def _show(name: str) -> None:
         language="bash",
     )
     with st.expander("All settings"):
-        st.dataframe(frame, hide_index=True)
+        widgets.show_table(frame)
 
 
 def _advice(frame) -> str:
