@@ -85,6 +85,7 @@ def test_strip_says_what_the_library_says(working, classifier, first_test_pictur
     pd.testing.assert_frame_equal(shown.reset_index(drop=True), faithfulness.verdict_frame(verdicts))
 
 
+@pytest.mark.slow
 def test_strip_compares_with_other_trainings_that_have_weights_here(working, tmp_path, monkeypatch):
     shutil.copytree(working.artifacts, tmp_path / "artifacts")
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path / "artifacts"))
@@ -151,6 +152,7 @@ def test_map_that_fails_or_is_undecided_says_so_in_words(working, monkeypatch):
     assert not any("deletion" in box.value for box in app.warning)
 
 
+@pytest.mark.slow
 def test_empty_grad_cam_offers_layer_cam_which_comes_first_before_the_last_layer(
     working, classifier, first_test_picture, monkeypatch
 ):
@@ -186,6 +188,7 @@ def downloads(app):
     return " ".join(button.proto.id for button in app.get("download_button"))
 
 
+@pytest.mark.slow
 def test_options_in_the_address_reach_map_checks_and_downloads(working, classifier, first_test_picture):
     index = int(classifier.predict_proba(first_test_picture[None]).argmax())
     target = classifier.class_names[index]
@@ -377,6 +380,7 @@ def test_model_without_network_is_offered_what_works_and_told_why(with_hog, work
     assert "Class pictures" not in [expander.label for expander in app.expander]
 
 
+@pytest.mark.slow
 def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, working, monkeypatch):
     address = {"dataset": working.dataset, "models": with_hog, "explain": "happy"}
     fast = open_page("saliency", address)
