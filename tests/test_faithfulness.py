@@ -466,7 +466,7 @@ def test_eight_threads_get_the_answers_of_one(keras):
     from fer_core.models.registry import NetworkClassifier, build_network
 
     model = Predictor(NetworkClassifier(build_network("compact")))
-    images = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
     work = [(image, method) for image in images for method in ("grad_cam", "smoothgrad")]
 
     def answer(image, method):
