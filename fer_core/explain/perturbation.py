@@ -6,6 +6,7 @@ told otherwise; ``mean`` is that of the whole picture, so that a segment shows t
 Loads without TensorFlow.
 """
 
+import hashlib
 from math import comb
 
 import numpy as np
@@ -30,7 +31,7 @@ def masked_probabilities(
 ) -> np.ndarray:
     """The probability of each picture's class under every mask, in calls of many masks and pictures.
 
-    With ``cuts``, masks are drawn for one call at a time, which bounds the memory. A mask that comes several times is
+    With ``cuts``, masks are drawn for one call at a time, which bounds the memory, and one that comes several times is
     asked about once: Kernel SHAP draws single segments again and again.
 
     Args:
@@ -43,7 +44,7 @@ def masked_probabilities(
     Returns:
         float32 (N, S).
     """
-    first, once = distinct(stack)
+    first, once = distinct(stack) if cuts is not None else (slice(None), slice(None))
     stack = stack[first]
     n, s = len(images), len(stack)
     step = int(np.clip(CHUNK_BYTES // max(images[:1].nbytes, 1), 1, CHUNK))
@@ -62,7 +63,7 @@ def distinct(arrays: np.ndarray) -> tuple[list[int], list[int]]:
     known: dict[bytes, int] = {}
     first, once = [], []
     for place, array in enumerate(arrays):
-        which = known.setdefault(array.tobytes(), len(first))
+        which = known.setdefault(hashlib.blake2b(np.ascontiguousarray(array)).digest(), len(first))
         if which == len(first):
             first.append(place)
         once.append(which)

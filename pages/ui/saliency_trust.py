@@ -46,25 +46,23 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> Callable[[], None]:
     if slow and not _wanted(stem, run_name, queries, seconds):
         return _nothing
     strip, place = st.empty(), st.empty()
-    with place:
-        report = widgets.progress_bar()
-    checked = cache_explain.trust(run_name, asked, report, slow, False)
-    place.empty()
-    with strip.container():
-        _show_verdicts(checked)
-        if checked.trainings is not cache_explain.LATER:
-            _show_numbers(checked, stem)
-            return _nothing
 
-    def complete() -> None:
+    def check(with_trainings: bool) -> Trust:
         with place:
             report = widgets.progress_bar()
-        checked = cache_explain.trust(run_name, asked, report, slow, True)
+        checked = cache_explain.trust(run_name, asked, report, slow, with_trainings)
         place.empty()
         with strip.container():
             _show_verdicts(checked)
-            _show_numbers(checked, stem)
+            if checked.trainings is not cache_explain.LATER:
+                _show_numbers(checked, stem)
+        return checked
 
+    def complete() -> None:
+        check(with_trainings=True)
+
+    if check(with_trainings=False).trainings is not cache_explain.LATER:
+        return _nothing
     return complete
 
 
