@@ -2,6 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
+from pages.ui import state
+
 APP = """
 import streamlit as st
 
@@ -15,14 +17,14 @@ PAGE = """
 import streamlit as st
 from pages.ui import state
 
-found = state.choices("Models", {options}, key="models", default=["a"], max_selections={most})
+found = state.choices("Models", {options}, key="models", default={default}, max_selections={most})
 st.write(", ".join(found) + " are shown")
 """
 
 
 def visited(tmp_path, chosen, **second):
     """The second page, after ``chosen`` of four models on the first, which allows as many."""
-    given = {"options": list("abcd"), "most": 4}
+    given = {"options": list("abcd"), "most": 4, "default": ["a"]}
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "first.py").write_text(PAGE.format(**given))
     (tmp_path / "second.py").write_text(PAGE.format(**(given | second)))
@@ -42,3 +44,15 @@ def test_what_fits_is_kept_and_the_default_stands_in_where_nothing_does(tmp_path
     assert visited(tmp_path, ["c", "d"], most=2) == "c, d are shown"
     assert visited(tmp_path, ["d", "c"], options=["a", "b", "c"]) == "c are shown"
     assert visited(tmp_path, ["c", "d"], options=["a", "b"]) == "a are shown"
+
+
+def test_a_default_that_nobody_touched_gives_way_to_the_next_pages(tmp_path):
+    assert visited(tmp_path, ["a"], default=["b", "a"]) == "b, a are shown"
+    assert visited(tmp_path, ["a", "c"], default=["b", "a"]) == "a, c are shown"
+
+
+def test_a_page_of_studies_opens_with_one_run_of_each_model_first():
+    wide = [{"run": f"wide-s{seed}", "model": "wide"} for seed in range(7)]
+    vgg = {"run": "vgg16-s0", "model": "vgg16"}
+    assert state.first_studied([*wide, vgg]) == ["wide-s0", "vgg16-s0", "wide-s1", "wide-s2", "wide-s3", "wide-s4"]
+    assert state.first_studied([]) == []

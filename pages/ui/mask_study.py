@@ -71,7 +71,7 @@ def choose(records: list[dict]) -> list[dict]:
             value = _pick(label, f"study-{field}", [record[field] for record in records], default)
             records = [record for record in records if record[field] == value]
         of_run = {record["run"]: record for record in records}
-        runs = state.choices("Models", list(of_run), key="studied", default=list(of_run)[: state.MOST_STUDIED])
+        runs = state.choices("Models", list(of_run), key="studied", default=state.first_studied(records))
     if not runs:
         st.info("Choose a model.")
     return [of_run[run] for run in runs]

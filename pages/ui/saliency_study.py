@@ -51,7 +51,7 @@ def show() -> None:
 
 def _show_chosen(view: str, records: list[dict], names: dict[str, str], of_split: list[dict]) -> None:
     """Every view but the one of two models; ``of_split`` are the studies by any method."""
-    runs = state.choices("Models", list(names), key="studied", default=list(names)[: state.MOST_STUDIED])
+    runs = state.choices("Models", list(names), key="studied", default=state.first_studied(records))
     which = state.choice("Pictures", (EVERY, RIGHT), key="study-which", widget=st.segmented_control)
     if not runs:
         st.info("Choose a model.")

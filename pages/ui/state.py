@@ -4,7 +4,7 @@ A value that equals its default is left out of the address, one that makes no se
 made on one page (``dataset``, ``model``, ``split``) is kept on the next page that has a widget of the same key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -59,12 +59,16 @@ def choices(
     """Any number of ``options``, in the order they were picked.
 
     Of what another page or other options left, those that are options here are kept, and only the first so many where
-    ``settings`` has ``max_selections``; where none is, ``default`` stands in.
+    ``settings`` has ``max_selections``; where none is, ``default`` stands in. So it does for a default that nobody
+    touched.
     """
     options, most = list(options), settings.get("max_selections")
     default = [option for option in default if option in options]
     left = st.session_state.get(key)
+    if left and left == st.session_state.get(f"{key}-default"):
+        left = default  # nobody touched it, so what these options begin with stands in
     kept = [value for value in left if value in options][:most] if isinstance(left, list) else []
+    st.session_state[f"{key}-default"] = default
     _replace_unless(key, lambda values: values == kept, kept or default)
     if widget in (st.segmented_control, st.pills):
         settings = {"selection_mode": "multi"} | settings
@@ -131,6 +135,14 @@ def set_query(key: str, value: str | None, default: str | None = None) -> None:
             del st.query_params[key]
     elif st.query_params.get(key) != value:
         st.query_params[key] = value
+
+
+def first_studied(records: Sequence[Mapping]) -> list[str]:
+    """The runs that a page of studies opens with: the first of each model, then others, MOST_STUDIED at most."""
+    runs = {record["run"]: record["model"] for record in records}
+    firsts = {model: run for run, model in reversed(runs.items())}
+    first, others = [run for run in runs if run in firsts.values()], [run for run in runs if run not in firsts.values()]
+    return (first + others)[:MOST_STUDIED]
 
 
 def _replace_unless(key: str, fits: Callable[[Any], bool], instead: Any) -> None:
