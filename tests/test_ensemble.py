@@ -105,6 +105,8 @@ def test_members_count_as_they_are_weighted(readers, pictures):
     assert found.raw[0][BOTTOM].max() == pytest.approx(0.25)
     assert found.layer is None
     alone = saliency.explain(Ensemble(readers, weights=[1, 0]), pictures, 1, "gradient")
+    single = saliency.explain(readers[0], pictures, 1, "gradient")
+    np.testing.assert_allclose(alone.uncapped, single.uncapped, atol=1e-6)  # the few strongest pixels keep their weight
     np.testing.assert_allclose(alone.values, saliency.explain(readers[0], pictures, 1, "gradient").values)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_core.errors import ConfigError, ModelError
-from fer_core.explain import gradients, saliency
+from fer_core.explain import gradients, placement, saliency
 from fer_core.inference import Predictor
 from fer_core.models import backbones
 from fer_core.models.registry import NetworkClassifier
@@ -188,7 +188,7 @@ def test_scores_see_the_strongest_pixel_where_the_picture_is_capped(classifier, 
 def test_grid_cells_keep_their_place_when_enlarged():
     raw = np.zeros((1, 6, 6), np.float32)
     raw[0, 1, 4] = 1
-    large = saliency._resized(raw, (48, 48))[0]
+    large = placement.placed(raw, (48, 48))[0]
     rows, columns = np.nonzero(large == large.max())
     assert (rows.mean(), columns.mean()) == (11.5, 35.5)  # the middle of cell (1, 4), 8 pixels wide
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_core.errors import ConfigError, ModelError
 from fer_core.explain.cams import CAMS
+from fer_core.explain.placement import placement, shares
 from fer_core.inference import fold_batch_normalization
 from fer_core.predictions import Classifier
 
@@ -241,7 +242,8 @@ def _compiled(kind: str, model: "keras.Model", layer: str | None) -> Callable:
         return compiled(lambda x, k: _pixel_gradient(model, x, k), [pixels, classes], model)
     both = keras.Model(model.inputs, [model.get_layer(layer).output, only(model.outputs)])
     if kind == "score_cam":
-        function = lambda x, k, n: _score_cam_graph(both, x, k, n)  # noqa: E731
+        ways = shares(both.outputs[0].shape[1:3], model.inputs[0].shape[1:3], placement(model, layer))
+        function = lambda x, k, n: _score_cam_graph(both, x, k, n, *ways)  # noqa: E731
         return compiled(function, [pixels, classes, tf.TensorSpec((), tf.int32)], both)
     return compiled(lambda x, k: CAMS[kind](*_layer_gradient(both, x, k)), [pixels, classes], both)
 
@@ -291,11 +293,12 @@ def _layer_gradient(both, pixels, classes):
     return features, tape.gradient(scores, features, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def _score_cam_graph(both, pixels, classes, channels):
+def _score_cam_graph(both, pixels, classes, channels, down, across):
     """Feature maps weighted by what showing only their place does to the probability (Wang et al. 2020, definition 3).
 
     The weight is the probability of the picture seen through the feature map, scaled to 0..1, minus that of a black
-    picture. A map that is the same everywhere shows no place and counts as black.
+    picture. A map that is the same everywhere shows no place and counts as black. ``down`` and ``across``: see
+    :func:`fer_core.explain.placement.shares`.
     """
     import tensorflow as tf
 
@@ -303,7 +306,7 @@ def _score_cam_graph(both, pixels, classes, channels):
     channels = tf.minimum(channels, tf.shape(features)[-1])
     chosen = tf.math.top_k(tf.math.reduce_std(features, axis=(1, 2)), channels).indices
     features = tf.gather(features, chosen, axis=3, batch_dims=1)
-    windows = tf.image.resize(features, tf.shape(pixels)[1:3])
+    windows = tf.einsum("yh,nhwc,xw->nyxc", down, features, across)
     low = tf.reduce_min(windows, axis=(1, 2), keepdims=True)
     windows = tf.math.divide_no_nan(windows - low, tf.reduce_max(windows, axis=(1, 2), keepdims=True) - low)
     seen = pixels[:, None] * tf.transpose(windows, (0, 3, 1, 2))[..., None]

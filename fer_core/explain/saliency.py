@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -17,6 +16,7 @@ from fer_core.explain import gradients
 from fer_core.explain.gradients import LayerChoice, cam_layers, default_layer, forget, linear_clone, network_of
 from fer_core.explain.occlusion import occlusion_map
 from fer_core.explain.perturbation import kernel_shap, lime
+from fer_core.explain.placement import Placement, placed, placement
 from fer_core.models.ensemble import Ensemble, ensemble_of
 from fer_core.predictions import Classifier
 
@@ -51,6 +51,7 @@ class SaliencyMap:
         method: name in ``METHODS``.
         class_index: int64 (N,).
         given: layer and options that the method was given; what is not in it was left to its defaults.
+        place: where the cells of ``raw`` lie on the picture; None where they share it evenly.
     """
 
     values: np.ndarray
@@ -60,6 +61,7 @@ class SaliencyMap:
     method: str
     class_index: np.ndarray
     given: Mapping[str, object] = field(default_factory=dict)
+    place: Placement | None = None
 
     @property
     def uncapped(self) -> np.ndarray:
@@ -67,7 +69,7 @@ class SaliencyMap:
         known = METHODS.get(self.method)
         if known is None or known.cap == 100.0:
             return self.values
-        return _scaled(_resized(self.raw, self.values.shape[1:]), 100.0)
+        return _scaled(placed(self.raw, self.values.shape[1:], self.place), 100.0)
 
 
 def _occlusion(classifier, images, classes, layer, *, patch: float = 1 / 6, stride: float = 0.5, fill: str = "mean"):
@@ -231,12 +233,13 @@ def explain(
         network_of(classifier, chosen.title)
     raw, grid, used = chosen.function(classifier, images, classes, layer, **options)
     shown = np.where(np.abs(raw) < DUST, 0, raw) if chosen.family == "perturbation" else raw
-    values = _scaled(_resized(shown, images.shape[1:3]), chosen.cap)
-    return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy(), {"layer": layer} | options)
+    place = placement(classifier.network, used) if used else None
+    values = _scaled(placed(shown, images.shape[1:3], place), chosen.cap)
+    return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy(), {"layer": layer} | options, place)
 
 
 def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: str | None, options) -> SaliencyMap:
-    """Each member's map, 0..1, averaged as the members are weighted; the grid is the coarsest of theirs.
+    """Each member's map, its strongest pixel at 1, averaged as the members are weighted; the coarsest of their grids.
 
     Raises:
         ModelError: a member has no gradient.
@@ -251,26 +254,19 @@ def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: st
             )
         except (ModelError, ConfigError) as error:
             raise type(error)(f"{name} of the ensemble: {error.problem}", error.remedy) from error
-        maps.append(found.values)
+        maps.append(found.uncapped)
         grids.append(found.grid)
         layers.append(found.layer)
     raw = np.tensordot(ensemble.weights[counting].astype(np.float32), np.stack(maps), axes=1)
     used = ", ".join(dict.fromkeys(layer for layer in layers if layer)) or None
     given = {"layer": layer} | options
-    return SaliencyMap(_scaled(raw, 100.0), raw, min(grids), used, method, classes.copy(), given)
+    return SaliencyMap(_scaled(raw, METHODS[method].cap), raw, min(grids), used, method, classes.copy(), given)
 
 
 def map_frame(found: SaliencyMap) -> pd.DataFrame:
     """The first picture's map as a table: row, column, value, from top left to bottom right."""
     rows, columns = np.indices(found.values.shape[1:])
     return pd.DataFrame({"row": rows.ravel(), "column": columns.ravel(), "value": found.values[0].ravel()})
-
-
-def _resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bilinear, cell centres in place: (N, h, w) -> (N, *shape)."""
-    if maps.shape[1:] == tuple(shape):
-        return maps
-    return np.stack([cv2.resize(one, tuple(shape)[::-1], interpolation=cv2.INTER_LINEAR) for one in maps])
 
 
 def _scaled(maps: np.ndarray, cap: float) -> np.ndarray:
