@@ -6,6 +6,7 @@ import sys
 import typer
 
 from fer_core.commands import data, runs, study, sweep
+from fer_core.commands.checks import checks
 from fer_core.commands.ensemble import ensemble
 from fer_core.commands.evaluate import evaluate
 from fer_core.commands.masks import masks
@@ -36,6 +37,7 @@ app.add_typer(sweep.app, name="sweep")
 study.app.command()(masks)
 study.app.command()(parts)
 study.app.command()(saliency)
+study.app.command()(checks)
 app.add_typer(study.app, name="study")
 
 

@@ -21,7 +21,7 @@ from fer_core.explain.studies import Kind
 from fer_core.predictions import Classifier
 from fer_core.storage import sha256
 
-app = typer.Typer(help="Studies on whole splits: masks, parts, saliency.", no_args_is_help=True)
+app = typer.Typer(help="Studies on whole splits: masks, parts, saliency, checks of maps.", no_args_is_help=True)
 RunNames = Annotated[list[str] | None, typer.Argument(help="Runs with weights; all of them by default.")]
 SplitName = Annotated[str, typer.Option(help="train, val or test.")]
 Fill = Annotated[str, typer.Option(help="What hidden pixels show: zero, mean, blur or noise.")]

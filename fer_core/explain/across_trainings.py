@@ -7,7 +7,7 @@ with random maps as smooth as this one. These lie anywhere, so agreement on what
 in the middle, counts as agreement too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core.artifacts import ENSEMBLE, Run
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, FerError
 from fer_core.explain.check_basics import (
     EVEN,
     FAILED,
@@ -104,6 +104,20 @@ def compare(found: SaliencyMap, maps: Mapping[str, SaliencyMap]) -> Trainings:
     drawn = [spearman(values, one) for one in random_maps(values, found.grid, RANDOM_MAPS, seed=0)]
     empty = sum(bool(np.ptp(other.values) == 0) for other in maps.values())
     return Trainings(tuple(maps), np.nan_to_num(own), empty, np.abs(np.nan_to_num(drawn)))
+
+
+def ask(found: SaliencyMap, names: Iterable[str], map_of: Callable[[str], SaliencyMap]) -> Trainings | Alone:
+    """:func:`compare` with the map of each of the runs called ``names``; where one gives none, which one and why.
+
+    So it does not cost the other checks.
+    """
+    maps = {}
+    for name in names:
+        try:
+            maps[name] = map_of(name)
+        except FerError as error:
+            return Alone(f"{name} gives no map: {error.problem.rstrip('.')}")
+    return compare(found, maps)
 
 
 def verdict(checked: Trainings | Alone, even: bool = False) -> Verdict:

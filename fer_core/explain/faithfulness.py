@@ -290,12 +290,22 @@ def _hidden(images: np.ndarray, fill: str) -> np.ndarray:
     return masks.apply(images, np.ones(images.shape[1:3], bool), fill)
 
 
-def randomisation(classifier: Classifier, image: np.ndarray, found: SaliencyMap, again: Again) -> "Randomisation | str":
-    """Compare the map with those of networks whose weights are drawn anew; why not, for models without a network."""
+def randomisation(
+    classifier: Classifier,
+    image: np.ndarray,
+    found: SaliencyMap,
+    again: Again,
+    copies: Sequence[Classifier] | None = None,
+) -> "Randomisation | str":
+    """Compare the map with those of networks whose weights are drawn anew; why not, for models without a network.
+
+    Args:
+        copies: these networks, for callers that hold them over many pictures; default ``randomised_copies``.
+    """
     _check(image, found)
     if not can_be_randomised(classifier):
         return MODEL_WITHOUT_WEIGHTS
-    maps = [again(copy, image[None]).values[0] for copy in randomised_copies(classifier)]
+    maps = [again(copy, image[None]).values[0] for copy in copies or randomised_copies(classifier)]
     ranks = np.array([spearman(found.values[0], one) for one in maps])
     linear = np.array([pearson(found.values[0], one) for one in maps])
     return Randomisation(tuple(share for share, _ in COPIES), ranks, linear)

@@ -37,12 +37,17 @@ def _shapes(record: Mapping, k: int) -> dict[str, tuple[int, ...]]:
     return shapes | {"means": (2, k, MEAN_SIDE, MEAN_SIDE)}
 
 
-def _options(record: Mapping) -> str:
-    given = [("option", f"{name}={value}") for name, value in record["options"].items()]
+def method_options(record: Mapping) -> str:
+    """What the command was given of the method: ``--option name=value --layer layer``; empty for defaults."""
+    given = [f"--option {name}={value}" for name, value in record["options"].items()]
     # of an ensemble the record has its members' layers, which no option can ask for
     layer = None if record["model"] == ENSEMBLE else record["layer"]
-    given += [("layer", layer), ("pictures", record["n"] if record["n"] < record["n_split"] else None)]
-    return " ".join(f"--{name} {value}" for name, value in given if value)
+    return " ".join([*given, *([f"--layer {layer}"] if layer else [])])
+
+
+def _options(record: Mapping) -> str:
+    pictures = f"--pictures {record['n']}" if record["n"] < record["n_split"] else ""
+    return f"{method_options(record)} {pictures}".strip()
 
 
 KIND = Kind(

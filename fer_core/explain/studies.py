@@ -56,6 +56,7 @@ class Kind:
         shapes: the record and the number of classes -> shapes that some of the arrays must have.
         own_fields: fields of ``study.json`` beside those of every study.
         options: the record -> what else the command was given, beside split and choice.
+        others: the record -> other runs that the study also speaks of, and the sha256 of their weights.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Kind:
     shapes: Callable[[Mapping, int], dict[str, tuple[int, ...]]]
     own_fields: Mapping[str, str]
     options: Callable[[Mapping], str]
+    others: Callable[[Mapping], Mapping[str, str]] = lambda record: {}
 
     @property
     def fields(self) -> dict[str, str]:
@@ -173,7 +175,7 @@ class Kind:
             except RunError as error:
                 problems.append(str(error))
                 continue
-            problem = self.stale(record, runs.get(record["run"]))
+            problem = self.stale(record, runs.get(record["run"])) or self._stale_others(record, runs)
             if problem:
                 problems.append(problem)
             else:
@@ -198,6 +200,14 @@ class Kind:
         fingerprint = run.run.get("dataset_fingerprint")
         if fingerprint and fingerprint != record["dataset_fingerprint"]:
             return f"{record['name']} is left out: it is of other pictures than the run. {again}"
+        return ""
+
+    def _stale_others(self, record: Mapping, runs: Mapping[str, Run]) -> str:
+        for name, weights in self.others(record).items():
+            if name not in runs or runs[name].run.get("weights_sha256") != weights:
+                why = "has other weights by now" if name in runs else "is not here"
+                again = f"Do it again: {self.remake([record])[0]}"
+                return f"{record['name']} is left out: {name}, which it compares with, {why}. {again}"
         return ""
 
 

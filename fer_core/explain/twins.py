@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_core.explain import gradients
 from fer_core.explain.gradients import Explainer, copy_weights
-from fer_core.inference import compile_network, fold_batch_normalization, take_weights
+from fer_core.inference import Predictor, compile_network, fold_batch_normalization, take_weights
 from fer_core.predictions import Classifier
 
 if TYPE_CHECKING:
@@ -112,6 +112,12 @@ def taking_turns(classifier: Classifier, like: Classifier) -> Classifier:
         return classifier
     twin = twin_of(other)
     return ByTwin(classifier, network, twin) if twin.fits(network) else classifier
+
+
+def other_training(loaded: Classifier, like: Classifier) -> Classifier:
+    """Another training of ``like``'s recipe, a network by its graphs, so that nothing is compiled for it."""
+    shared = taking_turns(loaded, like)
+    return Predictor(loaded) if shared is loaded else shared
 
 
 class _Shared(Explainer):

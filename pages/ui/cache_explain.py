@@ -10,7 +10,6 @@ import streamlit as st
 
 from fer_core import artifacts
 from fer_core.artifacts import Run
-from fer_core.errors import FerError
 from fer_core.explain import (
     across_trainings,
     action_units,
@@ -196,14 +195,13 @@ def _trainings(
     """The map beside those of other trainings; that one gives none is told, and does not cost the other checks."""
     if isinstance(others, Alone):
         return others
-    maps = {}
-    for number, other in enumerate(others):
-        tell(number)
-        try:
-            maps[other.name] = _map_of_other(*cache.model_key(other.name), cache.model_key(run_name), asked)
-        except FerError as error:
-            return Alone(f"{other.name} gives no map: {error.problem.rstrip('.')}")
-    return across_trainings.compare(found, maps)
+    names = [other.name for other in others]
+
+    def map_of(name: str) -> SaliencyMap:
+        tell(names.index(name))
+        return _map_of_other(*cache.model_key(name), cache.model_key(run_name), asked)
+
+    return across_trainings.ask(found, names, map_of)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -216,12 +214,10 @@ def _map_of_other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp
 @st.cache_resource(max_entries=4, show_spinner=False)  # two more trainings of two models
 def _other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp]):
     """Another training, a network by the graphs of the model ``of``: nothing is compiled for it."""
-    from fer_core.inference import Predictor
     from fer_core.models import registry
 
     loaded = registry.load_classifier(artifacts.find_run(other, Path(base)), tta="none")
-    shared = twins.taking_turns(loaded, cache.explained(of[1]))
-    return Predictor(loaded) if shared is loaded else shared
+    return twins.other_training(loaded, cache.explained(of[1]))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
