@@ -46,7 +46,10 @@ def checks(
             continue
         for one in method or [NETWORK_METHOD if has_gradients(run) else OTHER_METHOD]:
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
-            other = option is not None and name in stored and stored[name]["options"] != given
+            other = name in stored and (
+                (option is not None and stored[name]["options"] != given)
+                or (layer is not None and stored[name]["layer"] != layer)
+            )
             make = partial(_study, run, split, one, layer, given, pictures)
             tasks.append(study.Task(name, name, make, again=other))
     study.make_all(KIND, tasks, again=again, about=_made)

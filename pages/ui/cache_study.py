@@ -1,4 +1,4 @@
-"""Cached reads of saliency studies; like ``cache``, and without TensorFlow."""
+"""Cached reads of saliency studies and of the checks of their maps; like ``cache``, and without TensorFlow."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts
-from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain import checks_numbers, checks_study, saliency_numbers, saliency_study
+from fer_core.explain.checks_study import ChecksStudy
 from fer_core.explain.ranking import Ranking
 from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
@@ -60,19 +61,65 @@ def disagreement(name_a: str, name_b: str) -> Disagreement:
     return _disagreement(str(artifacts.root()), name_a, name_b, _stamp(name_a) + _stamp(name_b))
 
 
+def checks_records() -> tuple[list[dict], list[str]]:
+    """Records of the studies of the checks that speak of the runs as they are, and what is wrong with the others."""
+    return _checks_records(str(artifacts.root()), _studies_stamp("checks") + runs_stamp())
+
+
+def checks(name: str) -> ChecksStudy:
+    """A stored study of the checks.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    return _checks(str(artifacts.root()), name, _stamp(name))
+
+
+def check_table(name: str, which: str) -> pd.DataFrame:
+    """``checks_numbers.check_table`` of a study of the checks."""
+    return _check_numbers(str(artifacts.root()), name, which, _stamp(name))[0]
+
+
+def checks_verdict(name: str, which: str) -> str:
+    """``checks_numbers.verdict`` of a study of the checks."""
+    return _check_numbers(str(artifacts.root()), name, which, _stamp(name))[1]
+
+
+def empty_checked_maps(name: str, which: str) -> int:
+    """``checks_numbers.empty_maps`` of a study of the checks."""
+    return _check_numbers(str(artifacts.root()), name, which, _stamp(name))[2]
+
+
 def _stamp(name: str) -> Stamp:
     return stamp(studies_folder() / name)
 
 
-def _studies_stamp() -> Stamp:
+def _studies_stamp(kind: str = "saliency") -> Stamp:
     folder = studies_folder()
-    paths = sorted(folder.glob("saliency-*")) if folder.is_dir() else []
+    paths = sorted(folder.glob(f"{kind}-*")) if folder.is_dir() else []
     return digest([(f"{path.name}/{name}", time, size) for path in paths for name, time, size in stamp(path)])
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return saliency_study.KIND.list_records(Path(base))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _checks_records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
+    return checks_study.KIND.list_records(Path(base))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)  # read only: nobody changes the arrays
+def _checks(base: str, name: str, stamp: Stamp) -> ChecksStudy:
+    return checks_study.read_study(studies_folder(Path(base)) / name)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _check_numbers(base: str, name: str, which: str, stamp: Stamp) -> tuple[pd.DataFrame, str, int]:
+    study = _checks(base, name, stamp)
+    numbers = checks_numbers
+    return numbers.check_table(study, which), numbers.verdict(study, which), numbers.empty_maps(study, which)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # read only: nobody changes the arrays

@@ -15,7 +15,7 @@ from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
 from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
-from pages.ui import cache, cache_study, state, widgets
+from pages.ui import cache, cache_study, saliency_checks, state, widgets
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
@@ -109,6 +109,7 @@ def _show_maps(names: dict[str, str], which: str) -> None:
             slug = f"mean-maps-{name}-{which.split()[0]}"
             widgets.download_picture(charts.captioned_row(pictures, captions), slug, "Maps (PNG)")
             widgets.download_table(saliency_numbers.mean_rows(study, which), slug, "Maps (CSV)")
+        saliency_checks.show_strip(study.record, which)
     st.image(colour_scale(colormap), width=2 * MAP_WIDTH, caption="none → strongest of the model", alt="Colour scale")
     st.caption(
         "The mean over the pictures of each expression, explained for that expression and laid into one frame by the "
