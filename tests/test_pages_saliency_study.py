@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from fer_core import artifacts
-from fer_core.explain import faithfulness, saliency_numbers, saliency_study
+from fer_core.explain import checks_numbers, checks_study, faithfulness, saliency_numbers, saliency_study
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import studies_folder
 from pages.ui.saliency_study import VIEWS
+from tests.test_checks_study import by_hand
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
 STUDY = {"scope": "Whole test set"}
@@ -86,10 +87,40 @@ def test_a_class_without_a_map_is_said_to_have_none(stored, tmp_path, monkeypatc
     monkeypatch.setenv("FER_ARTIFACTS_DIR", str(tmp_path))
     app = open_page("saliency", query(stored, "Mean maps"))
     assert_healthy(app)
+    assert f"These maps are not checked yet. To check them: `{checks_study.command_for(study.record)}`" in plain(app)
+    by_gradients = dataclasses.replace(study, record=study.record | {"method": "gradient", "name": "saliency-g"})
+    saliency_study.write_study(by_gradients, tmp_path)
+    checked = _checked(study, tmp_path)
+    app = open_page("saliency", query(stored, "Mean maps"))
+    assert_healthy(app)
+    assert checks_numbers.verdict(checked) in plain(app)
+    badges = [element.value for element in app.markdown if "-badge[" in element.value]
+    assert [badge.split("-badge")[0] for badge in badges] == [":green", ":orange", ":red", ":green", ":gray", ":green"]
+    said = ["18 of 20 pass]", "9 of 20 pass, undecided", "1 of 20 pass, most fail", "20 of 20 pass]", "not applicable"]
+    assert all(words in badge for words, badge in zip(said, badges[:-1], strict=True))
+    assert faithfulness.grid_verdict(checked.record["grid"]).value in badges[-1]
+    labels = [button.label for button in app.get("download_button")]
+    assert labels.count("Checks (CSV)") == labels.count("Checks of each face (CSV)") == 1
+    app_of_methods = open_page("saliency", query(stored, "Agreement with FACS") | {"study-methods": "true"})
+    assert_healthy(app_of_methods)
+    grid = next(frame.value for frame in app_of_methods.dataframe if "Trainings" in frame.value)
+    assert grid["Randomisation"].tolist() == ["1 of 20 pass, most fail"] and grid["all"].tolist() == ["1 of 20"]
     assert "Not studied" not in plain(app)  # its run is the only one there
     captions = [picture.caption for element in app.get("image") for picture in element.proto.imgs]
     assert [caption for caption in captions if "no map" in caption] == ["disgust: no map"]
     assert "happy" in captions
+
+
+def _checked(study, root):
+    """Checks by hand of the maps of ``study``, stored: of each check other shares pass."""
+    passed = [18, 9, 1, 20, None, 20]
+    faces = ["".join("n" if n is None else "p" if face < n else "f" for n in passed) for face in range(20)]
+    checked = by_hand(faces)
+    name = checks_study.KIND.study_name(study.record["run"], study.record["split"], study.record["method"])
+    record = study.record | checked.record | {name: study.record[name] for name in ("run", "method", "grid")}
+    checked = dataclasses.replace(checked, record=record | {"name": name})
+    checks_study.write_study(checked, root)
+    return checked
 
 
 def test_regions_stand_beside_facs_with_the_verdict(stored):

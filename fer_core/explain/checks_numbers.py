@@ -4,6 +4,8 @@ Intervals are Wilson's (:func:`fer_core.metrics.wilson`), 95 %, over the picture
 network again. The grid is the same for every picture, so its share has no width.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -51,9 +53,8 @@ def verdict(study: ChecksStudy, which: str = EVERY) -> str:
     title, n = f"{METHODS[record['method']].title} of {record['run']}", len(outcomes)
     if not n:
         return f"{title}: no face of this study is recognised."
-    applies = outcomes != OUTCOMES.index(NOT_APPLICABLE)
-    of_use = int(applies.any(axis=0).sum())
-    whole = int(((outcomes == OUTCOMES.index(PASSED)) | ~applies).all(axis=1).sum())
+    of_use = int((outcomes != OUTCOMES.index(NOT_APPLICABLE)).any(axis=0).sum())
+    whole = _whole(outcomes)[0]
     low, high = metrics.wilson(whole / n, n)
     every = "every check" if of_use == len(record["checks"]) else f"all {of_use} checks that apply"
     said = f"{title} passes {every} on {whole} of {n} {_faces(n)} [{low:.0%}, {high:.0%}]"
@@ -65,6 +66,25 @@ def verdict(study: ChecksStudy, which: str = EVERY) -> str:
             each = " each" if len(names) > 1 else ""
             said += f"; {words}: {' and '.join(names)} ({most} {_faces(most)}{each})"
     return f"{said}."
+
+
+def method_grid(studies: Mapping[str, ChecksStudy], which: str = EVERY) -> pd.DataFrame:
+    """One model's checks by several methods: a row per method (title -> study), a column per check and ``all``.
+
+    Cells read ``33 of 40 pass, undecided``; without more than the numbers where most pass; empty where a check does not
+    apply. ``all`` are the faces on which every check that applies passes.
+    """
+    rows = []
+    for title, study in studies.items():
+        cells = {row["check"]: _cell(row) for row in check_table(study, which).to_dict("records")}
+        whole, n = _whole(study.outcomes[_chosen(study, which)])
+        rows.append({"method": title} | cells | {"all": f"{whole} of {n}"})
+    return pd.DataFrame(rows).fillna("")
+
+
+def pass_words(row: Mapping) -> str:
+    """A row of :func:`check_table` in few words: ``33 of 40 pass``; what is not a pass is said."""
+    return f"{row['passed']} of {row['n']} pass" + ("" if row["says"] == MOST_PASS else f", {row['says']}")
 
 
 def empty_maps(study: ChecksStudy, which: str = EVERY) -> int:
@@ -98,6 +118,16 @@ def picture_rows(study: ChecksStudy, which: str = EVERY) -> pd.DataFrame:
 
 def _chosen(study: ChecksStudy, which: str) -> np.ndarray:
     return study.right if which == RIGHT else np.ones(len(study.y_true), bool)
+
+
+def _whole(outcomes: np.ndarray) -> tuple[int, int]:
+    """On how many pictures every check that applies passes, and how many there are."""
+    passes = np.isin(outcomes, [OUTCOMES.index(PASSED), OUTCOMES.index(NOT_APPLICABLE)])
+    return int(passes.all(axis=1).sum()), len(outcomes)
+
+
+def _cell(row: Mapping) -> str:
+    return "" if row["says"] == NOT_APPLICABLE else pass_words(row)
 
 
 def _counts(outcomes: np.ndarray) -> dict[str, int]:

@@ -9,8 +9,9 @@ from fer_core.explain import checks_numbers, checks_study
 from fer_core.explain.check_basics import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED
 from fer_core.explain.checks_numbers import MOST_FAIL, MOST_PASS
 from fer_core.explain.faithfulness import grid_verdict
+from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import RIGHT
-from pages.ui import cache_study, widgets
+from pages.ui import cache_study, state, widgets
 from pages.ui.saliency_trust import ABOUT, LOOKS
 
 OUTCOMES = {MOST_PASS: PASSED, UNDECIDED: UNDECIDED, MOST_FAIL: FAILED, NOT_APPLICABLE: NOT_APPLICABLE}
@@ -52,6 +53,30 @@ def show_strip(maps: Mapping, which: str) -> None:
         )
 
 
+def show_methods(maps: list[dict], which: str) -> None:
+    """One model's checks by all methods, of the maps whose studies have the records ``maps``."""
+    stored = cache_study.checks_records()[0]
+    found = [record for record in (checks_study.of_maps(stored, one) for one in maps) if record is not None]
+    runs = list(dict.fromkeys(record["run"] for record in found))
+    if not runs:
+        st.caption(f"None of these maps are checked yet. To check them: `{checks_study.KIND.command}`")
+        return
+    st.markdown("**Which methods stand the checks?**")
+    run = runs[0] if len(runs) == 1 else state.choice("Checks of", runs, key="study-checked")
+    of_run = [record for record in found if record["run"] == run]
+    studies = {METHODS[record["method"]].title: cache_study.checks(record["name"]) for record in of_run}
+    table = checks_numbers.method_grid(studies, which)
+    columns = {name: st.column_config.Column(help=about, width="medium") for name, about in ABOUT.items()}
+    columns |= {"method": st.column_config.Column("Method", pinned=True), "all": "Every check"}
+    widgets.show_table(table, column_config=columns)
+    st.caption(
+        f"{widgets.plain(run)}: on how many faces each check passes, most of them unless something else is said (95 % "
+        "intervals of Wilson). A cell is empty where the check does not apply."
+    )
+    slug = f"checks-{run}-{of_run[0]['split']}-all-methods-{which.split()[0]}"
+    widgets.download_table(table, slug, "Checks by method (CSV)")
+
+
 def _why_none(records: list[dict], problems: list[str], maps: Mapping) -> str:
     """Why no stored study checks these maps, and the command that makes it."""
     name = checks_study.KIND.study_name(maps["run"], maps["split"], maps["method"])
@@ -71,9 +96,7 @@ def _label(row: Mapping, record: Mapping) -> str:
     grid = grid_verdict(record["grid"])
     if row["check"] == grid.name:
         return f"{grid.name} {grid.value}" + (": too coarse" if grid.outcome == FAILED else "")
-    return f"{row['check']}: {row['passed']} of {row['n']} pass" + (
-        "" if row["says"] == MOST_PASS else f", {row['says']}"
-    )
+    return f"{row['check']}: {checks_numbers.pass_words(row)}"
 
 
 def _sentence(row: Mapping, record: Mapping) -> str:

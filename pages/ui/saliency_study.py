@@ -214,6 +214,7 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
     )
     slug = "-".join(records[0][field] for field in ("dataset", "split"))
     widgets.download_table(table, f"facs-{slug}-all-methods-{score}-{label}-{which.split()[0]}")
+    saliency_checks.show_methods(records, which)
 
 
 def _show_disagreement(names: dict[str, str]) -> None:
