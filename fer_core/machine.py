@@ -38,9 +38,9 @@ def memory_total() -> int | None:
 
 
 def memory_available() -> int | None:
-    """Bytes of memory that a new process can have now."""
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    return _least(_meminfo("MemAvailable"), limit - used if limit is not None and used is not None else None)
+    """Bytes of memory that a new process can have now; what only caches files counts as free, the kernel drops it."""
+    limit, used = _cgroup("memory.max"), _cgroup_working_set()
+    return _least(_meminfo("MemAvailable"), max(0, limit - used) if limit is not None and used is not None else None)
 
 
 def _meminfo(name: str) -> int | None:
@@ -57,6 +57,19 @@ def _cgroup(name: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() else None
+
+
+def _cgroup_working_set() -> int | None:
+    """``memory.current`` without ``inactive_file`` (Kubernetes' working set): bytes that cannot be had back."""
+    used = _cgroup("memory.current")
+    if used is None:
+        return None
+    try:
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return used
+    cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    return max(0, used - cached)
 
 
 def _least(*values: int | None) -> int | None:

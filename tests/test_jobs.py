@@ -273,6 +273,33 @@ def test_memory_of_this_machine_is_told():
     assert 0 < machine.memory_available() <= machine.memory_total()
 
 
+@pytest.mark.parametrize(
+    ("limit", "stat", "available"),
+    [
+        (
+            "8589934592",
+            "anon 1073741824\nfile 6442450944\ninactive_file 5368709120\nactive_file 1073741824\n",
+            6 * 2**30,
+        ),
+        ("8589934592", "inactive_anon 5368709120\n", 2**30),
+        ("8589934592", "inactive_file 9663676416\n", 8 * 2**30),  # the files are not read at one instant
+        ("8589934592", None, 2**30),
+        ("5368709120", "inactive_file 0\n", 0),
+        ("max", "inactive_file 5368709120\n", 64 * 2**30),
+    ],
+)
+def test_pages_that_only_cache_files_are_memory_to_be_had(tmp_path, monkeypatch, limit, stat, available):
+    """A container that has read its pictures once would look full for ever."""
+    (tmp_path / "meminfo").write_text(f"MemTotal: {128 * 2**20} kB\nMemAvailable: {64 * 2**20} kB\n")
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{7 * 2**30}\n")
+    if stat is not None:
+        (tmp_path / "memory.stat").write_text(stat)
+    monkeypatch.setattr(machine, "_PROC", tmp_path)
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    assert machine.memory_available() == available
+
+
 @pytest.mark.slow
 def test_a_failed_job_says_what_its_log_ends_with(busy, folder):
     from PIL import Image
