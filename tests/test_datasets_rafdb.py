@@ -138,6 +138,40 @@ def test_lines_without_picture_pictures_without_line_and_strange_names_are_named
     assert sum(map(len, datasets.load("rafdb").splits.values())) == len(rows) - 2
 
 
+def compound(below=""):
+    """RAF-DB's second subset: the same names, other pictures, labels 1 to 11."""
+    compound_rows = [
+        forms.RafRow(f"train_{at:05d}", at % 11 + 1, forms.tinted(np.full((32, 32), 9 * at, np.uint8)))
+        for at in range(1, 23)
+    ]
+    return {f"{below}{name}": content for name, content in forms.raf_official(compound_rows).items()}
+
+
+@pytest.mark.parametrize("below", ["", "RAF-DB/compound/"])
+def test_compound_emotions_alone_are_refused_by_name(below, tmp_path):
+    with pytest.raises(
+        DatasetError, match=r"compound emotions: \S*list_patition_label\.txt has labels 1 to 11\. Add .*basic/"
+    ):
+        datasets.add(forms.write_zip(tmp_path / "a.zip", compound(below)))
+    assert datasets.available() == []
+
+
+@pytest.mark.parametrize(
+    ("basic_in", "compound_in"),
+    [("basic/", "compound/"), ("RAF-DB/basic/", "RAF-DB/b/"), ("", "compound/"), ("z/", "")],
+)
+def test_of_the_whole_download_basic_emotions_alone_are_read(basic_in, compound_in, rows, tmp_path):
+    basic = {f"{basic_in}{name}": content for name, content in forms.raf_official(rows).items()}
+    report = datasets.add(forms.write_folder(tmp_path / "both", basic | compound(compound_in)))
+    alone = datasets.add(forms.write_folder(tmp_path / "alone", forms.raf_official(rows)), name="alone")
+    assert report.fingerprint == alone.fingerprint
+    assert report.left_out == []
+    place = compound_in.rstrip("/") or "its top folder"
+    told = f"Only basic emotions were read; not read: 22 pictures of compound emotions in {place}."
+    assert [note for note in report.notes if "compound" in note] == [told]
+    assert "The aligned faces were read." in report.notes
+
+
 def test_folders_and_tables_that_disagree_are_named(rows, tmp_path):
     members = forms.raf_folders(rows)
     table = members["train_labels.csv"].decode().splitlines()

@@ -4,6 +4,9 @@ Official: ``list_patition_label.txt`` with lines ``train_00001.jpg 5``, and pict
 (``train_00001_aligned.jpg``) or ``Image/original`` (``train_00001.jpg``). The other release: ``train|test/<1 to 7>/
 train_00001_aligned.jpg``, with or without ``train_labels.csv`` and ``test_labels.csv``. Numbers mean classes only where
 files are named in RAF-DB's way. Ids are the official stems, so that all forms of the same pictures are one dataset.
+
+The download holds ``basic/`` and ``compound/``, whose pictures have the same names: compound emotions (labels 1 to 11,
+where 4 is sadly angry, not happy) are never read.
 """
 
 import re
@@ -14,11 +17,15 @@ from typing import NamedTuple
 from fer_core import images
 from fer_core.datasets.reading import REPORT_EVERY, PictureFiles, Progress, Reader, Sample, photographs_note
 from fer_core.datasets.tree import DAMAGE, LeftOut, Tree
+from fer_core.errors import DatasetError
 from fer_core.labels import CLASS_NAMES, RAF_DB_CODES
 
 LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how RAF-DB spells it
 TABLES = ("train_labels.csv", "test_labels.csv")
 MAX_LIST = 16 * 2**20
+COMPOUND = "compound"  # the folder in RAF-DB's download
+COMPOUND_CODES = {b"8", b"9", b"10", b"11"}
+COMPOUND_SHARE = 0.1  # of a list's lines; officially 0.4 have these labels, and slips of the pen are few
 _STEM = re.compile(r"((?:train|test)_\d{1,9})(_aligned)?", re.IGNORECASE)
 _CODES = {str(code): code for code in RAF_DB_CODES}
 
@@ -40,14 +47,26 @@ class Line(NamedTuple):
 
 
 def find(tree: Tree) -> "RafDb | None":
-    """The reader of RAF-DB in ``tree``, or None where it is not there."""
+    """The reader of RAF-DB in ``tree``, or None where it is not there.
+
+    Raises:
+        DatasetError: it holds compound emotions alone.
+    """
     lists = [name for name in tree.names if _base(name) in LISTS]
-    pictures = [picture for name in tree.names if (picture := _picture(name))]
+    compound = [name for name in lists if _is_compound(tree, name)]
+    if compound and len(compound) == len(lists):
+        raise DatasetError(
+            f"{tree.source} holds RAF-DB's compound emotions: {compound[0]} has labels 1 to 11.",
+            "Add the folder basic/ of the same download, whose list has the labels 1 to 7.",
+        )
+    names, notes = _without_compound(tree.names, lists, compound)
+    lists = [name for name in lists if name in names]
+    pictures = [picture for name in names if (picture := _picture(name))]
     if lists:
-        return RafDb(tree, pictures, lists[:1], "RAF-DB, official layout")
+        return RafDb(tree, names, pictures, lists[:1], "RAF-DB, official layout", notes)
     if any(picture.code for picture in pictures):
-        tables = [name for name in tree.names if _base(name) in TABLES]
-        return RafDb(tree, pictures, tables, "RAF-DB, folders 1 to 7")
+        tables = [name for name in names if _base(name) in TABLES]
+        return RafDb(tree, names, pictures, tables, "RAF-DB, folders 1 to 7", notes)
     return None
 
 
@@ -56,7 +75,9 @@ class RafDb(Reader):
 
     suggested_name = "rafdb"
 
-    def __init__(self, tree: Tree, pictures: list[Picture], files: list[str], form: str) -> None:
+    def __init__(
+        self, tree: Tree, names: list[str], pictures: list[Picture], files: list[str], form: str, notes: list[str]
+    ) -> None:
         self.format = form
         self.files = PictureFiles(tree)
         self.problems: list[LeftOut] = []
@@ -64,8 +85,8 @@ class RafDb(Reader):
         self.kind = "aligned face" if aligned else "original photograph"
         self.photographs = not aligned
         self.pictures = self._by_id([picture for picture in pictures if picture.aligned == aligned])
-        self.notes = [_which(pictures, aligned)]
-        self._refuse_strange_names(tree.names, form)
+        self.notes = [_which(pictures, aligned), *notes]
+        self._refuse_strange_names(names, form)
         self._read_labels(tree, files)
 
     def samples(self, progress: Progress) -> Iterator[Sample | LeftOut]:
@@ -168,6 +189,45 @@ def _picture(name: str) -> Picture | None:
     if match is None or path.suffix.lower() not in images.SUFFIXES:
         return None
     return Picture(name, match[1].lower(), match[2] is not None, _CODES.get(path.parent.name))
+
+
+def _is_compound(tree: Tree, name: str) -> bool:
+    """Whether the label file ``name`` is that of RAF-DB's compound emotions."""
+    if COMPOUND in _folder(name).lower().split("/"):
+        return True
+    try:
+        with tree.open(name) as file:
+            labels = [fields[1] for row in file.read(MAX_LIST).splitlines() if len(fields := row.split()) == 2]
+    except DAMAGE:
+        return False  # whoever reads it says so
+    return sum(label in COMPOUND_CODES for label in labels) > COMPOUND_SHARE * len(labels)
+
+
+def _without_compound(names: list[str], lists: list[str], compound: list[str]) -> tuple[list[str], list[str]]:
+    """``names`` without those that belong to a list in ``compound``, and what to say of it.
+
+    A file belongs to the list that is nearest above it or beside its folder.
+    """
+    if not compound:
+        return names, []
+    subsets = {_subset(name) for name in lists}
+    left = {_subset(name) for name in compound} - {_subset(name) for name in lists if name not in compound}
+
+    def nearest(name: str) -> str:
+        parents = [parent.as_posix() for parent in PurePosixPath(name).parents]
+        return next((parent for parent in parents if parent in subsets), "")
+
+    skipped = {name for name in names if nearest(name) in left}
+    count = sum(name.lower().endswith(images.SUFFIXES) for name in skipped)
+    places = ", ".join("its top folder" if place == "." else place for place in sorted(left))
+    note = f"Only basic emotions were read; not read: {count:,} pictures of compound emotions in {places}."
+    return [name for name in names if name not in skipped], [note]
+
+
+def _subset(name: str) -> str:
+    """The folder whose pictures the label file ``name`` lists: that above ``EmoLabel``."""
+    folder = PurePosixPath(name).parent
+    return (folder.parent if folder.name.lower() == "emolabel" else folder).as_posix()
 
 
 def _which(pictures: list[Picture], aligned: bool) -> str:
