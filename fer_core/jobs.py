@@ -1,9 +1,9 @@
 """Trainings as processes of their own: start, watch, stop and resume them, from the app or a command.
 
 ``data/jobs/<id>/`` holds ``job.json`` (:class:`Job`), ``log.txt`` (what the process prints), ``progress.json``
-(written by the ``train`` command, see ``fer_core.reporting``) and, once the run is stored, ``result.json``. A job has a
-session of its own: it goes on when the app that started it ends. Its state is found out anew each time, from the files
-and from whether the process still lives.
+(written by the ``train`` command, see ``fer_core.reporting``), of a queued job ``turn.json`` (the process that had its
+turn) and, once the run is stored, ``result.json``. A job has a session of its own: it goes on when the app that started
+it ends. Its state is found out anew each time, from the files and from whether the process still lives.
 """
 
 import dataclasses
@@ -88,7 +88,7 @@ class Job:
             return "stopped" if self.stopped else "failed"
         if (self.path / "progress.json").is_file():
             return "running"
-        return "waiting" if self.queued else "starting"
+        return "waiting" if self.queued and not _has_turn(self) else "starting"
 
     @property
     def seed(self) -> int:
@@ -316,9 +316,9 @@ def finish(folder: Path, run_name: str) -> None:
 
 
 def wait_for_turn(folder: Path, poll_s: float = 2.0) -> None:
-    """Inside the process of a queued job: return when there is room for its training."""
-    job = read(Path(folder).name)
-    while job.queued and _before(job):
+    """Inside the process of a queued job: return when there is room for its training, which is taken from then on."""
+    job_id = Path(folder).name
+    while not _takes_turn(job_id):
         time.sleep(poll_s)
 
 
@@ -446,6 +446,23 @@ def _refuse_without_room(model: str, dataset: str, settings: Mapping, queue: boo
             f"Training {model} takes {needed / 2**30:.1f} GB of memory or more, and {there / 2**30:.1f} GB are free.",
             "Choose a smaller batch size, or end other programs.",
         )
+
+
+def _takes_turn(job_id: str) -> bool:
+    """Whether the job trains from now on. Looking and taking are one step, so that no two take the same room."""
+    with _exclusive():
+        job = read(job_id)
+        if job.queued and _before(job):
+            return False
+        if job.queued:
+            write_text(job.path / "turn.json", to_json({"pid": job.pid, "process": job.process}))
+        return True
+
+
+def _has_turn(job: Job) -> bool:
+    """Whether the very process of a queued ``job`` has been let in, though it may still load libraries and pictures."""
+    told = _read_or_none(job.path / "turn.json")
+    return job.process is not None and (told.get("pid"), told.get("process")) == (job.pid, job.process)
 
 
 def _before(job: Job) -> bool:

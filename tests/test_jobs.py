@@ -375,6 +375,53 @@ def test_stop_ends_the_process_and_resume_starts_it_again(busy):
     assert "--fresh" not in command_of(jobs.resume(job, queue=True))
 
 
+@pytest.fixture
+def queued(folder):
+    """Make a queued job out of a process that does nothing, as it is between its start and its first progress."""
+    processes = []
+
+    def queued(name):
+        process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        processes.append(process)
+        path = jobs.jobs_dir() / name
+        path.mkdir(parents=True, exist_ok=True)
+        identity = machine.process_identity(process.pid)
+        job = jobs.Job(path, "majority", "drawn", {}, (), "", time.time(), process.pid, identity, queued=True)
+        return jobs._write(job)
+
+    yield queued
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_a_job_that_had_its_turn_takes_the_room_before_it_tells_its_progress(queued, monkeypatch):
+    """Loading libraries and pictures takes a minute, in which an older job may be resumed."""
+
+    def no_turn(seconds):
+        raise TimeoutError
+
+    monkeypatch.setattr(jobs.time, "sleep", no_turn)
+    younger = queued("2-younger")
+    assert younger.state == "waiting"
+    jobs.wait_for_turn(younger.path)
+    assert younger.state == "starting"
+    older = queued("1-older")
+    with pytest.raises(TimeoutError):
+        jobs.wait_for_turn(older.path)
+    assert older.state == "waiting"
+    os.kill(younger.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while jobs.is_alive(younger) and time.monotonic() < deadline:
+        pass
+    jobs.wait_for_turn(older.path)
+    assert older.state == "starting"
+    again = queued("2-younger")
+    assert again.state == "waiting", "its last process had a turn, this one has not"
+    with pytest.raises(TimeoutError):
+        jobs.wait_for_turn(again.path)
+
+
 def test_a_process_that_ignores_the_request_is_killed(folder):
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
     stubborn = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
