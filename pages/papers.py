@@ -108,7 +108,10 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
     if counts["by_relatives"]:
         line += f", and beside {counts['by_relatives']} more stands a relative, a network of our own"
     if counts["judged"]:
-        line += f"; {counts['inside']} of {counts['judged']} reported numbers lie in the measured 95 % interval"
+        line += (
+            f"; of {counts['judged']} reported numbers over all classes that a run of their system can judge, "
+            f"{counts['inside']} lie inside its 95 % interval"
+        )
     if counts["other_data"]:
         line += f"; {counts['other_data']} numbers were measured on other data than the paper's and are not judged"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""

@@ -100,6 +100,32 @@ def test_a_run_that_differs_in_its_initial_weights_alone_is_counted(made, epochs
     assert (counts["other_settings"], counts["only_weights"]) == (1, only_weights)
 
 
+def test_a_number_counts_once_however_many_runs_judge_it_and_relatives_judge_none(made):
+    """``vgg16``, a network of our own, stands beside Kumar & Ukken's best system."""
+    system = "VGG16_modified"
+
+    def counts(*runs):
+        return reported.summary(reported.comparison_table("kumar_ukken", runs, "test"))
+
+    own_runs = [
+        made("kumar_ukken", system, model="vgg16_finetuned", seed=seed, n_right=n_right, spec=None, config=config)
+        for seed, n_right, config in (
+            (0, 10, config_of_entry(spec("vgg16_finetuned")).to_dict()),  # far off, by the recipe
+            (1, 60, config_of_entry(spec("vgg16_finetuned"), {"epochs": 3}).to_dict()),
+        )
+    ]
+    relative = made("kumar_ukken", system, model="vgg16", n_right=60)
+    far, both, alone = counts(own_runs[0]), counts(*own_runs), counts(relative)
+    rows = reported.comparison_table("kumar_ukken", own_runs, "test")
+    judged = rows[(rows["class"] == "") & rows["inside"].notna()]
+    assert both["judged"] == far["judged"] == len(judged.drop_duplicates(["metric", "reported"])) < len(judged)
+    assert far["inside"] == 0
+    assert both["inside"] == judged[judged["inside"]].drop_duplicates(["metric", "reported"]).shape[0] > 0
+    assert counts(*own_runs, relative) == both
+    assert (both["runs"], both["other_settings"]) == (2, 1)
+    assert (alone["judged"], alone["inside"], alone["runs"], alone["by_relatives"]) == (0, 0, 0, 1)
+
+
 def test_settings_that_are_not_the_recipes_stand_in_the_row(made):
     """``ugwu_depth_4`` takes 128 x 128 pixels and 100 passes."""
     config = config_of_entry(spec("ugwu_depth_4"), {"epochs": 30, "input_size": 48}).to_dict()
@@ -242,7 +268,7 @@ def test_a_network_of_our_own_leaves_the_papers_system_open(made):
         "needs ImageNet weights: run `python -m fer_core train vgg16_finetuned`"
     )
     counts = reported.summary(frame)
-    assert (counts["measured"], counts["by_relatives"], counts["runs"], counts["other_settings"]) == (0, 1, 1, 0)
+    assert (counts["measured"], counts["by_relatives"], counts["runs"], counts["other_settings"]) == (0, 1, 0, 0)
 
 
 def test_models_of_a_system_without_a_run_are_open_beside_those_with_one(made):

@@ -194,27 +194,40 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(frame: pd.DataFrame) -> dict[str, int]:
-    """``systems``, ``measured`` (systems with a run), ``by_relatives`` (systems with runs of a :func:`relative` alone,
-    not among the measured), ``runs``, how many of these differ from their paper's recipe (``other_settings``) and how
-    many in nothing but random initial weights (``only_weights``), and of the headline numbers with an interval
-    ``judged``, how many lie ``inside`` it; not judged are those measured on other data than the paper's
-    (``other_data``)."""
+    """Counts of systems, of runs and of distinct headline numbers; those of a :func:`relative` count nowhere else.
+
+    Returns:
+        ``systems``; ``measured``: systems with a run; ``by_relatives``: systems with runs of relatives alone.
+        ``runs``: those of the paper's own systems; ``other_settings``: of these, those that differ from the paper's
+        recipe; ``only_weights``: in nothing but random initial weights. Of the reported numbers that are no class's:
+        ``judged``: those that a run has an interval for; ``inside``: those that lie in the interval of at least one
+        run; ``other_data``: those measured, but only on other data than the paper's.
+    """
     runs = frame[frame["run"] != ""].drop_duplicates("run")
-    of_papers = runs[~runs["model"].isin(list(own.SYSTEMS))]
+    of_papers = runs[~_of_relatives(runs)]
     measured = set(of_papers["system"])
-    headline = frame[frame["class"] == ""]
-    judged = headline["inside"].dropna()
+    headline = frame[(frame["class"] == "") & (frame["run"] != "") & ~_of_relatives(frame)]
+    of_number = headline.assign(
+        judged=headline["inside"].notna(),
+        inside=headline["inside"].fillna(False),
+        other=headline["measured"].notna() & ~headline["same_data"].fillna(True),
+    ).groupby(["system", "metric", "reported"])[["judged", "inside", "other"]]
+    numbers = of_number.any()
     return {
         "systems": int(frame["system"].nunique()),
         "measured": len(measured),
         "by_relatives": len(set(runs["system"]) - measured),
-        "runs": len(runs),
+        "runs": len(of_papers),
         "other_settings": int((of_papers["differs_from_recipe"] != "").sum()),
         "only_weights": int((of_papers["differs_from_recipe"] == recipes.ONLY_WEIGHTS).sum()),
-        "judged": len(judged),
-        "inside": int(judged.sum()),
-        "other_data": int((headline["measured"].notna() & ~headline["same_data"].fillna(True)).sum()),
+        "judged": int(numbers["judged"].sum()),
+        "inside": int(numbers["inside"].sum()),
+        "other_data": int((numbers["other"] & ~numbers["judged"]).sum()),
     }
+
+
+def _of_relatives(frame: pd.DataFrame) -> pd.Series:
+    return frame["model"].isin(list(own.SYSTEMS))
 
 
 def class_bar_rows(frame: pd.DataFrame, system: str, metric: str) -> pd.DataFrame:
