@@ -19,6 +19,7 @@ import pandas as pd
 
 from fer_core import metrics
 from fer_core.errors import RunError
+from fer_core.passes import kept_pass
 from fer_core.predictions import Predictions
 from fer_core.storage import environment, read_json, sha256, to_json, write_directory, write_text
 
@@ -39,7 +40,7 @@ FIELDS: dict[str, str] = {
     "initial_weights": "random, imagenet, or what else; null where nothing is trained by gradient",
     "epochs": "passes over the training split that history.csv has a row for, or null",
     "wall_time_s": "seconds of training, or null",
-    "train_accuracy": "accuracy of the final model on the train split, or null",
+    "train_accuracy": "accuracy of the final model on the train split, without averaged views, or null",
     "latency_ms": "milliseconds for one face as the app asks, averaged views included, or null",
     "latency_machine": "where that was measured, or null",
     "machine": "where it was trained",
@@ -192,11 +193,22 @@ def clean_test(test: Predictions, excluded: Iterable[str]) -> Predictions:
 
 
 def all_metrics(
-    predictions: Mapping[str, Predictions], excluded: set[str] | None, train_accuracy: float | None = None
+    predictions: Mapping[str, Predictions],
+    excluded: set[str] | None,
+    run: Mapping,
+    history: pd.DataFrame | None = None,
 ) -> dict[str, dict]:
     """Metrics per split, ``test_clean`` among them where ``excluded`` is known; ``discrepancy`` belongs to val.
 
-    ``train_accuracy`` defaults to the accuracy on predictions of the train split, if there are any.
+    Args:
+        predictions: by split.
+        excluded: ids of test pictures that other splits hold too, or None.
+        run: ``train_accuracy`` and ``config`` of ``run.json``.
+        history: a row per pass, or None.
+
+    ``discrepancy`` is that of the served weights on single views of whole pictures of train and val, see
+    :func:`fer_core.metrics.discrepancy`: ``train_accuracy``, which is measured so, minus :func:`_val_accuracy`. Where
+    one of the two is not known it is None. Predictions of train, where they are stored, are held against those of val.
     """
     splits = dict(predictions)
     if "test" in splits and excluded is not None:
@@ -204,14 +216,32 @@ def all_metrics(
         if len(clean):
             splits["test_clean"] = clean
     records = {split: metrics.evaluate(of_split) for split, of_split in splits.items()}
-    if train_accuracy is None and "train" in records:
-        train_accuracy = records["train"]["accuracy"]
     if "val" in records:
-        known = train_accuracy is not None
-        records["val"]["discrepancy"] = (
-            metrics.discrepancy(train_accuracy, records["val"]["accuracy"]) if known else None
-        )
+        val, train = _val_accuracy(run, history, records["val"]["accuracy"]), run.get("train_accuracy")
+        if train is None and "train" in records:
+            train, val = records["train"]["accuracy"], records["val"]["accuracy"]
+        known = train is not None and val is not None
+        records["val"]["discrepancy"] = metrics.discrepancy(train, val) if known else None
     return records
+
+
+def _val_accuracy(run: Mapping, history: pd.DataFrame | None, predicted: float) -> float | None:
+    """Accuracy on val of the served weights on one view of each picture.
+
+    That is the accuracy ``predicted``, unless several views were averaged (``tta``) for predictions. Then it stands in
+    the row of the kept pass in ``history``: measured with the weights that were kept (averages over steps where there
+    are any), in the precision of the training. With a hold-out that row tells of other pictures than val, and nothing
+    is known.
+    """
+    config = run.get("config") or {}
+    if config.get("tta", "none") == "none":
+        return predicted
+    select, monitor = config.get("select", "best"), config.get("monitor", "val_accuracy")
+    told = history is not None and len(history) > 0 and {"size", "val_accuracy", monitor} <= set(history.columns)
+    if not told or config.get("holdout"):
+        return None
+    rows = history.to_dict("records")
+    return float(rows[kept_pass(rows, select, monitor)]["val_accuracy"])
 
 
 def write_run(
@@ -243,7 +273,7 @@ def write_run(
     base = _base(root)
     record = _complete(run, predictions)
     excluded = not_clean(record["dataset"], record["dataset_fingerprint"], base)
-    record["metrics"] = all_metrics(predictions, excluded, record["train_accuracy"])
+    record["metrics"] = all_metrics(predictions, excluded, record, history)
     if history is not None:
         record["epochs"] = len(history)
     if weights is not None:

@@ -156,7 +156,11 @@ def top2_accuracy(predictions: Predictions, weights: np.ndarray | None = None) -
 
 
 def discrepancy(train_accuracy: float, val_accuracy: float) -> float:
-    """Train accuracy minus validation accuracy: how much a model has learnt by heart."""
+    """Train accuracy minus validation accuracy: how much a model has learnt by heart.
+
+    Ugwu's "Difference between Training accuracy and Validation accuracy" (below his Table 1), which takes both from the
+    last row of Keras' log. It means nothing unless both are of the same weights and the same views of a picture.
+    """
     return float(train_accuracy) - float(val_accuracy)
 
 

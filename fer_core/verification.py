@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from fer_core.artifacts import Run, all_metrics, not_clean, read_run, update_run
 from fer_core.datasets.split import Dataset
@@ -45,7 +46,7 @@ def verify_run(run: Run, *, dataset: Dataset | None = None, classifier: Classifi
         if of_split.class_names != run.class_names:
             differences.append(f"predictions_{split}.npz has the classes {list(of_split.class_names)}.")
     excluded = not_clean(run.dataset, run.run.get("dataset_fingerprint"), run.path.parent.parent)
-    recomputed = all_metrics(predictions, excluded, run.run.get("train_accuracy"))
+    recomputed = all_metrics(predictions, excluded, run.run, _history(run))
     stored = {split: run.metrics(split) for split in run.splits}
     if excluded is None and "test" in predictions and stored.pop("test_clean", None):
         differences.append(f"metrics.test_clean cannot be recomputed: no datasets/{run.dataset}.json with this data.")
@@ -57,14 +58,22 @@ def verify_run(run: Run, *, dataset: Dataset | None = None, classifier: Classifi
 
 
 def refresh_run(run: Run) -> Run:
-    """Write ``run.json`` again with metrics recomputed from the stored predictions; all else stays.
+    """Write ``run.json`` again with metrics recomputed from the stored predictions and history; all else stays.
 
     Raises:
-        RunError: stored predictions are damaged.
+        RunError: stored predictions or ``history.csv`` are damaged.
     """
     predictions = {split: run.predictions(split) for split in run.splits if split != "test_clean"}
     excluded = not_clean(run.dataset, run.run.get("dataset_fingerprint"), run.path.parent.parent)
-    return update_run(run, {"metrics": all_metrics(predictions, excluded, run.run.get("train_accuracy"))})
+    return update_run(run, {"metrics": all_metrics(predictions, excluded, run.run, run.history())})
+
+
+def _history(run: Run) -> pd.DataFrame | None:
+    """The history of ``run``; None too where it is damaged, which :func:`_history_differences` says."""
+    try:
+        return run.history()
+    except RunError:
+        return None
 
 
 def _weights_differences(run: Run) -> list[str]:

@@ -33,7 +33,11 @@ def table_columns(class_names: list[str]) -> dict:
         "parameters": number("Parameters", format="compact"),
         "size_mb": number("Size", format="%.1f MB", help="Shipped weights"),
         "latency_ms": number("Latency", format="%.1f ms", help="One picture"),
-        "discrepancy": number("Discrepancy", format="%.3f", help="Train accuracy minus validation accuracy"),
+        "discrepancy": number(
+            "Discrepancy",
+            format="%.3f",
+            help="Train accuracy minus val accuracy, both without averaged views; empty where one of them is not known",
+        ),
         "model": plain("Model"),
         "n": number("Pictures", format="localized"),
         "dataset": plain("Dataset"),

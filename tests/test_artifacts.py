@@ -122,6 +122,51 @@ def test_discrepancy_needs_the_train_accuracy(tmp_path):
     assert artifacts.read_run(path).metrics("val")["discrepancy"] == pytest.approx(from_train)
 
 
+PASSES = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3, 4],
+        "size": [24, 48, 48, 48],
+        "accuracy": [0.2, 0.4, 0.5, 0.6],
+        "val_loss": [0.5, 1.5, 1.1, 1.4],
+        "val_accuracy": [0.9, 0.42, 0.55, 0.51],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "val_accuracy"),
+    [
+        ({"tta": "ten_view", "select": "best", "monitor": "val_accuracy"}, 0.55),
+        ({"tta": "flip", "select": "best", "monitor": "val_loss", "holdout": 0.0}, 0.55),
+        ({"tta": "flip", "select": "last", "monitor": "val_accuracy"}, 0.51),
+        ({"tta": "flip"}, 0.55),
+        ({"tta": "flip", "select": "best", "monitor": "val_accuracy", "holdout": 0.2}, None),  # watched other pictures
+        ({"tta": "none", "select": "best", "monitor": "val_accuracy"}, "predicted"),
+        ({"tta": "none", "holdout": 0.2}, "predicted"),
+        ({"C": 1.0}, "predicted"),
+        (None, "predicted"),
+    ],
+)
+def test_discrepancy_is_of_single_views_of_train_and_val(tmp_path, settings, val_accuracy):
+    """Averaged views lift the accuracy on val, and train is measured without them."""
+    splits = {"val": predictions("val", seed=1)}
+    record = {"dataset": "drawn", "model": "compact", "train_accuracy": 0.8, "config": settings}
+    run = artifacts.read_run(artifacts.write_run(record, history=PASSES, predictions=splits, root=tmp_path))
+    if val_accuracy == "predicted":
+        val_accuracy = run.metrics("val")["accuracy"]
+    expected = None if val_accuracy is None else pytest.approx(0.8 - val_accuracy)
+    assert run.metrics("val")["discrepancy"] == expected
+    assert np.isnan(artifacts.runs_frame([run], "val")["discrepancy"].iloc[0]) == (val_accuracy is None)
+
+
+@pytest.mark.parametrize("history", [None, PASSES[:0], PASSES.drop(columns="val_accuracy")])
+def test_discrepancy_of_averaged_views_needs_the_passes(tmp_path, history):
+    record = {"dataset": "drawn", "model": "compact", "train_accuracy": 0.8, "config": {"tta": "flip"}}
+    splits = {"val": predictions("val", seed=1)}
+    run = artifacts.read_run(artifacts.write_run(record, history=history, predictions=splits, root=tmp_path))
+    assert run.metrics("val")["discrepancy"] is None
+
+
 def test_files_hold_no_nan(tmp_path):
     path = write(tmp_path, latency_ms=float("nan"), config={"peak": np.float32(0.5), "decay": float("inf")})
     text = (path / "run.json").read_text()

@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "storage": 1,
     "images": 1,
     "masks": 1,
+    "passes": 1,
     "predictions": 1,
     "datasets": 2,
     "detector": 1,

@@ -396,15 +396,6 @@ def test_an_unfinished_training_of_another_network_of_that_name_is_not_gone_on_w
         train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
-@pytest.mark.slow
-def test_the_epoch_that_is_kept_is_one_of_the_size_that_is_served():
-    from fer_core.training.engine import _best
-
-    shown = [(24, 0.9), (48, 0.3), (48, 0.4), (48, 0.4)]
-    rows = [{"size": size, "val_accuracy": value, "val_loss": 1 - value} for size, value in shown]
-    assert [_best(rows[:n], QUICK) for n in (1, 2, 3, 4)] == [0, 1, 2, 2]
-
-
 def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
     config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)
     run = artifacts.read_run(train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path))

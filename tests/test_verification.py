@@ -113,6 +113,21 @@ def test_any_number_of_the_record_is_checked(run, keys, where):
     assert differences[0].startswith(where + ":")
 
 
+def test_a_discrepancy_between_views_is_named_and_refreshed(run):
+    """As runs older than this definition have it: val with averaged views, train without them."""
+    record = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    (run.path / "run.json").write_text(json.dumps(record | {"config": {"tta": "flip"}}), encoding="utf-8")
+    history = pd.DataFrame({"epoch": [1, 2], "size": 48, "val_accuracy": [0.25, 0.2]})
+    history.to_csv(run.path / "history.csv", index=False)
+    run = artifacts.read_run(run.path)
+    (difference,) = verify_run(run)
+    assert difference.startswith("metrics.val.discrepancy: stored ")
+    fresh = refresh_run(run)
+    assert fresh.metrics("val")["discrepancy"] == pytest.approx(0.5 - 0.25)
+    assert verify_run(fresh) == []
+    assert fresh.run | {"metrics": None} == run.run | {"metrics": None}
+
+
 def test_missing_and_invented_metrics_are_named(run):
     def swap(record):
         record["metrics"]["val"]["nicer_accuracy"] = record["metrics"]["val"].pop("accuracy")

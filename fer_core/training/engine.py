@@ -14,6 +14,7 @@ from fer_core.errors import ConfigError
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
+from fer_core.passes import best_pass, kept_pass
 from fer_core.training import frozen
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
@@ -106,7 +107,7 @@ def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progre
         row |= _judged(*passes.answers(averaged, epoch))
         row |= {"learning_rate": rates[-1], "seconds": time.monotonic() - started}
         rows.append(row)
-        if config.select == "last" or _best(rows, config) == len(rows) - 1:
+        if kept_pass(rows, config.select, config.monitor) == len(rows) - 1:
             best = averaged
         if time.monotonic() - saved >= passes.save_every_s:
             save()
@@ -317,21 +318,7 @@ def _judged(probabilities: np.ndarray, y_true: np.ndarray) -> dict:
     }
 
 
-def _score(row: dict, config: TrainConfig) -> float:
-    """Higher is better."""
-    return row["val_accuracy"] if config.monitor == "val_accuracy" else -row["val_loss"]
-
-
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
-    return len(rows) - 1 - _best(rows, config) >= config.patience
-
-
-def _best(rows: list[dict], config: TrainConfig) -> int:
-    """Position of the best epoch of those at the size of the last one, the first of equals.
-
-    What was learned at another size would be served at one it has not seen.
-    """
-    same = [index for index, row in enumerate(rows) if row["size"] == rows[-1]["size"]]
-    return max(same, key=lambda index: _score(rows[index], config))
+    return len(rows) - 1 - best_pass(rows, config.monitor) >= config.patience
