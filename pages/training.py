@@ -35,8 +35,9 @@ CHOICES = {
 }
 PICTURES = ("oversample", "dedupe", "faces", "mask", "classes")
 MORE = (
-    *("optimizer", "schedule", "warmup_epochs", "weight_decay", "label_smoothing", "mixup", "ema", "patience"),
-    *("monitor", "select", "holdout", "class_weight", "initial_weights", "trainable_layers", "input_size"),
+    *("optimizer", "schedule", "warmup_epochs", "weight_decay", "label_smoothing", "mixup", "ema"),
+    *("patience", "min_delta", "monitor", "select", "holdout", "class_weight"),
+    *("initial_weights", "trainable_layers", "input_size"),
     *("precision", "tta", "equalize", *PICTURES, "arguments"),
 )
 MEANING = {
@@ -51,6 +52,7 @@ MEANING = {
     "oversample": "Repeat pictures of the rarer classes",
     "tta": "Views of a picture that the stored answers are averaged over",
     "shift": "Largest shift along each axis, as a share of the side",
+    "min_delta": "Smallest change that patience takes for an improvement",
     "patience": "Stop when val has not improved for so many epochs; 0 for never",
     "trainable_layers": "Layers of the backbone, from its end; 0 trains the head alone, -1 everything",
     "input_size": "Side in pixels; 0 for the system's own",

@@ -498,6 +498,9 @@ def test_an_unfinished_training_goes_on_with_its_own_settings_only(folder):
     assert "shift" not in file.read_text(encoding="utf-8"), "those older than this setting can be gone on with"
     moved = {"learning_rate": 0.5, "augmentation": spec("compact")["recipe"]["augmentation"] | {"shift": 0.1}}
     assert unfinished.other_settings("compact", "drawn", moved) == "shift none instead of 0.1"
+    assert "min_delta" not in file.read_text(encoding="utf-8")
+    strict = {"learning_rate": 0.5, "min_delta": 0.1}
+    assert unfinished.other_settings("compact", "drawn", strict) == "min delta none instead of 0.1"
     stored = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps(stored | {"fingerprint": "others"}), encoding="utf-8")
     assert unfinished.other_settings("compact", "drawn", {"learning_rate": 0.5}) == "other pictures"

@@ -44,6 +44,14 @@ def test_a_run_older_than_shifts_has_none():
     assert recipes.told_of_run(shifted) == "zoom 0 instead of 0.1, shift 0.1 instead of 0"
 
 
+def test_a_run_older_than_min_delta_stopped_at_any_improvement():
+    """Patil's printed 0.0001 is not what such a run was trained with."""
+    old = record("patil_cnn", {"min_delta": 0.0})
+    del old["config"]["min_delta"]
+    assert recipes.from_recipe(old) == {"min_delta": (0.0, 0.0001)}
+    assert recipes.told_of_run(old) == "min delta 0 instead of 0.0001"
+
+
 def test_estimators_differ_in_arguments_and_pictures():
     arguments = spec("svm_hog_rbf")["arguments"]
     assert recipes.from_recipe({"model": "svm_hog_rbf", "config": json.loads(json.dumps(arguments))}) == {}

@@ -66,6 +66,7 @@ def drawn():
         {"augmentation": {"shift": 1}},
         {"tta": "five_view"},
         {"seed": -1},
+        {"min_delta": -0.1},
         {"input_size": -48},
         {"sizes": [[32, 0]]},
         {"sizes": [[0, 30]]},
@@ -487,3 +488,32 @@ def test_patience_counts_from_the_epoch_that_is_kept(scores, small, ended):
     rows = [row | {"size": 32 if at < small else 48} for at, row in enumerate(rows)]
     for monitor in ("val_accuracy", "val_loss"):
         assert _out_of_patience(rows, TrainConfig(patience=2, monitor=monitor)) is ended
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
+def test_min_delta_is_that_of_keras_early_stopping(monitor):
+    """Slow climbs too, which count as improvement only once they add up to it."""
+    import keras
+
+    from fer_core.training.engine import _out_of_patience
+
+    rng = np.random.default_rng(0)
+    ended = set()
+    for climb in (0.0, 0.004, 0.008, 0.02):
+        scores = np.round(0.4 + climb * np.arange(14) + rng.normal(0, 0.004, 14), 3)
+        rows = [{"val_accuracy": score, "val_loss": 1 - score, "size": 48} for score in scores]
+        for min_delta, patience in itertools.product((0.0, 0.01, 0.03), (1, 3)):
+            mode = {"val_accuracy": "max", "val_loss": "min"}[monitor]
+            callback = keras.callbacks.EarlyStopping(monitor, min_delta, patience, mode=mode)
+            callback.set_model(keras.Model())
+            callback.model.stop_training = False  # as fit does
+            callback.on_train_begin()
+            config = TrainConfig(patience=patience, min_delta=min_delta, monitor=monitor)
+            for epoch, row in enumerate(rows):
+                callback.on_epoch_end(epoch, row)
+                stops = _out_of_patience(rows[: epoch + 1], config)
+                assert stops == callback.model.stop_training, (climb, min_delta, patience, epoch)
+                if stops:
+                    break
+            ended.add(epoch)
+    assert len(ended) > 4, "some stop early, some late, some never"

@@ -78,6 +78,8 @@ class TrainConfig:
         class_weight: weigh the loss by inverse class frequency.
         sizes: [[side in pixels, epochs], ...] for progressive resizing; empty trains at ``input_size``.
         patience: stop when ``monitor`` has not improved for so many epochs, 0 for never.
+        min_delta: what an epoch must be better by than the last that improved, to count as improved for ``patience``
+            (keras.callbacks.EarlyStopping's ``min_delta``); which weights are kept does not depend on it.
         select: which epoch's weights are kept, ``best`` (by ``monitor``, of those at the last size) or ``last``.
         monitor: ``val_accuracy`` or ``val_loss``: what ``patience`` and ``select`` go by.
         precision: ``auto`` takes mixed_bfloat16 where the processor has units for it, but for a head on features
@@ -127,6 +129,7 @@ class TrainConfig:
     mask: str = ""
     faces: bool = False
     arguments: dict = field(default_factory=dict)
+    min_delta: float = 0.0
 
     def __post_init__(self) -> None:
         for values, prefix in ((self, ""), (self.augmentation, "augmentation.")):
@@ -152,6 +155,7 @@ class TrainConfig:
         _range("holdout", self.holdout, 0, 0.9)
         _range("trainable_layers", self.trainable_layers, -1, 100_000)
         _range("patience", self.patience, 0, 100_000)
+        _range("min_delta", self.min_delta, 0, 100)
         _range("seed", self.seed, 0, 2**32 - 1)
         if self.input_size:
             _range("input_size", self.input_size, *SIDES)

@@ -14,7 +14,7 @@ from fer_core.errors import ConfigError
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
-from fer_core.passes import best_pass, kept_pass
+from fer_core.passes import kept_pass, last_improved
 from fer_core.training import frozen
 from fer_core.training.batches import epoch_batches, steps_per_epoch
 from fer_core.training.checkpoint import WorkDirectory
@@ -321,4 +321,4 @@ def _judged(probabilities: np.ndarray, y_true: np.ndarray) -> dict:
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
-    return len(rows) - 1 - best_pass(rows, config.monitor) >= config.patience
+    return len(rows) - 1 - last_improved(rows, config.monitor, config.min_delta) >= config.patience

@@ -41,6 +41,8 @@ def what_is_trained(model: str, dataset: str, fingerprint: str, config: TrainCon
     """
     settings = config.to_dict()  # without what is newer than some trainings, so that these can be gone on with
     del settings["arguments"]  # they stand in the spec
+    if not config.min_delta:
+        del settings["min_delta"]
     if not config.augmentation.shift:
         del settings["augmentation"]["shift"]
     found = {"model": model, "dataset": dataset, "fingerprint": fingerprint}
