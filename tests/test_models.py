@@ -63,23 +63,59 @@ def test_parameter_counts_worked_out_by_hand():
     assert build_network("vgg16").count_params() == vgg16
 
 
-@pytest.mark.parametrize(("name", "printed"), [("patil_cnn", 3_931_975), ("patil_cnn_ckplus", 4_062_535)])
-def test_parameter_counts_printed_in_the_thesis(name, printed):
+# Patil's figures 3.7 and 3.8 as printed: per block the parameters of both convolutions and the normalisation.
+PRINTED_BLOCKS = {
+    64: (256, 12352, 256),
+    128: (24704, 49280, 512),
+    256: (98560, 196864, 1024),
+    512: (393728, 786944, 2048),
+}
+PRINTED_DENSE = {
+    "patil_cnn": [(512, 2359808, 2048), (7, 3591)],
+    "patil_cnn_ckplus": [(512, 2359808, 2048), (256, 131328, 1024), (7, 1799)],
+}
+PRINTED_TOTALS = {"patil_cnn": (3_931_975, 3_929_031, 2_944), "patil_cnn_ckplus": (4_062_535, 4_059_079, 3_456)}
+
+
+def printed_table(name):
+    """(kind of layer, output shape, parameters) of each line, the last activation aside, which is in the last layer."""
+    side, lines = 48, []
+    for filters, (rows, columns, norm) in PRINTED_BLOCKS.items():
+        wide, halved = (None, side, side, filters), (None, side // 2, side // 2, filters)
+        lines += [("Conv2D", wide, rows), ("Conv2D", wide, columns), ("BatchNormalization", wide, norm)]
+        lines += [("ReLU", wide, 0), ("MaxPooling2D", halved, 0), ("Dropout", halved, 0)]
+        side //= 2
+    lines.append(("Flatten", (None, 4608), 0))
+    for width, weights, *norm in PRINTED_DENSE[name]:
+        lines.append(("Dense", (None, width), weights))
+        if norm:
+            lines += [("BatchNormalization", (None, width), *norm), ("ReLU", (None, width), 0)]
+            lines.append(("Dropout", (None, width), 0))
+    return lines
+
+
+@pytest.mark.parametrize("name", PRINTED_TOTALS)
+def test_layers_and_parameters_printed_in_the_thesis(name):
     from fer_core.models.registry import build_network
 
     network = build_network(name)
-    assert network.count_params() == printed
-    by_layer = [layer.count_params() for layer in network.layers if layer.count_params()]
-    assert by_layer[:3] == [256, 12352, 256]  # figures 3.7 and 3.8, first block
-    assert network.get_layer("dense1").count_params() == 2_359_808
-    assert network.get_layer("block4_pool").output.shape == (None, 3, 3, 512)
+    first, scale, *layers = network.layers  # pixels and their scale, which the thesis leaves out
+    assert first.count_params() == scale.count_params() == 0
+    assert [(type(layer).__name__, layer.output.shape, layer.count_params()) for layer in layers] == printed_table(name)
+    assert layers[-1].activation.__name__ == "softmax"
+    trained, kept = (
+        sum(int(np.prod(weight.shape)) for weight in weights)
+        for weights in (network.trainable_weights, network.non_trainable_weights)
+    )
+    assert (network.count_params(), trained, kept) == PRINTED_TOTALS[name]
 
 
-def test_saved_weights_give_the_same_probabilities_again(tmp_path, faces):
+@pytest.mark.parametrize("name", ["compact", "wide"])
+def test_saved_weights_give_the_same_probabilities_again(name, tmp_path, faces):
     from fer_core.models.registry import NetworkClassifier, build_network
     from fer_core.models.weights import half_precision, load_weights, save_weights
 
-    first, second = build_network("compact"), build_network("compact")
+    first, second = build_network(name), build_network(name)
     first.set_weights(half_precision(first.get_weights()))
     save_weights(first, tmp_path / "weights.npz")
     load_weights(second, tmp_path / "weights.npz")
