@@ -229,8 +229,9 @@ def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monke
         load_imagenet(network, "mobilenetv2")
     assert "save_weights" in raised.value.remedy and "unset" in raised.value.remedy
     (tmp_path / "mobilenetv2.weights.h5").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="does not hold"):
+    with pytest.raises(ModelError, match="does not hold") as raised:
         load_imagenet(network, "mobilenetv2")
+    assert "save_weights" in raised.value.remedy and "unset FER_PRETRAINED_DIR" in raised.value.remedy
     monkeypatch.delenv("FER_PRETRAINED_DIR")
 
     def refuse(*args, **kwargs):
@@ -239,7 +240,7 @@ def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monke
     monkeypatch.setattr("keras.applications.MobileNetV2", refuse)
     with pytest.raises(ModelError, match="no route") as raised:
         load_imagenet(network, "mobilenetv2")
-    assert "FER_PRETRAINED_DIR" in raised.value.remedy
+    assert "Connect to the network" in raised.value.remedy and "set FER_PRETRAINED_DIR" in raised.value.remedy
 
 
 def test_only_the_last_layers_are_trained():

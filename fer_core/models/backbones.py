@@ -177,19 +177,19 @@ def _pretrained(class_name: str, backbone: str) -> keras.Model:
     folder = os.environ.get(PRETRAINED_DIR)
     shape = (96, 96, 3)  # convolutions do not depend on it
     if folder:
+        remedy = (
+            f"Save keras.applications.{class_name}(include_top=False).save_weights(...) there from a machine "
+            f"with a network, or unset {PRETRAINED_DIR} to let Keras download them."
+        )
         names = (f"{backbone}_imagenet_notop.weights.h5", f"{backbone}.weights.h5")
         path = next((Path(folder) / name for name in names if (Path(folder) / name).is_file()), None)
         if path is None:
-            raise ModelError(
-                f"{PRETRAINED_DIR} names {folder}, which holds no {' or '.join(names)}.",
-                f"Save keras.applications.{class_name}(include_top=False).save_weights(...) there from a machine "
-                f"with a network, or unset {PRETRAINED_DIR} to let Keras download them.",
-            )
+            raise ModelError(f"{PRETRAINED_DIR} names {folder}, which holds no {' or '.join(names)}.", remedy)
         source = build(include_top=False, weights=None, input_shape=shape)
         try:
             source.load_weights(path)
         except Exception as error:  # h5py and Keras raise many kinds
-            raise ModelError(f"{path} does not hold {class_name}'s weights: {error}.", "Save them again.") from error
+            raise ModelError(f"{path} does not hold {class_name}'s weights: {error}.", remedy) from error
         return source
     try:
         return build(include_top=False, weights="imagenet", input_shape=shape)
