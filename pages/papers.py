@@ -22,6 +22,7 @@ KINDS = {
     "values": "printed twice",
     "definition": "by definition",
     "claim": "claim",
+    "naming": "two called the same",
     "implausible": "implausible",
 }
 FEW_CURVES = 3
@@ -138,8 +139,8 @@ def show_contradictions(paper: reported.Paper) -> None:
     failed = reported.failed(checks)
     st.subheader("Where the paper contradicts itself")
     st.caption(
-        f"Of {len(checks)} checks of its printed numbers, {len(failed)} fail. Every sentence is computed from "
-        "artifacts/reported/reported_metrics.csv."
+        f"Of {len(checks)} checks of what it prints, {len(failed)} fail. Every sentence is computed from its numbers "
+        "and words in artifacts/reported."
     )
     if failed:
         st.markdown("\n".join(f"- **{KINDS[check.kind]}**: {check.sentence}" for check in failed))

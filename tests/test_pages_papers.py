@@ -123,7 +123,7 @@ def test_contradictions_are_the_librarys(paper, nothing):
     for check in reported.contradictions(paper):
         assert check.sentence in text(app)
     n = len(reported.checks(paper))
-    assert f"Of {n} checks of its printed numbers, {len(reported.contradictions(paper))} fail" in text(app)
+    assert f"Of {n} checks of what it prints, {len(reported.contradictions(paper))} fail" in text(app)
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -31,7 +31,7 @@ from fer_core.storage import to_json
 PAPER = "feeling_it"
 # Ours -> what the paper's systems are called after the network.
 REPORTED = {"forehead": "forehead_mask", "eyes": "eye_mask", "mouth": "nose_and_mouth_mask"}
-# What its masked models build on, by the text of sections "VGG-16" and "ResNet-50" (Table 3 says otherwise).
+# What its masked models build on, by the text of sections "VGG-16" and "ResNet-50" (Table 3 contradicts, see Papers).
 REPORTED_WHOLE = {"VGG-16": "no_mask_overfitting_control", "ResNet50": "no_mask_no_overfitting_control"}
 TESTED, TRAINED, PRINTED = "trained on whole faces", "trained with the mask", "paper: trained under the same mask"
 CONTROL = "random masks of the same area"

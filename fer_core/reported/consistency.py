@@ -1,8 +1,8 @@
-"""Where the papers contradict themselves: every check is computed from ``reported_metrics.csv``.
+"""Where the papers contradict themselves: checks of ``reported_metrics.csv``, and of words in ``papers.json``.
 
-Four kinds. ``values``: one number printed differently in different places. ``definition``: numbers that another
-printed number fixes by its definition. ``claim``: a sentence of the paper against its numbers. ``implausible``: a
-number that published results or the data make hard to believe.
+Five kinds. ``values``: one number printed differently in different places. ``definition``: numbers that another
+printed number fixes by its definition. ``claim``: a sentence of the paper against its numbers. ``naming``: two
+systems called the same. ``implausible``: a number that published results or the data make hard to believe.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ import pandas as pd
 
 from fer_core.errors import ConfigError
 from fer_core.labels import CLASS_NAMES
-from fer_core.reported.reading import CITED, DATASET, Claim, label, papers, read, references
+from fer_core.reported.reading import CITED, DATASET, Claim, Naming, label, papers, read, references
 
-KINDS: tuple[str, ...] = ("values", "definition", "claim", "implausible")
+KINDS: tuple[str, ...] = ("values", "definition", "claim", "naming", "implausible")
 # Numbers computed from rounded ones may be off by two units in the last printed place: rounding, and truncation.
 SLACK = 2.0
 # Per-class metric -> headline metrics that are its unweighted mean, and its mean weighted by support.
@@ -55,7 +55,7 @@ class Check:
         paper: key.
         kind: one of :data:`KINDS`.
         system: what the numbers are about.
-        metric: of the number that is checked.
+        metric: of the number that is checked; empty for words.
         holds: whether the numbers agree.
         sentence: the numbers, and where each stands.
     """
@@ -93,6 +93,7 @@ def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
     found += _beyond_selection(rows)
     if rows:
         found += [_claim(claim, rows) for claim in known[paper].claims]
+    found += [_naming(paper, naming) for naming in known[paper].namings]
     return found
 
 
@@ -359,6 +360,12 @@ def _claim(claim: Claim, rows: list[Printed]) -> Check:
     words = f"\u201c{claim.says}\u201d ({claim.where})"
     sentence = f"{words}: {name} is {number(chosen.value)} for {chosen.system}, and {told} ({places})."
     return _check(chosen, "claim", claim.metric, not against, sentence)
+
+
+def _naming(paper: str, naming: Naming) -> Check:
+    systems = list(dict.fromkeys(system for system, _, _ in naming.named))
+    told = "; ".join(f"{system} in {where} (\u201c{says}\u201d)" for system, where, says in naming.named)
+    return Check(paper, "naming", systems[0], "", len(systems) == 1, f"{naming.about}: {told}.")
 
 
 def _contradicts(expects: str, chosen: Printed, other: Printed) -> bool:

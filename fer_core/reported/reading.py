@@ -66,6 +66,19 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Naming:
+    """What a paper says several times which of its systems is, such as its baseline.
+
+    Attributes:
+        about: what is named.
+        named: (system, where, the paper's words) of each time.
+    """
+
+    about: str
+    named: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class Paper:
     """A paper as it describes itself; what it does not print is None or said to be not printed.
 
@@ -80,6 +93,7 @@ class Paper:
         split: of ours that is set beside its numbers unless told otherwise; ``split_reason`` says why.
         figures: view -> the figures and tables of the paper that it redraws.
         claims: sentences to check.
+        namings: what should name the same system wherever it stands.
     """
 
     key: str
@@ -95,6 +109,7 @@ class Paper:
     split_reason: str
     figures: Mapping[str, str]
     claims: tuple[Claim, ...]
+    namings: tuple[Naming, ...] = ()
 
 
 def folder() -> Path:
@@ -188,7 +203,12 @@ def _paper(key: str, record: Mapping) -> Paper:
         )
         for claim in record["claims"]
     )
+    namings = tuple(
+        Naming(naming["about"], tuple((system, where, says) for system, where, says in naming["named"]))
+        for naming in record.get("namings", ())
+    )
     lists = {"authors": tuple(record["authors"]), "links": tuple(record["links"]), "claims": claims}
+    lists["namings"] = namings
     return Paper(key=key, **(dict(record) | lists))
 
 

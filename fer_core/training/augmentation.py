@@ -13,7 +13,8 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     """Warp pictures to ``size`` with random crop, rotation, zoom, shear, shift, flip and light.
 
     All that moves pixels, and resizing, are one bilinear warp, so that pixels are interpolated once; borders
-    are reflected. With default settings it only resizes.
+    are reflected. With default settings it only resizes. A zoom keeps the shape of a face: both axes are drawn
+    together, where Keras' ``zoom_range`` draws each on its own and repeats the nearest pixel beyond the border.
 
     Args:
         images: uint8 (N, H, W) or (N, H, W, C).
