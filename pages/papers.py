@@ -1,5 +1,6 @@
 """Do the numbers of four papers hold? Printed beside measured, where they contradict each other, figures redrawn."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,6 +45,12 @@ NUMBERS = {
     "input_size": st.column_config.Column("input size"),
     "where": st.column_config.Column("printed in"),
     "source": st.column_config.Column("measured value from"),
+}
+ANSWERS = {
+    "mask": st.column_config.Column("Hidden"),
+    "predicted": st.column_config.Column("answer"),
+    "confidence": st.column_config.NumberColumn("its probability", format="percent"),
+    "true_prob": st.column_config.NumberColumn("probability of the true class", format="percent"),
 }
 
 
@@ -220,12 +227,50 @@ def show_predictions(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]
 
 
 def show_masks(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
-    face = datasets.synthetic.face("angry", rng=0, size=FACE_SIDE)
-    hidden = [masks.apply(face, masks.region_mask(name, face.shape)) for name in MASKED]
-    pictures = [enlarge(picture, FACE_SIDE) for picture in (face, *hidden)]
-    widgets.picture_grid(pictures, ["Whole (a drawn face)", *MASKED.values()], width=160)
-    widgets.download_picture(np.hstack(pictures), "feeling-it-masks", "All four (PNG)")
+    """The masks on a test picture of a registered dataset, with what runs answered; else on a drawn face."""
+    known = cache.dataset_names()
+    tested = [run for run in runs if "test" in run.splits and run.dataset in known]
+    if tested:
+        show_answers_under_masks(tested)
+    else:
+        face = datasets.synthetic.face("angry", rng=0, size=FACE_SIDE)
+        pictures = under_masks(face)
+        widgets.picture_grid(pictures, ["Whole (a drawn face)", *MASKED.values()], width=160)
+        widgets.download_picture(np.hstack(pictures), "feeling-it-masks", "All four (PNG)")
+        lacking = ", ".join(dict.fromkeys(run.dataset for run in runs))
+        why = (
+            f"{lacking} is not registered here: `python -m fer_core data add PATH`" if runs else "No run is stored yet"
+        )
+        st.caption(f"{why}. So a drawn face stands for a test picture, and nobody has answered for it.")
     st.caption("The Masks page hides parts of any face, and holds the study on the whole test set.")
+
+
+def under_masks(face: np.ndarray) -> list[np.ndarray]:
+    """``face`` whole and under each of the paper's masks, large enough to be looked at."""
+    hidden = [masks.apply(face, masks.region_mask(name, face.shape[:2])) for name in MASKED]
+    return [enlarge(picture, FACE_SIDE) for picture in (face, *hidden)]
+
+
+def show_answers_under_masks(runs: list[Run]) -> None:
+    """One test picture of the dataset that most ``runs`` were measured on, and the stored answer of each of them."""
+    (name, _), *_ = Counter(run.dataset for run in runs).most_common(1)
+    answers = [(run, cache.predictions(run.name, "test")) for run in runs if run.dataset == name]
+    sample_ids = answers[0][1].sample_ids
+    number = state.number(f"Test picture (of {len(sample_ids):,})", 1, len(sample_ids), 1, key="masked", width=200)
+    sample_id = sample_ids[number - 1]
+    table = reported.masked_answers(answers, sample_id, MASKED)
+    found, reason = samples.pictures(answers[0][0], "test", [sample_id])
+    if reason:
+        st.caption(reason)
+    if found is not None:
+        right = [table.loc[table["mask"] == mask, ["true", "predicted"]] for mask in ("", *MASKED)]
+        told = [f"{(of['true'] == of['predicted']).sum()} of {len(of)} right" if len(of) else "no run" for of in right]
+        titles = [f"Whole, {table['true'].iloc[0]}", *MASKED.values()]
+        captions = [f"{title}  \n{count}" for title, count in zip(titles, told, strict=True)]
+        widgets.picture_grid(under_masks(found[0]), captions, width=160)
+    st.caption(f"{sample_id} of {name}, test: what each run, trained and measured under its mask, answered for it.")
+    widgets.show_table(table.assign(mask=table["mask"].replace("", "none")), column_config=ANSWERS)
+    widgets.download_table(table, f"feeling-it-answers-{sample_id}")
 
 
 DRAW = {

@@ -176,6 +176,7 @@ def test_every_figure_draws_with_a_run(paper, view, folder):
     assert "Open: no run" not in text(app)
     if view == "Masks":
         assert len(app.get("image")) + len(app.get("imgs")) == 4
+        assert "tiny is not registered here" in text(app) and "a drawn face stands for a test picture" in text(app)
     elif view != "Predictions":
         assert len(app.get("plotly_chart")) == 2
 
@@ -217,6 +218,33 @@ def test_predictions_of_a_registered_dataset_are_pictures(nothing, monkeypatch):
     app = open_page(paper="kumar_ukken", figure="Predictions")
     assert "is not registered" not in text(app)
     assert len(app.get("image")) + len(app.get("imgs")) == 7
+
+
+def test_masks_of_a_registered_dataset_are_on_a_test_picture_with_the_stored_answers(nothing, monkeypatch):
+    drawn = datasets.synthetic.dataset(21, 21, 70)
+    split = drawn["test"]
+    for shift, mask in enumerate(("", "mouth", "eyes")):  # whole pictures are answered rightly, the others are not
+        probs = np.full((70, 7), 0.05)
+        probs[np.arange(70), (split.y_true + shift) % 7] = 0.7
+        made = Predictions(split.sample_ids, split.y_true, probs, CLASS_NAMES)
+        record = {"dataset": drawn.name, "model": f"made-{mask}", "paper": "feeling_it", "system": f"VGG-16:{mask}"}
+        artifacts.write_run(record | {"config": {"mask": mask}}, predictions={"test": made}, root=nothing)
+    monkeypatch.setattr(datasets, "available", lambda: [drawn.name])
+    monkeypatch.setattr(datasets, "load", lambda name: drawn)
+    app = open_page(paper="feeling_it", figure="Masks", masked="3")
+    images = [one for kind in ("image", "imgs") for block in app.get(kind) for one in block.proto.imgs]
+    true = CLASS_NAMES[split.y_true[2]]
+    assert [image.caption.split("  \n") for image in images] == [
+        [f"Whole, {true}", "1 of 1 right"],
+        ["Top 1/4: forehead", "no run"],
+        ["Middle 1/4: eyes", "0 of 1 right"],
+        ["Bottom 1/2: nose and mouth", "0 of 1 right"],
+    ]
+    assert "drawn face stands" not in text(app)
+    rows = app.dataframe[-1].value
+    assert rows["mask"].tolist() == ["none", "eyes", "mouth"] and set(rows["true"]) == {true}
+    assert rows["true_prob"].tolist() == pytest.approx([0.7, 0.05, 0.05]) and set(rows["confidence"].round(3)) == {0.7}
+    assert f"{split.sample_ids[2]} of drawn, test" in text(app)
 
 
 def test_a_run_that_was_not_evaluated_on_the_split_says_so(nothing):

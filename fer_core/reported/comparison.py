@@ -257,6 +257,30 @@ def example_predictions(predictions: Predictions, right: bool = False) -> pd.Dat
     )
 
 
+def masked_answers(answers: Iterable[tuple[Run, Predictions]], sample_id: str, regions: Iterable[str]) -> pd.DataFrame:
+    """What runs say of one picture, those trained on whole pictures first, then by the region each was trained without.
+
+    Args:
+        answers: runs with their stored predictions; those that hold no such sample are left out.
+        regions: in the order to list them.
+
+    Returns:
+        mask (empty for whole pictures), system, run, true, predicted, confidence, true_prob.
+    """
+    order, rows = ["", *regions], []
+    for run, predictions in answers:
+        mask = (run.run.get("config") or {}).get("mask") or ""
+        where = np.flatnonzero(predictions.sample_ids == sample_id)
+        if mask in order and len(where):
+            one, names = predictions.take(where), predictions.class_names
+            row = {"mask": mask, "system": run.run["system"], "run": run.name, "true": names[one.y_true[0]]}
+            row |= {"predicted": names[one.y_pred[0]], "confidence": one.confidence[0]}
+            rows.append(row | {"true_prob": one.pred_probs[0, one.y_true[0]]})
+    columns = ["mask", "system", "run", "true", "predicted", "confidence", "true_prob"]
+    frame = pd.DataFrame(sorted(rows, key=lambda row: order.index(row["mask"])), columns=columns)
+    return frame.astype({"confidence": float, "true_prob": float})
+
+
 def _reported(rows: pd.DataFrame) -> list[dict]:
     """A record per distinct reported number that can be measured."""
     empty = dict.fromkeys(COLUMNS) | dict.fromkeys(

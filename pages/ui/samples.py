@@ -30,7 +30,7 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
     items = (run.name, split, len(table), table["sample_id"].iloc[0])
     number = state.page_number(len(table), PAGE_SIZE, key=key, of=items)
     window = slice((number - 1) * PAGE_SIZE, number * PAGE_SIZE)
-    images, reason = _pictures(run, split, table["sample_id"].to_numpy()[window])
+    images, reason = pictures(run, split, table["sample_id"].to_numpy()[window])
     if reason:
         st.caption(reason)
     if images is None:
@@ -40,21 +40,21 @@ def show_samples(table: pd.DataFrame, captions: Sequence[str], *, run: Run, spli
     widgets.download_table(table, f"{run.name}-{split}-{key}", "All of these (CSV)")
 
 
-def _pictures(run: Run, split: str, sample_ids: np.ndarray) -> tuple[list[np.ndarray] | None, str]:
+def pictures(run: Run, split: str, sample_ids: np.ndarray) -> tuple[list[np.ndarray] | None, str]:
     """Pictures of ``sample_ids``, or None; and what the reader should know about them."""
     remedy = "Ids only; to see the pictures: `python -m fer_core data add PATH`."
     if run.dataset not in cache.dataset_names():
         return None, f"{run.dataset} is not registered here. {remedy}"
     try:
-        pictures = cache.dataset(run.dataset)["test" if split == "test_clean" else split]
+        registered = cache.dataset(run.dataset)["test" if split == "test_clean" else split]
     except FerError as error:
         return None, f"{error} {remedy}"
-    where = positions(pictures.sample_ids, sample_ids)
+    where = positions(registered.sample_ids, sample_ids)
     if where is None:
         return None, f"The registered {run.dataset} holds other pictures than this run was evaluated on. {remedy}"
     expected = run.run.get("dataset_fingerprint")
-    other = expected and pictures.fingerprint and expected != pictures.fingerprint
+    other = expected and registered.fingerprint and expected != registered.fingerprint
     doubt = (
         f"The registered {run.dataset} is another copy than this run's; pictures are matched by id." if other else ""
     )
-    return [np.asarray(pictures.images[place]) for place in where], doubt
+    return [np.asarray(registered.images[place]) for place in where], doubt
