@@ -1,6 +1,7 @@
 """Imports go only downwards, TensorFlow stays where it belongs, and no file names a place on somebody's machine."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -63,6 +64,14 @@ HEAVY_LIBRARIES = {"tensorflow", "keras", "tf_keras_vis", "mtcnn", "jax", "torch
 # The one place that may call TensorFlow, so that the same models train on any Keras backend.
 TENSORFLOW_LAYER = CORE / "models" / "layers.py"
 CACHES = sorted((PROJECT / "pages" / "ui").glob("cache*.py"))
+# Caches of what is stored of each run or study -> which folders of artifacts that is.
+OF_EACH = dict.fromkeys(("cache._predictions", "cache._history"), "runs/*")
+OF_EACH |= dict.fromkeys((f"cache_study.{name}" for name in ("_study", "_shares", "_lifts", "_scores")), "studies/sal*")
+OF_EACH |= dict.fromkeys((f"cache_masks.{name}" for name in ("_part_numbers", "_full_table")), "studies/[mp]*")
+OF_EACH |= dict.fromkeys(
+    (f"cache_masks._{name}" for name in ("mask_study", "mask_summary", "mask_numbers", "mask_overall", "band_table")),
+    "studies/masks*",
+)
 PLACES = re.compile(r"^(/(home|root|work|tmp|usr|opt|mnt|var|Users|srv)(/|$)|[A-Za-z]:[\\/])")
 
 
@@ -163,6 +172,14 @@ def test_every_cache_is_bounded(path):
     for decorator in decorators:
         assert isinstance(decorator, ast.Call), f"{ast.unparse(decorator)} has no max_entries"
         assert "max_entries" in {keyword.arg for keyword in decorator.keywords}, ast.unparse(decorator)
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_a_view_of_all_that_is_stored_reads_each_once(name):
+    """The one that was read longest ago is dropped first: with one too few places, every read is a new one."""
+    module = importlib.import_module(f"pages.ui.{name.split('.')[0]}")
+    stored = len(list((PROJECT / "artifacts").glob(OF_EACH[name])))
+    assert getattr(module, name.split(".")[1])._info.max_entries >= 2 * stored > 0
 
 
 @pytest.mark.parametrize("path", sources("fer_core/models", "fer_core/training"), ids=name_of)

@@ -24,7 +24,7 @@ from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import sweep_export
 from fer_core.training.sweeps import sweeps_dir
-from pages.ui.stamps import Stamp, digest, stamp
+from pages.ui.stamps import MOST_RUNS, Stamp, digest, stamp
 
 # Runs
 
@@ -130,7 +130,7 @@ def _runs_table(base: str, stamp: Stamp, split: str) -> pd.DataFrame:
     return artifacts.runs_frame(_runs(base, stamp)[0], split)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_data(max_entries=MOST_RUNS, show_spinner=False)
 def _predictions(base: str, run_name: str, split: str, stamp: Stamp) -> Predictions:
     return artifacts.find_run(run_name, Path(base)).predictions(split)
 
@@ -150,7 +150,7 @@ def _pairs(base: str, run_names: tuple[str, ...], split: str, metric: str, stamp
     return comparison.all_pairs({name: predictions(name, split) for name in run_names}, metric)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_data(max_entries=MOST_RUNS, show_spinner=False)
 def _history(base: str, run_name: str, stamp: Stamp) -> pd.DataFrame | None:
     return artifacts.find_run(run_name, Path(base)).history()
 

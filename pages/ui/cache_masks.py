@@ -21,7 +21,7 @@ from fer_core.explain.studies import studies_folder
 from fer_core.faces import FaceCrop
 from fer_core.models import features
 from pages.ui import cache
-from pages.ui.stamps import Stamp, stamp
+from pages.ui.stamps import MOST_STUDIES, Stamp, stamp
 
 # Landmarks
 
@@ -249,44 +249,44 @@ def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return part_study.KIND.list_records(Path(base))
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _part_numbers(folder: str, stamp: Stamp) -> PartNumbers:
     return numbers_of_parts.numbers(part_study.read_study(Path(folder)), calibration=False)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)  # read only: nobody changes the arrays
+@st.cache_resource(max_entries=MOST_STUDIES, show_spinner=False)  # read only: nobody changes the arrays
 def _mask_study(folder: str, stamp: Stamp) -> MaskStudy:
     return mask_study.read_study(Path(folder))
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _mask_summary(folder: str, stamp: Stamp) -> MaskSummary:
     return numbers_of_masks.summary(_mask_study(folder, stamp))
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _mask_numbers(folder: str, stamp: Stamp) -> MaskNumbers:
     return numbers_of_masks.numbers(_mask_study(folder, stamp))
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _mask_overall(folder: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
     record = _mask_study(folder, stamp).record
     trained = numbers_of_masks.trained_runs(record, cache.runs())
     return numbers_of_masks.overall_rows(record, _mask_summary(folder, stamp).accuracy, trained)
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=2 * MOST_STUDIES, show_spinner="Resampling ...")  # recall and F1
 def _mask_table(folder: str, measure: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
     study = _mask_study(folder, stamp)
     return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study.record, cache.runs()), measure)
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
     return numbers_of_parts.table(_mask_study(folder, stamp), calibration=False)
 
 
-@st.cache_data(max_entries=32, show_spinner="Resampling ...")
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _full_table(folder: str, stamp: Stamp) -> pd.DataFrame:
     return _read_table(Path(folder))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,7 +15,7 @@ from fer_core.explain.saliency_numbers import ALL_CLASSES, Disagreement
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.explain.studies import studies_folder
 from pages.ui.cache import runs_stamp
-from pages.ui.stamps import Stamp, digest, stamp
+from pages.ui.stamps import MOST_STUDIES, Stamp, digest, stamp
 
 
 def records() -> tuple[list[dict], list[str]]:
@@ -48,7 +49,7 @@ def scores(name: str, which: str, only: str = ALL_CLASSES, beside: Iterable[str]
         beside: studies that it is compared with: then only pictures count that all of them have scores of.
     """
     together = tuple(sorted({name, *beside}))
-    stamps = tuple(one for of_study in together for one in _stamp(of_study))
+    stamps = digest([one for of_study in together for one in _stamp(of_study)])
     return _scores(str(artifacts.root()), name, which, only, together, stamps)
 
 
@@ -110,37 +111,42 @@ def _checks_records(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
     return checks_study.KIND.list_records(Path(base))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)  # read only: nobody changes the arrays
+@st.cache_resource(max_entries=MOST_STUDIES, show_spinner=False)  # read only: nobody changes the arrays
 def _checks(base: str, name: str, stamp: Stamp) -> ChecksStudy:
     return checks_study.read_study(studies_folder(Path(base)) / name)
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@st.cache_data(max_entries=2 * MOST_STUDIES, show_spinner=False)
 def _check_numbers(base: str, name: str, which: str, stamp: Stamp) -> tuple[pd.DataFrame, str, int]:
     study = _checks(base, name, stamp)
     numbers = checks_numbers
     return numbers.check_table(study, which), numbers.verdict(study, which), numbers.empty_maps(study, which)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)  # read only: nobody changes the arrays
+@st.cache_resource(max_entries=MOST_STUDIES, show_spinner=False)  # read only: nobody changes the arrays
 def _study(base: str, name: str, stamp: Stamp) -> SaliencyStudy:
     return saliency_study.read_study(studies_folder(Path(base)) / name)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner=False)
 def _shares(base: str, name: str, which: str, stamp: Stamp) -> pd.DataFrame:
     return saliency_numbers.share_rows(_study(base, name, stamp), which)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner=False)
 def _lifts(base: str, name: str, which: str, stamp: Stamp) -> Ranking | None:
     return saliency_numbers.lifts(_study(base, name, stamp), which)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=8 * MOST_STUDIES, show_spinner=False)  # four rows each; all classes and each of six
 def _scores(base: str, name: str, which: str, only: str, together: tuple[str, ...], stamp: Stamp) -> pd.DataFrame:
-    among = saliency_numbers.scored_by_all([study(one) for one in together], which) if len(together) > 1 else None
+    among = _scored_by_all(base, which, together, stamp) if len(together) > 1 else None
     return saliency_numbers.score_rows(study(name), which, only=only, among=among)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)  # asked once for each of the studies
+def _scored_by_all(base: str, which: str, together: tuple[str, ...], stamp: Stamp) -> np.ndarray:
+    return saliency_numbers.scored_by_all([study(one) for one in together], which)
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 Stamp = tuple[tuple[str, int, int], ...]
+# Runs, and studies of one kind, that a cache holds: with fewer than a view shows together, each would be pushed out
+# just before it is read again. Predictions of a run and a saliency study take up to 1 MB, a mask study 3 MB.
+MOST_RUNS = MOST_STUDIES = 256
 
 
 def stamp(*paths: Path) -> Stamp:
