@@ -144,8 +144,22 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     app = open_page("saliency", query(stored, "Agreement with FACS", first, second) | {"study-methods": "true"})
     assert_healthy(app)
     grid = next(frame.value for frame in app.dataframe if "Grad-CAM" in frame.value)
-    assert set(grid["run"]) == {record["run"] for record in saliency_study.KIND.list_records()[0]}
-    assert len({cell.split("n = ")[1] for cell in grid.drop(columns="run").to_numpy().ravel() if cell}) == 1
+    assert set(grid["run"]) == {first, second}
+    (n,) = {int(cell.split("n = ")[1].replace(",", "")) for cell in grid.drop(columns="run").to_numpy().ravel() if cell}
+    by_any = {
+        record["name"]: saliency_study.read_study(studies_folder() / record["name"])
+        for record in saliency_study.KIND.list_records()[0]
+        if record["run"] in (first, second)
+    }
+    costliest = saliency_numbers.shared_rows(by_any).iloc[0]
+    assert n == costliest["shared"]
+    record = by_any[costliest["study"]].record
+    told = f"{record['run']} by {METHODS[record['method']].title} ({costliest['own']:,} of its own)"
+    assert f"All {len(by_any)} studies share {n:,} pictures: " in plain(app) and told in plain(app)
+    app.multiselect(key="study-by").set_value(["Occlusion", "Grad-CAM"]).run()
+    assert_healthy(app)
+    grid = next(frame.value for frame in app.dataframe if "Grad-CAM" in frame.value)
+    assert set(grid) == {"run", "Occlusion", "Grad-CAM"}
     ids = saliency_numbers.scored_by_all([stored[first], stored[second]])
     each = [len(saliency_numbers.scored(stored[run])) for run in (first, second)]
     said = f"On the {len(ids):,} pictures that all 2 models have a map with evidence of (alone: {first} {each[0]:,}"

@@ -1,6 +1,7 @@
 """The saliency study on readers whose only source is known: shares, scores, means, storage and disagreement."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -342,6 +343,24 @@ def test_a_damaged_file_is_named(study, tmp_path):
     assert "maps.npz is missing" in problem
 
 
+def test_the_study_that_leaves_out_most_pictures_is_found(tmp_path):
+    run = store_run(tmp_path)
+    whole = made(tmp_path, run=run)  # happy and surprise have a prototype: 20 of 30 pictures
+
+    def part(kept):
+        scores = np.where(np.isin(np.arange(N), kept)[:, None], whole.scores, np.nan)
+        return dataclasses.replace(whole, scores=scores)
+
+    happy, surprise = np.arange(0, N, 3), np.arange(1, N, 3)
+    studies = {"all": whole, "few": part(happy[:4]), "happy": part(happy), "silent": part([])}
+    rows = numbers.shared_rows(studies).set_index("study")
+    assert rows["own"].to_dict() == {"few": 4, "happy": 10, "all": 20}  # the one that leaves out most comes first
+    assert rows["without"].to_dict() == {"few": 10, "happy": 4, "all": 4}
+    assert set(rows["shared"]) == {4} == {len(numbers.scored_by_all(studies.values()))}
+    assert numbers.shared_rows({"all": whole, "other": part(surprise)}, only="happy")["shared"].tolist() == [0, 0]
+    assert numbers.shared_rows({"silent": part([])}).empty
+
+
 def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
     run = store_run(tmp_path)
     mouth, again, brows = (made(tmp_path, Reader(region), run) for region in ("mouth", "mouth", "brows"))
@@ -363,8 +382,24 @@ def test_studies_without_a_shared_picture_say_so(tmp_path):
 
 def test_positions_are_spread_over_the_split():
     assert studies.spread(10, None).tolist() == list(range(10))
-    assert studies.spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert studies.spread(10, 4).tolist() == [0, 2, 4, 8]
     assert studies.spread(3, 9).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n", [7, 600, 3589])
+def test_a_smaller_sample_is_part_of_a_larger_one_and_as_evenly_spread(n):
+    sizes = sorted({size for size in (1, 5, 64, 100, 600, 1200, 2500, n) if size <= n})
+    samples = [studies.spread(n, size) for size in sizes]
+    for smaller, larger in itertools.pairwise(samples):
+        assert set(smaller) < set(larger)
+    labels = np.sort(np.arange(n) % 7)  # a dataset that lies in one folder per class
+    for size, sample in zip(sizes, samples, strict=True):
+        assert len(np.unique(sample)) == size
+        assert np.abs(np.bincount(labels[sample], minlength=7) - size / 7).max() <= 4
+
+
+def test_what_is_stored_of_slow_methods_is_what_is_taken_today():
+    assert studies.spread(3589, 600).tolist() == np.unique(np.linspace(0, 3588, 600).astype(int)).tolist()
 
 
 @pytest.mark.parametrize(("pools", "methods"), [((2, 8), {"grad_cam", "layer_cam"}), ((2,), {"grad_cam"})])

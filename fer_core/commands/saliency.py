@@ -1,5 +1,6 @@
 """``python -m fer_core study saliency``: where runs look on every picture of a split."""
 
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
@@ -94,6 +95,7 @@ def _study(run: Run, split_name: str, method: str, layer: str | None, options: d
     positions = spread(len(split), pictures)
     settings = {"split": split_name, "method": method, "layer": layer, "n": len(positions), "study": KIND.name}
     settings |= {"options": options} if options else {}
+    settings |= {"sample": zlib.crc32(positions.tobytes())} if len(positions) < len(split) else {}
     work = study.work_of(run, split, settings)
     with study.progress_of(run) as report:
         points, found = study.landmarks_of(split, positions, report)

@@ -126,6 +126,25 @@ def scored_by_all(studies: Iterable[SaliencyStudy], which: str = EVERY) -> np.nd
     return reduce(np.intersect1d, found) if found else np.array([], dtype=str)
 
 
+def shared_rows(studies: Mapping[str, SaliencyStudy], which: str = EVERY, only: str = ALL_CLASSES) -> pd.DataFrame:
+    """How many pictures studies can be compared on, and which of them costs most of these.
+
+    Args:
+        which: :data:`EVERY` or :data:`RIGHT`.
+        only: of this class, or of :data:`ALL_CLASSES`.
+
+    Returns:
+        A row per study that :func:`speaks`, the one that leaves out most first: study (its key), own (pictures that it
+        has scores of), shared (that all have) and without (that all the others have).
+    """
+    ids = {name: scored(study, which, only) for name, study in studies.items() if speaks(study)}
+    known, counts = np.unique(np.concatenate([np.array([], str), *ids.values()]), return_counts=True)
+    shared, nearly = int((counts == len(ids)).sum()), known[counts == len(ids) - 1]
+    rows = [(name, len(own), shared, shared + int((~np.isin(nearly, own)).sum())) for name, own in ids.items()]
+    frame = pd.DataFrame(rows, columns=["study", "own", "shared", "without"])
+    return frame.sort_values(["without", "own"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
 def speaks(study: SaliencyStudy) -> bool:
     """Whether any map of the study has evidence in it; those of a model that always says the same have none."""
     return bool(len(scored(study)))

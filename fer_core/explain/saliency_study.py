@@ -57,7 +57,7 @@ KIND = Kind(
     arrays=ARRAYS,
     shapes=_shapes,
     own_fields={
-        "n_split": "number of pictures in the split; fewer explained are spread evenly over it",
+        "n_split": "number of pictures in the split; fewer explained are spread evenly over it, see studies.spread",
         "n_found": "pictures whose landmarks were found; the others count as framed the usual way",
         "method": "key of explain.saliency.METHODS",
         "options": "of METHODS[method].options, those that are not its defaults",

@@ -23,6 +23,7 @@ from fer_core.errors import RunError
 from fer_core.storage import environment, read_json, sha256, to_json, write_atomically, write_directory
 
 SCHEMA_VERSION = 1
+CORE = 600  # pictures that slow methods are studied on
 REMEDY = "Restore it from git, or remove it and run the study again."
 _FIRST: dict[str, str] = {
     "schema_version": "layout of this file",
@@ -217,8 +218,28 @@ def studies_folder(root: Path | None = None) -> Path:
 
 
 def spread(n: int, wanted: int | None) -> np.ndarray:
-    """``wanted`` positions spread evenly over ``n``, or all: int64."""
-    return np.arange(n) if wanted is None or wanted >= n else np.unique(np.linspace(0, n - 1, wanted).astype(np.int64))
+    """``wanted`` positions spread evenly over ``n``, or all, in ascending order: int64.
+
+    A smaller sample is part of every larger one, so that studies of different sizes share the pictures of the smallest:
+    the first :data:`CORE` lie at equal distances, smaller samples are taken of those, and larger ones add to them.
+    """
+    if wanted is None or wanted >= n:
+        return np.arange(n)
+    core = np.unique(np.linspace(0, n - 1, min(n, CORE)).astype(np.int64))
+    others = np.setdiff1d(np.arange(n), core)
+    order = np.concatenate([core[_coarse_to_fine(len(core))], others[_coarse_to_fine(len(others))]])
+    return np.sort(order[:wanted])
+
+
+def _coarse_to_fine(n: int) -> np.ndarray:
+    """0..n-1 in an order whose every beginning is spread evenly: int64 (n,).
+
+    Source: van der Corput 1935, "Verteilungsfunktionen" (bits of the counter reversed).
+    """
+    reverse = np.zeros(1, np.int64)
+    while len(reverse) < n:
+        reverse = np.concatenate([2 * reverse, 2 * reverse + 1])
+    return reverse[reverse < n]
 
 
 def work_folder(base: Path, settings: Mapping) -> Path:

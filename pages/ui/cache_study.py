@@ -49,8 +49,13 @@ def scores(name: str, which: str, only: str = ALL_CLASSES, beside: Iterable[str]
         beside: studies that it is compared with: then only pictures count that all of them have scores of.
     """
     together = tuple(sorted({name, *beside}))
-    stamps = digest([one for of_study in together for one in _stamp(of_study)])
-    return _scores(str(artifacts.root()), name, which, only, together, stamps)
+    return _scores(str(artifacts.root()), name, which, only, together, _stamps(together))
+
+
+def shared(names: Iterable[str], which: str, only: str) -> pd.DataFrame:
+    """``saliency_numbers.shared_rows`` of studies."""
+    together = tuple(sorted(names))
+    return _shared(str(artifacts.root()), which, only, together, _stamps(together))
 
 
 def disagreement(name_a: str, name_b: str) -> Disagreement:
@@ -93,6 +98,10 @@ def empty_checked_maps(name: str, which: str) -> int:
 
 def _stamp(name: str) -> Stamp:
     return stamp(studies_folder() / name)
+
+
+def _stamps(names: Iterable[str]) -> Stamp:
+    return digest([one for name in names for one in _stamp(name)])
 
 
 def _studies_stamp(kind: str = "saliency") -> Stamp:
@@ -147,6 +156,11 @@ def _scores(base: str, name: str, which: str, only: str, together: tuple[str, ..
 @st.cache_data(max_entries=16, show_spinner=False)  # asked once for each of the studies
 def _scored_by_all(base: str, which: str, together: tuple[str, ...], stamp: Stamp) -> np.ndarray:
     return saliency_numbers.scored_by_all([study(one) for one in together], which)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _shared(base: str, which: str, only: str, together: tuple[str, ...], stamp: Stamp) -> pd.DataFrame:
+    return saliency_numbers.shared_rows({name: study(name) for name in together}, which, only)
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")

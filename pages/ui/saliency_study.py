@@ -60,7 +60,7 @@ def _show_chosen(view: str, records: list[dict], names: dict[str, str], of_split
     if view == "Agreement with FACS":
         label = state.choice("Expression", [ALL_CLASSES, *PROTOTYPES], key="study-class", widget=st.pills)
         _show_agreement(chosen, which, label)
-        _show_methods(of_split, which, label)
+        _show_methods([record for record in of_split if record["run"] in runs], which, label)
     else:
         {"Mean maps": _show_maps, "Facial regions": _show_regions}[view](chosen, which)
     _show_conditions([record for record in records if record["run"] in runs])
@@ -178,11 +178,15 @@ def _show_agreement(names: dict[str, str], which: str, label: str) -> None:
 
 
 def _show_methods(records: list[dict], which: str, label: str) -> None:
-    """One score of every study by any method, on demand: all of them have to be read."""
-    if len({record["method"] for record in records}) < 2:
+    """One score of the studies of the chosen models by several methods, on demand: all of them have to be read."""
+    studied = {record["method"] for record in records}
+    if len(studied) < 2:
         return
-    if not state.toggle("Compare all methods", key="study-methods", help="Every studied model by every method."):
+    about = "These models by every method that they are studied by."
+    if not state.toggle("Compare all methods", key="study-methods", help=about):
         return
+    titles = [METHOD_TITLES[method] for method in METHODS if method in studied]
+    methods = state.choices("Methods", titles, key="study-by", default=titles)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         score = state.choice(
             "Score", list(SCORES), key="study-score", widget=st.segmented_control, format_func=charts.SCORE_TITLES.get
@@ -193,14 +197,22 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
             default=True,
             help="Slow methods are studied on fewer pictures. Numbers of different pictures cannot be compared.",
         )
-    together = [record["name"] for record in records] if same else []
-    rows = {
-        (record["run"], METHOD_TITLES[record["method"]]): cache_study.scores(record["name"], which, label, together)
+    names = {
+        record["name"]: (record["run"], METHOD_TITLES[record["method"]])
         for record in records
+        if METHOD_TITLES[record["method"]] in methods
     }
-    table = saliency_numbers.method_rows(rows, score)
+    if not names:
+        st.info("Choose a method.")
+        return
+    together = list(names) if same else []
+    table = saliency_numbers.method_rows(
+        {key: cache_study.scores(name, which, label, together) for name, key in names.items()}, score
+    )
+    limits = _limit_words(names, which, label) if same and len(names) > 1 else ""
     if table.empty:
-        st.info("There is no picture of this expression that all these studies have a map with evidence of.")
+        none = "There is no picture of this expression that all these studies have a map with evidence of."
+        st.info(f"{none} {limits}" if same else "These studies have no map with evidence of this expression.")
         return
     grid = saliency_numbers.method_grid(table).reset_index()
     wide = {name: st.column_config.Column(width="medium") for name in grid.columns.drop("run")}  # or cells are cut off
@@ -210,11 +222,25 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
     st.caption(
         f"{charts.SCORE_TITLES[score]} with its 95 % bootstrap interval over n pictures"
         + (", the same in all cells" if same else ", each study's own")
-        + f"; an even map reaches {even}. Empty cells are not studied, or have no map with evidence in it."
+        + f"; an even map reaches {even}. Empty cells are not studied, or have no map with evidence in it. {limits}"
     )
     slug = "-".join(records[0][field] for field in ("dataset", "split"))
     widgets.download_table(table, f"facs-{slug}-all-methods-{score}-{label}-{which.split()[0]}")
     saliency_checks.show_methods(records, which)
+
+
+def _limit_words(names: dict[str, tuple[str, str]], which: str, label: str) -> str:
+    """How many pictures studies share, and which of them costs most; ``names`` are study -> run and method."""
+    rows = cache_study.shared(names, which, label)
+    if len(rows) < 2:
+        return ""
+    first = rows.iloc[0]
+    run, method = names[first["study"]]
+    left = f"All {len(rows)} studies share {first['shared']:,} picture{'' if first['shared'] == 1 else 's'}"
+    costliest = f"{widgets.plain(run)} by {method} ({first['own']:,} of its own)"
+    if first["without"] > first["shared"]:
+        return f"{left}: {costliest} leaves out most, the others share {first['without']:,}."
+    return f"{left}: none leaves out any alone, the fewest has {costliest}."
 
 
 def _show_disagreement(names: dict[str, str]) -> None:
