@@ -1,5 +1,7 @@
 """Prototypes of expressions and how far maps agree with them, on values worked out by hand."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -25,15 +27,48 @@ def test_prototypes_name_known_expressions_units_and_regions():
     assert {region for unit in au.ACTION_UNITS.values() for region in unit.regions} == set(regions.REGIONS)
 
 
-def test_prototype_of_happy_is_half_mouth_and_a_quarter_each_of_cheeks_and_eyes():
-    weights = au.prototype("happy")
-    assert {name: weight for name, weight in weights.items() if weight} == {"mouth": 0.5, "cheeks": 0.25, "eyes": 0.25}
+# Units, and what each part of the face has of them; by hand from FACS, see action_units.SOURCES.
+PROTOTYPES = {
+    "happy": ("6 + 12", {"mouth": 1 / 2, "cheeks": 1 / 4, "eyes": 1 / 4}),
+    "sad": ("1 + 4 + 15", {"forehead": 1 / 3, "brows": 1 / 3, "mouth": 1 / 3}),
+    "surprise": ("1 + 2 + 5 + 26", {"forehead": 1 / 4, "brows": 1 / 4, "eyes": 1 / 4, "chin": 1 / 4}),
+    "fear": (
+        "1 + 2 + 4 + 5 + 20 + 26",
+        {"forehead": 1 / 4, "brows": 1 / 4, "eyes": 1 / 6, "mouth": 1 / 6, "chin": 1 / 6},
+    ),
+    "angry": ("4 + 5 + 7 + 23/24", {"forehead": 1 / 8, "brows": 1 / 8, "eyes": 1 / 2, "mouth": 1 / 4}),
+    "disgust": ("9/10 + 15 + 16/17", {"nose": 1 / 6, "upper_lip": 1 / 6, "mouth": 1 / 2, "chin": 1 / 6}),
+}
+UNITS = {
+    "forehead": {1, 2, 4},
+    "brows": {1, 2, 4},
+    "eyes": {5, 6, 7},
+    "cheeks": {6},
+    "nose": {9},
+    "upper_lip": {10},
+    "mouth": {12, 15, 16, 20, 23, 24, 25},
+    "chin": {17, 26, 27},
+}
 
 
-def test_alternatives_share_one_unit():
-    weights = au.prototype("disgust")  # 9/10 + 15 + 16/17
-    expected = {"nose": 1 / 6, "upper_lip": 1 / 6, "mouth": 1 / 3 + 1 / 6, "chin": 1 / 6}
+@pytest.mark.parametrize("expression", PROTOTYPES)
+def test_units_of_an_expression_share_its_weight(expression):
+    units, expected = PROTOTYPES[expression]
+    weights = au.prototype(expression)
+    assert au.words(expression) == units
     assert {name: weight for name, weight in weights.items() if weight} == pytest.approx(expected)
+
+
+def test_each_expression_has_a_source():
+    assert list(au.SOURCES) == list(au.PROTOTYPES) == list(PROTOTYPES)
+    for expression, slots in au.PROTOTYPES.items():
+        named = set(re.findall(r"\b\d{1,2}\b", au.SOURCES[expression]))
+        assert {str(unit) for slot in slots for unit in np.atleast_1d(slot)} <= named
+
+
+@pytest.mark.parametrize("region", regions.REGIONS)
+def test_each_part_shows_its_units(region):
+    assert {unit for unit, one in au.ACTION_UNITS.items() if region in one.regions} == UNITS[region]
 
 
 @pytest.mark.parametrize("expression", au.PROTOTYPES)
@@ -44,7 +79,6 @@ def test_prototypes_add_up_to_one(expression):
 def test_neutral_has_no_prototype():
     assert au.prototype("neutral") is None
     assert au.words("neutral") == ""
-    assert au.words("angry") == "4 + 5 + 7 + 23/24"
 
 
 def test_shares_follow_the_regions():
@@ -78,6 +112,21 @@ def test_a_map_equal_to_the_prototype_scores_one():
     drawn = sum(weight * masks[name] for name, weight in weights.items())[None]
     scores = au.scores_in(drawn, au.region_indices(POINTS, SHAPE), ["surprise"])[0]
     assert scores == pytest.approx(np.ones(len(au.SCORES)))
+
+
+@pytest.mark.parametrize("expression", au.PROTOTYPES)
+def test_a_map_with_the_prototypes_shares_is_weaker_where_a_part_is_large(expression):
+    """Shares w spread over areas a: w / a per pixel against w, so 1 only where all parts are equally large."""
+    owners = au.region_indices(POINTS, SHAPE)
+    weights, sizes = np.array([*au.prototype(expression).values()]), np.bincount(owners[owners >= 0], minlength=8)
+    values = np.array([*weights / sizes, 0.0])[owners]
+    assert au.shares_in(values, owners)[0, :8] == pytest.approx(weights)
+    cosine = au.scores_in(values, owners, [expression])[0, list(au.SCORES).index("cosine")]
+    assert cosine == pytest.approx(
+        1 / np.sqrt((weights**2 / sizes).sum() * (weights**2 * sizes).sum()) * (weights**2).sum()
+    )
+    assert 0.9 < cosine < 1
+    assert "large parts count for more" in au.SCORES["cosine"]
 
 
 def test_a_map_beside_the_prototype_scores_zero():

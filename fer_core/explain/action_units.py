@@ -1,9 +1,10 @@
 """Where people look for an expression, and how far a saliency map agrees with it.
 
 The Facial Action Coding System (Ekman, Friesen & Hager 2002, the FACS manual) takes expressions apart into action
-units, movements of single muscles. EMFACS (Friesen & Ekman 1983) names the units that make up an expression:
-:data:`PROTOTYPES`. Each unit shows in a part of the face: :data:`ACTION_UNITS`. So every expression has parts that
-carry it, and "does the model look where the expression is?" is a number instead of an impression.
+units, movements of single muscles. EMFACS (Friesen & Ekman 1983) and the manual's Investigator's Guide name the units
+that make up an expression: :data:`PROTOTYPES`, with their :data:`SOURCES`. Each unit shows in a part of the face:
+:data:`ACTION_UNITS`. So every expression has parts that carry it, and "does the model look where the expression is?"
+is a number instead of an impression.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ from fer_core.errors import ConfigError
 from fer_core.regions import PLACES, REGIONS, region_index
 
 MANUAL = "Ekman, Friesen & Hager 2002, FACS manual"
+GUIDE = "Ekman, Friesen & Hager 2002, FACS Investigator's Guide, Table 10-1"
 EMFACS = "Friesen & Ekman 1983, EMFACS-7"
 SCORES: dict[str, str] = {
     "relevance_mass": "Share of the map that lies in the expression's parts of the face",
     "pointing_game": "Whether the map's strongest pixel lies in them (Zhang et al. 2018)",
     "iou": "Intersection over union of the parts and as many of the strongest pixels",
-    "cosine": "Cosine between the map and the prototype drawn on the face",
+    "cosine": "Cosine between the map and the prototype drawn on the face, each pixel of a part as strong as the "
+    "part's share of the units, so that large parts count for more",
 }
 
 
@@ -60,6 +63,8 @@ ACTION_UNITS: dict[int, ActionUnit] = {
 }
 
 # A tuple within holds alternatives, which share one unit's weight. Neutral is no movement, so it has no prototype.
+# Left out are units that only some variants have: lips that part (25) in happy and fear, a raised chin (17) in sad, and
+# what else a mouth may open by (25, 27) where the jaw drops (26).
 PROTOTYPES: dict[str, tuple[int | tuple[int, ...], ...]] = {
     "happy": (6, 12),
     "sad": (1, 4, 15),
@@ -68,6 +73,14 @@ PROTOTYPES: dict[str, tuple[int | tuple[int, ...], ...]] = {
     "angry": (4, 5, 7, (23, 24)),
     "disgust": ((9, 10), 15, (16, 17)),
 }
+SOURCES: dict[str, str] = {
+    "happy": f"{EMFACS}; {GUIDE}: 6+12",
+    "sad": f"{EMFACS}; {GUIDE}: 1+4+15, with 17 in some variants",
+    "surprise": f"{EMFACS}; {GUIDE}: 1+2+5+26 or 27",
+    "fear": f"{EMFACS}; {GUIDE}: 1+2+4+5+20 with 25, 26 or 27",
+    "angry": f"{EMFACS}: 4+5+7+23; {GUIDE}: 4+5+7 with 23 or 24",
+    "disgust": f"{EMFACS}: 9+15+16; {GUIDE}: 9 or 10, alone, with 16 (and 15) or with 17",
+}
 
 
 def prototype(expression: str) -> dict[str, float] | None:
@@ -75,7 +88,7 @@ def prototype(expression: str) -> dict[str, float] | None:
 
     Every unit has the same weight, shared evenly by the regions that it shows in.
 
-    Source: :data:`EMFACS` for the units, :data:`MANUAL` for where they show.
+    Source: :data:`SOURCES` for the units, :data:`MANUAL` for where they show.
     """
     units = PROTOTYPES.get(expression)
     if units is None:
@@ -127,6 +140,10 @@ def areas_in(owners: np.ndarray) -> np.ndarray:
 
 def scores_in(values: np.ndarray, owners: np.ndarray, expressions: Sequence[str]) -> np.ndarray:
     """How far maps agree with the prototypes of their expressions: float32 (N, 4) in the order of :data:`SCORES`.
+
+    The cosine is that of pixels: in the drawn prototype each pixel of a region has the region's weight, whatever its
+    size. Only a map of just these strengths scores 1; one whose *shares* are the prototype's weights, evenly inside the
+    regions, is weaker per pixel where a region is large and scores 0.9 to 1.
 
     Args:
         values: float (N, H, W), not negative.

@@ -8,7 +8,7 @@ from fer_core.charts import saliency as charts
 from fer_core.charts.explain import COLORMAPS, colour_scale, contact_sheet
 from fer_core.charts.results import run_colours
 from fer_core.explain import saliency_numbers
-from fer_core.explain.action_units import EMFACS, MANUAL, PROTOTYPES, SCORES, words
+from fer_core.explain.action_units import EMFACS, GUIDE, MANUAL, PROTOTYPES, SCORES, words
 from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
@@ -135,8 +135,8 @@ def _show_regions(names: dict[str, str], which: str) -> None:
         )
     units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
     st.caption(
-        f"Right: the share of an expression's action units that show in each part ({EMFACS}; {MANUAL}): {units}. "
-        "Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. The two are "
+        f"Right: the share of an expression's action units that show in each part: {units} ({EMFACS}; {GUIDE}; "
+        f"{MANUAL}). Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. The two are "
         "alike only as far as people and model use the same parts; a model may be right for other reasons."
     )
 
