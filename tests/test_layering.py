@@ -69,9 +69,10 @@ OF_EACH = dict.fromkeys(("cache._predictions", "cache._history"), "runs/*")
 OF_EACH |= dict.fromkeys((f"cache_study.{name}" for name in ("_study", "_shares", "_lifts", "_scores")), "studies/sal*")
 OF_EACH |= dict.fromkeys((f"cache_masks.{name}" for name in ("_part_numbers", "_full_table")), "studies/[mp]*")
 OF_EACH |= dict.fromkeys(
-    (f"cache_masks._{name}" for name in ("mask_study", "mask_summary", "mask_numbers", "mask_overall", "band_table")),
+    (f"cache_masks._mask_{name}" for name in ("study", "summary", "numbers", "overall", "table", "gains")),
     "studies/masks*",
 )
+OF_EACH["cache_masks._band_table"] = "studies/masks*"
 PLACES = re.compile(r"^(/(home|root|work|tmp|usr|opt|mnt|var|Users|srv)(/|$)|[A-Za-z]:[\\/])")
 
 

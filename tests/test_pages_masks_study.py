@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_core import artifacts, datasets
-from fer_core.explain import mask_numbers, mask_study, part_numbers
+from fer_core.explain import mask_gains, mask_numbers, mask_study, part_numbers
 from fer_core.labels import CLASS_NAMES
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -153,6 +154,13 @@ def test_run_trained_with_the_mask_stands_beside(studied):
     gained = mask_numbers.gains(predictions, studied.predictions["mouth"])
     assert row[list(gained)].tolist() == pytest.approx(list(gained.values()))
     assert "Gain: accuracy of the model trained with the mask" in text_of(app)
+    app.toggle(key="study-gains").set_value(True).run()
+    assert_healthy(app)
+    per_class = frame_with(app, "to_right")
+    expected = mask_gains.class_gains(predictions, studied.predictions["mouth"])
+    assert per_class["class"].tolist() == ["all", *CLASS_NAMES]
+    assert set(per_class["trained"]) == {path.name}
+    pd.testing.assert_frame_equal(per_class[mask_gains.CLASS_COLUMNS], expected)
 
 
 def test_networks_trained_with_a_mask_too_are_shown_at_first(monkeypatch):

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import artifacts, faces, masks, regions
+from fer_core.explain import mask_gains as gains_by_masks
 from fer_core.explain import mask_numbers as numbers_of_masks
 from fer_core.explain import mask_study, occlusion, occlusion_batch, part_study
 from fer_core.explain import part_numbers as numbers_of_parts
@@ -214,6 +215,12 @@ def mask_table(study_name: str, measure: str) -> pd.DataFrame:
     return _mask_table(str(folder), measure, stamp(folder), cache.runs_stamp())
 
 
+def mask_gains(study_name: str) -> pd.DataFrame:
+    """What training with each mask gains per class, see ``mask_gains.gain_rows``; empty where no run was trained so."""
+    folder = studies_folder() / study_name
+    return _mask_gains(str(folder), stamp(folder), cache.runs_stamp())
+
+
 def band_table(study_name: str) -> pd.DataFrame:
     """The same table of a mask study, see :func:`fer_core.explain.part_numbers.table`.
 
@@ -280,6 +287,12 @@ def _mask_overall(folder: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
 def _mask_table(folder: str, measure: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
     study = _mask_study(folder, stamp)
     return numbers_of_masks.table_rows(study, numbers_of_masks.trained_runs(study.record, cache.runs()), measure)
+
+
+@st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
+def _mask_gains(folder: str, stamp: Stamp, runs_stamp: Stamp) -> pd.DataFrame:
+    study = _mask_study(folder, stamp)
+    return gains_by_masks.gain_rows(study, numbers_of_masks.trained_runs(study.record, cache.runs()))
 
 
 @st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")

@@ -136,8 +136,8 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     units = "; ".join(f"{expression} {words(expression)}" for expression in PROTOTYPES)
     st.caption(
         f"Right: the share of an expression's action units that show in each part: {units} ({EMFACS}; {GUIDE}; "
-        f"{MANUAL}). Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. The two are "
-        "alike only as far as people and model use the same parts; a model may be right for other reasons."
+        f"{MANUAL}). Neutral has none. Left: where the model looks, with 95 % bootstrap intervals over the pictures. "
+        "The two are alike only as far as people and model use the same parts; a model may be right for other reasons."
     )
 
 
