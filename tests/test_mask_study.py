@@ -189,7 +189,7 @@ def test_damaged_studies_are_named_and_the_others_stay(run, tmp_path):
 
 def test_committed_studies_are_of_the_committed_runs():
     records, problems = mask_study.KIND.list_records(PROJECT / "artifacts")
-    assert not problems
+    assert records and not problems
     for record in records:
         study = mask_study.read_study(studies_folder(PROJECT / "artifacts") / record["name"])
         run = artifacts.find_run(record["run"], PROJECT / "artifacts")

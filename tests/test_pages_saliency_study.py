@@ -1,6 +1,7 @@
 """The study on the Saliency page: what it shows is what the library says of the stored maps, without TensorFlow."""
 
 import dataclasses
+import itertools
 import os
 import shutil
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 
 from fer_core import artifacts
 from fer_core.explain import checks_numbers, checks_study, faithfulness, saliency_numbers, saliency_study
+from fer_core.explain.action_units import PROTOTYPES, SCORES
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
+from fer_core.explain.saliency_numbers import ALL_CLASSES
 from fer_core.explain.studies import studies_folder
 from pages.ui.saliency_study import VIEWS
 from tests.test_checks_study import by_hand
@@ -54,6 +57,22 @@ def test_every_committed_study_has_each_class_and_says_which_maps_are_empty(stor
         assert "without any evidence" in warned and all(name in warned for name in many)
     for study in complete[:2]:
         assert "without any evidence" not in _warnings_of(study)
+
+
+def test_six_models_have_stored_mean_maps_and_a_facs_table_of_the_whole_test_split(stored):
+    whole = {
+        record["model"]: record["name"]
+        for record in saliency_study.KIND.list_records()[0]
+        if (record["dataset"], record["split"]) == ("fer2013", "test") and record["n"] == record["n_split"] == 3589
+    }
+    assert len(whole) >= 6, sorted(whole)
+    for name in whole.values():
+        study = saliency_study.read_study(studies_folder() / name)
+        assert np.isfinite(study.means).all() and study.means[0].any(axis=(1, 2)).all()
+        table = saliency_numbers.score_rows(study, n_boot=50).set_index(["class", "score"])
+        assert set(table.index) == set(itertools.product([ALL_CLASSES, *PROTOTYPES], SCORES))
+        assert (table["n"] > 0).all() and (table["low"] <= table["value"]).all(), name
+        assert (table["value"] <= table["high"]).all() and (table["low"] < table["high"]).all(), name
 
 
 def _warnings_of(study) -> str:
