@@ -1,6 +1,8 @@
 """README tells the truth: its numbers are the stored ones, and every page, picture and file it shows is there."""
 
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +12,18 @@ from fer_core.training import recipes
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+RESULTS = {
+    path.name: json.loads(path.read_text("utf-8")) for path in (PROJECT / "benchmarks" / "results").glob("*.json")
+}
+# What the README says was measured -> file and entry of its ratio.
+MEASURED = {
+    "Grad-CAM": ("explain.json", "grad_cam"),
+    "SmoothGrad": ("explain.json", "smoothgrad"),
+    "an occlusion map": ("explain.json", "occlusion_map"),
+    "the Shapley values": ("explain.json", "shapley"),
+    "HOG with an RBF kernel a map": ("estimators.json", "map"),
+}
+LEAST = {"grad_cam": 10, "smoothgrad": 5, "occlusion_map": 20, "shapley": 20}
 
 
 def results_table() -> str:
@@ -64,3 +78,42 @@ def test_page_is_shown(page):
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_linked_file_exists(target):
     assert (PROJECT / target).is_file()
+
+
+def of_the_time(text: str) -> dict[str, int]:
+    """Of each 1/N in ``text``, what took it: the words between it and the one before, and N."""
+    parts = re.split(r"\b1/(\d+)", " ".join(text.split()))
+    return {words: int(n) for words, n in zip(parts[::2], parts[1::2], strict=False)}
+
+
+@pytest.mark.parametrize("what", MEASURED)
+def test_speed_is_the_measured_one(what):
+    file, entry = MEASURED[what]
+    (told,) = [n for words, n in of_the_time(README).items() if what in words[-120:]]
+    assert told == round(RESULTS[file][entry]["ratio"])
+    assert f"benchmarks/results/{file}" in README
+
+
+def test_every_speed_is_held_against_a_measurement():
+    assert len(of_the_time(README)) == len(MEASURED)
+
+
+def verdicts(found, where="") -> Iterator[tuple[str, bool]]:
+    """Every ``met`` of a file of results."""
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield from [(where, value)] if name == "met" else verdicts(value, f"{where}/{name}")
+
+
+@pytest.mark.parametrize("file", RESULTS)
+def test_every_goal_is_met(file):
+    assert [where for where, met in verdicts(RESULTS[file], file) if not met] == []
+
+
+def test_goals_of_explanations_are_judged_by_their_ratios():
+    found = RESULTS["explain.json"]
+    for name, least in LEAST.items():
+        goal = found["goals"][name]
+        assert goal["goal"] == least <= goal["ratio"] == found[name]["ratio"]
+    memory = found["goals"]["memory"]
+    assert memory["grown_kib"] <= memory["most_kib"] and found["memory"]["calls"] >= 200
