@@ -1,6 +1,7 @@
 """Our compiled gradient methods against tf-keras-vis, and against what their papers promise."""
 
 import gc
+import re
 import tracemalloc
 
 import numpy as np
@@ -245,6 +246,8 @@ def test_every_method_says_what_it_is_and_what_it_takes(classifier):
         assert method.needs_network == (method.family != "perturbation")
         assert method.takes_layer == (method.family == "cam")
         assert method.seeded == ("seed" in method.options), name
+        told = set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", method.about).lower()))
+        assert not told & {str(default).lower() for default in method.options.values()}, "options can be others"
     assert saliency.METHODS["smoothgrad"].options == {"samples": 20, "noise": 0.15, "seed": 0, "signed": False}
     with pytest.raises(ConfigError, match="takes samples, noise, seed, signed"):
         saliency.explain(classifier, np.zeros((1, SIDE, SIDE), np.uint8), 0, "smoothgrad", steps=3)

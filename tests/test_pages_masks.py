@@ -159,6 +159,7 @@ def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved
     assert set(shown["class"]) == {"fear"}
     assert shown["control"].notna().all()
     assert "**fear** has" in text_of(app)
+    assert "round the edges of the picture" in text_of(app)
     for name in ("worth-fear", f"pairs-{working.run}-fear"):
         assert told(saved[f"astronaut-face1-zero-{name}"], "class", "fill", "random_places") == ["fear", "zero", 1]
         assert saved[f"astronaut-face1-zero-{name}"]["control"].notna().all()

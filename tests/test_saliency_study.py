@@ -15,6 +15,7 @@ from fer_core.errors import RunError
 from fer_core.explain import saliency_numbers as numbers
 from fer_core.explain import saliency_study, studies
 from fer_core.explain.action_units import SCORES
+from fer_core.explain.gradients import cam_layers
 from fer_core.models import features, registry
 from tests.mask_readers import store_run
 
@@ -416,6 +417,16 @@ def test_networks_with_a_coarse_last_layer_are_studied_by_layer_cam_too(tmp_path
     assert result.exit_code == 0, result.output
     assert {record["method"] for record in saliency_study.KIND.list_records()[0]} == methods
     assert ("fine enough" in result.stdout) == (len(methods) == 1)
+    if len(methods) == 1:
+        return
+    (stored,) = (record for record in saliency_study.KIND.list_records()[0] if record["method"] == "layer_cam")
+    asked = ["study", "saliency", "--method", "layer_cam", "--pictures", "6", "--layer"]
+    assert "up to date" in CliRunner().invoke(app, [*asked, stored["layer"]]).stdout
+    (other,) = {choice.name for choice in cam_layers(classifier)} - {stored["layer"]}
+    assert "up to date" not in CliRunner().invoke(app, [*asked, other]).stdout
+    (again,) = (record for record in saliency_study.KIND.list_records()[0] if record["method"] == "layer_cam")
+    assert again["layer"] == other
+    assert f"layer {other}" in CliRunner().invoke(app, asked[:-1]).stdout, "without a layer what is stored may stay"
 
 
 def prepared(tmp_path, monkeypatch, load):

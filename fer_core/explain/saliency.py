@@ -84,7 +84,7 @@ class Method:
     Attributes:
         title: for people.
         function: (classifier, images, classes, layer, **options) -> (raw maps, grid, layer).
-        about: one sentence on what the map shows.
+        about: one sentence on what the map shows, whatever the options are.
         needs_network: whether it needs gradients; the others work for every classifier.
         takes_layer: whether a layer can be chosen.
         cap: percentile of the raw map shown as 1. Gradients have a few huge pixels that would leave the rest black
@@ -136,7 +136,7 @@ METHODS: dict[str, Method] = {
         "Score-CAM",
         gradients.score_cam,
         "Feature maps of a layer, each weighted by the probability when only what it shows is left "
-        "(Wang et al. 2020); the 32 maps that vary most.",
+        "(Wang et al. 2020); only the maps that vary most are tried.",
         takes_layer=True,
         family="cam",
     ),
@@ -158,7 +158,7 @@ METHODS: dict[str, Method] = {
     "integrated_gradients": Method(
         "Integrated gradients",
         gradients.integrated_gradients,
-        "What each pixel adds to the class score on the way from a black picture (Sundararajan et al. 2017).",
+        "What each pixel adds to the class score on the way from a baseline to the picture (Sundararajan et al. 2017).",
         cap=99.0,
         family="gradient",
     ),
@@ -171,7 +171,7 @@ METHODS: dict[str, Method] = {
     "lime": Method(
         "LIME",
         lime,
-        "A linear model of the class's probability, fitted to pictures with random tiles hidden (Ribeiro et al. 2016); "
+        "A linear model of the class's probability, fitted to pictures with random parts hidden (Ribeiro et al. 2016); "
         "for every model.",
         needs_network=False,
         seeded=True,
@@ -179,7 +179,7 @@ METHODS: dict[str, Method] = {
     "kernel_shap": Method(
         "Kernel SHAP",
         kernel_shap,
-        "Shapley values of tiles: what each adds to the class's probability, over random sets of the others "
+        "Shapley values of segments: what each adds to the class's probability, over random sets of the others "
         "(Lundberg & Lee 2017); for every model.",
         needs_network=False,
         seeded=True,

@@ -78,7 +78,7 @@ def shapley(
 def occlusion_map(
     run_name: str, image: np.ndarray, class_index: int, patch: float, fill: str
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Fall of a class's probability under a patch that slides: float32 (H, W), and the number of patches.
+    """Fall of a class's probability under a patch that slides: float32 (H, W); and the cells (rows, cols) of the map.
 
     The face as it is, not averaged over views.
     """

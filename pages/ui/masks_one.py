@@ -139,7 +139,8 @@ def _show_worth(face: pick.Face, models: list[str], left, right) -> None:
         st.caption(
             "Every combination of the eight parts is hidden once, 256 pictures; a part's worth is its fair share of "
             "the probability (its Shapley value). A large part is worth more wherever it lies: so the same shapes "
-            "are tried elsewhere too."
+            "are tried elsewhere too, all moved alike and round the edges of the picture: one that lies on an edge "
+            "is in two pieces."
         )
     with right:
         found: dict[str, Shapley] = {}
