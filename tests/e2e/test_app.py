@@ -1,6 +1,7 @@
 """The app in a real browser, with a real network behind it."""
 
 import re
+import shutil
 
 import pytest
 from playwright.sync_api import expect
@@ -135,9 +136,30 @@ def test_saliency_overlays_appear(tab, app, method):
     expect(tab.get_by_text("The map explains")).to_be_visible()
 
 
-def test_saliency_of_two_models_side_by_side(tab, app, workshop):
-    visit(tab, app, f"saliency?models={workshop.run}")
-    expect(tab.get_by_alt_text(re.compile("over the face"))).to_have_count(1)
+@pytest.fixture
+def two_models(workshop, monkeypatch):
+    """The workshop's network, and a logistic regression beside it for a while."""
+    from fer_core import datasets
+    from fer_core.training import run as training
+
+    monkeypatch.setenv("FER_DATA_DIR", str(workshop.data))
+    toy = datasets.load(workshop.dataset)
+    other = training.train("hog_logistic", toy, work_root=workshop.data / "work", root=workshop.artifacts)
+    yield [workshop.run, other.name]
+    shutil.rmtree(other)
+
+
+def test_saliency_of_two_models_side_by_side(tab, app, two_models):
+    models = "&".join(f"models={run}" for run in two_models)
+    visit(tab, app, f"saliency?method=Occlusion&check=false&{models}")
+    maps = tab.get_by_alt_text(re.compile("over the face"))
+    expect(maps).to_have_count(2)
+    left, right = (one.bounding_box() for one in maps.all())
+    assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"], "beside each other, not below"
+    for run in two_models:
+        expect(tab.get_by_role("heading", name=run)).to_be_visible()
+    pictures = [tab.context.request.get(one.evaluate("image => image.src")).body() for one in maps.all()]
+    assert pictures[0] != pictures[1], "each model has its own map"
 
 
 def test_choices_stand_in_the_address_and_survive_a_copy(tab, app):
