@@ -93,7 +93,7 @@ def test_time_left_counts_the_cost_of_each_epoch(tmp_path):
 def test_time_left_is_at_most_that_where_patience_may_end_it(tmp_path):
     from fer_core.commands.train import _report
 
-    for settings, text in (({"patience": 3}, "at most 9 s left"), ({}, "9 s left")):
+    for settings, text in (({"patience": 3}, "at most 9 s left"), ({"patience": 0}, "9 s left")):
         with _report(str(tmp_path), "patil_cnn", config_of_entry(spec("patil_cnn"), settings | {"epochs": 4})) as told:
             assert left_text(record(tmp_path)) == ""
             told(at(1, 10, {"epoch": 1, "seconds": 3.0}))
