@@ -37,12 +37,24 @@ def fill(tab, label, value):
     expect(tab.get_by_test_id("stCode").filter(has_text="fer_core train")).to_contain_text(value)
 
 
-def test_a_training_is_watched_stopped_resumed_and_finished(tab, training_app, own):
+def test_a_training_is_watched_stopped_resumed_and_finished(tab, training_app, own, monkeypatch):
+    """Meanwhile other pages answer, and no second training is started."""
     visit(tab, training_app, "training?dataset=toy")
     fill(tab, "Epochs", "3")
     fill(tab, "Batch size", "7")
     tab.get_by_role("button", name="Start").click()
     expect(tab).to_have_url(re.compile("job="), timeout=LONG_MS)
+    monkeypatch.setenv("FER_DATA_DIR", str(own.data))
+    expect(tab.get_by_role("button", name="Start")).to_be_hidden()
+    tab.get_by_text("New training", exact=True).click()
+    tab.get_by_role("button", name="Start").click()
+    expect(tab.get_by_text("compact with seed 0 is being trained on toy already.")).to_be_visible()
+    assert len(jobs.list_jobs()[0]) == 1
+    other = tab.context.new_page()
+    visit(other, training_app, "dataset?dataset=toy")
+    expect(other.get_by_text("Class balance")).to_be_visible()
+    assert len(jobs.live_jobs()) == 1, "the page came while the training went on"
+    other.close()
     expect(tab.get_by_text("Epoch 1 of 3").or_(tab.get_by_text("Epoch 2 of 3"))).to_be_visible(timeout=LONG_MS)
     expect(tab.get_by_test_id("stPlotlyChart").first).to_be_visible(timeout=LONG_MS)  # the first epoch is over
     tab.get_by_role("button", name="Stop training").click()
