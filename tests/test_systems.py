@@ -164,13 +164,13 @@ def test_layers_are_only_kept_as_they_are_where_they_have_learned_something(name
         training.train(name, drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
-def save_random(backbone: str, folder) -> "object":
+def save_random(backbone: str, folder, shift: float = 0.05) -> "object":
     import keras
 
     source = getattr(keras.applications, KERAS_CLASSES[backbone])
     source = source(include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg")
     rng = np.random.default_rng(1)
-    source.set_weights([value + rng.uniform(0, 0.05, value.shape) for value in source.get_weights()])
+    source.set_weights([value + rng.uniform(0, shift, value.shape) for value in source.get_weights()])
     source.save_weights(folder / f"{backbone}.weights.h5")
     return source
 
@@ -258,6 +258,38 @@ def test_only_the_last_layers_are_trained():
 @pytest.fixture(scope="module")
 def drawn():
     return synthetic.dataset(n_train=84, n_val=28, n_test=28, size=48, seed=4)
+
+
+@pytest.mark.slow
+def test_the_last_layers_of_a_backbone_are_trained_and_the_others_stay_imagenets(drawn, tmp_path, monkeypatch):
+    """Kumar & Ukken's noisy VGG16: last six layers, batch norm and noise on the input, through the whole engine."""
+    from fer_core import artifacts
+    from fer_core.models.registry import load_classifier
+    from fer_core.training import run as training
+    from fer_core.verification import verify_run
+
+    source = save_random("vgg16", tmp_path, shift=0.0)
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path))
+    config = training.recipe("vgg16_finetuned_noise", {"epochs": 1, "input_size": 32, "precision": "float32"})
+    assert config.initial_weights == "imagenet" and config.trainable_layers == 6
+    settings = {"config": config, "work_root": tmp_path / "work", "root": tmp_path / "artifacts"}
+    run = artifacts.read_run(training.train("vgg16_finetuned_noise", drawn, **settings))
+    assert run.run["initial_weights"] == "imagenet"
+    classifier = load_classifier(run)
+    assert verify_run(run, dataset=drawn, classifier=classifier) == []
+
+    network = classifier.network
+    names = [layer.name for layer in network.layers]
+    assert names.index("input_bn") < names.index("input_noise") < names.index("block1_conv1")
+    moved = set()
+    for layer in (layer for layer in source.layers if layer.weights):
+        for own, theirs in zip(network.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+            turned = theirs[:, :, ::-1] if own.shape[:3] == (3, 3, 3) else theirs  # RGB to BGR
+            if not np.array_equal(own, turned.astype(np.float16)):
+                moved.add(layer.name)
+    assert moved == {"block4_conv3", "block5_conv1", "block5_conv2", "block5_conv3"}
+    _, shift, mean, variance = network.get_layer("input_bn").get_weights()
+    assert (shift != 0).any() and (mean != 0).all() and (variance != 1).all()
 
 
 @pytest.mark.slow
