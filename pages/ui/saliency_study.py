@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from fer_core.artifacts import ENSEMBLE
 from fer_core.charts import saliency as charts
 from fer_core.charts.explain import COLORMAPS, colour_scale, contact_sheet
 from fer_core.charts.results import run_colours
@@ -43,7 +44,7 @@ def show() -> None:
         names = {record["run"]: record["name"] for record in records}
         view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
     if view == "Disagreement":
-        _show_disagreement(names)
+        _show_disagreement(records, names)
     else:
         _show_chosen(view, records, names, of_split)
     _show_not_studied(records)
@@ -243,13 +244,16 @@ def _limit_words(names: dict[str, tuple[str, str]], which: str, label: str) -> s
     return f"{left}: none leaves out any alone, the fewest has {costliest}."
 
 
-def _show_disagreement(names: dict[str, str]) -> None:
+def _show_disagreement(records: list[dict], names: dict[str, str]) -> None:
     if len(names) < 2:
         widgets.empty_state("Two studied models are needed. This command studies more:", KIND.command)
         return
     with st.container(horizontal=True):
         first = state.choice("Model", list(names), key="study-a")
-        second = state.choice("Other model", [run for run in names if run != first], key="study-b")
+        others = [record for record in records if record["run"] != first]
+        second = state.choice(
+            "Other model", [one["run"] for one in others], key="study-b", default=_unlike(first, records)
+        )
     found = cache_study.disagreement(names[first], names[second])
     st.markdown(
         f"**On {len(found.pictures):,} pictures that both recognise, their maps are {found.mean:.0%} alike** "
@@ -271,6 +275,12 @@ def _show_disagreement(names: dict[str, str]) -> None:
         "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells. Pictures that both take for the "
         "same wrong expression are left out: maps are of the true one."
     )
+
+
+def _unlike(run: str, records: list[dict]) -> str | None:
+    """The first run of another network than ``run``'s; not an ensemble, which may be made of it."""
+    models = {record["run"]: record["model"] for record in records}
+    return next((one for one, model in models.items() if model not in (models[run], ENSEMBLE)), None)
 
 
 def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
