@@ -62,7 +62,8 @@ def show_methods(maps: list[dict], which: str) -> None:
         st.caption(f"None of these maps are checked yet. To check them: `{checks_study.KIND.command}`")
         return
     st.markdown("**Which methods stand the checks?**")
-    run = runs[0] if len(runs) == 1 else state.choice("Checks of", runs, key="study-checked")
+    most = max(runs, key=[record["run"] for record in found].count)
+    run = runs[0] if len(runs) == 1 else state.choice("Checks of", runs, key="study-checked", default=most)
     of_run = [record for record in found if record["run"] == run]
     studies = {METHODS[record["method"]].title: cache_study.checks(record["name"]) for record in of_run}
     table = checks_numbers.method_grid(studies, which)
