@@ -3,8 +3,9 @@
 import streamlit as st
 
 from pages.ui import saliency_one, state, widgets
+from pages.ui.pick import ONE_FACE
 
-ONE_FACE, STUDY = "One face", "Whole test set"
+STUDY = "Whole test set"
 
 
 def body() -> None:

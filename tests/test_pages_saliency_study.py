@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from fer_core import artifacts
+from fer_core.datasets.split import Dataset, Split
 from fer_core.explain import checks_numbers, checks_study, faithfulness, saliency_numbers, saliency_study
 from fer_core.explain.action_units import PROTOTYPES, SCORES
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES
 from fer_core.explain.studies import studies_folder
+from pages.ui import cache
 from pages.ui.saliency_study import VIEWS
 from tests.test_checks_study import by_hand
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -221,6 +223,31 @@ def test_disagreement_shows_the_least_alike_first(stored):
     assert shown == f"{least['sample_id']}, {least['class']}: {least['similarity']:.0%} alike"
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("These pictures (PNG)") == labels.count("All of these (CSV)") == 1
+
+
+def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):
+    """Where the pictures are registered, here grey ones under the names of the real ones."""
+    first, second = (run for run in stored if "-svm_hog_linear-" in run or "-hog_logistic-" in run)
+    study = stored[first]
+    grey = np.broadcast_to(
+        np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8), (study.record["n"], 48, 48)
+    )
+    order = np.argsort(study.sample_ids)
+    test = Split(study.sample_ids[order], grey, study.y_true[order], study.class_names)
+    monkeypatch.setattr(cache, "dataset_names", lambda: ["fer2013"])
+    monkeypatch.setattr(cache, "dataset", lambda name: Dataset(name, {"test": test}, "grey"))
+    chosen = STUDY | {"study-method": "Occlusion", "study-show": "Disagreement", "study-a": first, "study-b": second}
+    app = open_page("saliency", chosen | {"check": "false"})
+    assert_healthy(app)
+    button = next(button for button in app.button if button.label == "Look closer")
+    button.click().run()
+    assert_healthy(app)
+    sample_id = saliency_numbers.disagreement(stored[first], stored[second]).pictures["sample_id"].iloc[0]
+    number = next(one.value for one in app.number_input if one.label.startswith("Picture"))
+    assert test.sample_ids[number - 1] == sample_id
+    assert app.multiselect(key="models").value == [first, second]
+    assert [app.selectbox(key=key).value for key in ("dataset", "split", "class")] == ["fer2013", "test", "all"]
+    assert (app.selectbox(key="method").value, app.selectbox(key="explain").value) == ("occlusion", "true")
 
 
 def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from fer_core.datasets import DRAWN, overview
 from fer_core.pictures import TRAIN_COMMAND, has_gradients, usable_runs
 from pages.ui import cache, cache_masks, state, widgets
 
+ONE_FACE = "One face"  # what pages show at first
 EVERY_CLASS = "all"
 FEW = 8  # faces that get a button each
 NO_POINTS = "landmarks not found: the usual place is taken"

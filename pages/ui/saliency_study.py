@@ -16,7 +16,8 @@ from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
 from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
-from pages.ui import cache, cache_study, saliency_checks, state, widgets
+from pages.ui import cache, cache_study, pick, saliency_checks, state, widgets
+from pages.ui.saliency_one import TRUE
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
@@ -25,6 +26,7 @@ PAGE_SIZE = 8
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 MANY_EMPTY = 0.05  # share of a class's maps
 WHO, WHO_ALONE = ("all {} models", "recognise", "have"), ("this model", "recognises", "has")
+CLOSER = "Both maps over this face, in full, each with its checks."
 FINE_GRID = 12  # the flattest parts are a twelfth of the frame high
 
 
@@ -286,7 +288,8 @@ def _unlike(run: str, records: list[dict]) -> str | None:
 def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
     """A box per picture; gives all of them as one picture, a row each."""
     studies = cache_study.study(name_a), cache_study.study(name_b)
-    images, reason = _pictures(studies[0].record, rows["sample_id"].to_numpy())
+    record = studies[0].record
+    where, reason = _places(record, rows["sample_id"].to_numpy())
     if reason:
         st.caption(reason)
     lines = []
@@ -295,26 +298,35 @@ def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
         maps = [study.coarse[at] for study, at in zip(studies, (row.a, row.b), strict=True)]
         drawn = [charts.mean_map(one.astype(float), 255.0) for one in maps]
         captions = [f"{study.record['model']}, {prob:.0%}" for study, prob in zip(studies, (row.prob_a, row.prob_b))]  # noqa: B905
-        own = [] if images is None else [images[place]]
+        own = [] if where is None else [cache.dataset(record["dataset"])[record["split"]].images[where[place]]]
         lines.append([*own, *drawn])
         with beside.container(border=True, width=len(lines[-1]) * (MAP_WIDTH + 16) + 32):
             st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {row.similarity:.0%} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
+            if where is not None:
+                asked = (record, int(where[place]), [study.record["run"] for study in studies])
+                st.button("Look closer", key=f"closer-{row.sample_id}", help=CLOSER, on_click=_look_closer, args=asked)
     return contact_sheet([picture for line in lines for picture in line], len(lines[0]))
 
 
-def _pictures(record: dict, sample_ids) -> tuple[list | None, str]:
-    """The pictures where the dataset is registered, else None and why."""
+def _look_closer(record: dict, place: int, runs: list[str]) -> None:
+    """Open one face with both models; for a button, whose callback runs before the widgets are drawn."""
+    chosen = {"scope": pick.ONE_FACE, "from": "dataset", "class": pick.EVERY_CLASS, "picture": place + 1}
+    chosen |= {"models": runs, "explain": TRUE} | {name: record[name] for name in ("dataset", "split", "method")}
+    st.session_state.update(chosen)
+
+
+def _places(record: dict, sample_ids) -> tuple[np.ndarray | None, str]:
+    """Where the pictures stand in the split where the dataset is registered, else None and why."""
     if record["dataset"] not in cache.dataset_names():
         return None, (
             f"{record['dataset']} is not registered here: maps only. To see the pictures: "
             "`python -m fer_core data add PATH`."
         )
-    split = cache.dataset(record["dataset"])[record["split"]]
-    where = positions(split.sample_ids, sample_ids)
+    where = positions(cache.dataset(record["dataset"])[record["split"]].sample_ids, sample_ids)
     if where is None:
         return None, "The registered dataset holds other pictures than this study is of: maps only."
-    return [split.images[at] for at in where], ""
+    return where, ""
 
 
 def _show_conditions(records: list[dict]) -> None:
