@@ -75,6 +75,17 @@ def test_cells_of_our_networks(name, layer, middles):
     )
 
 
+def test_what_weighs_whole_channels_moves_no_cell():
+    """Squeeze and excitation: one number per channel, of the whole picture, multiplies all places."""
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((32, 32, 1))
+    x = _halved(keras.layers, inputs)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    outputs = keras.layers.Multiply(name="gated")([gate, x])
+    network = keras.Model(inputs, outputs)
+    assert placement(network, "gated") == placement(network, network.layers[1].name) != tiled((16, 16))
+
+
 def test_cells_that_share_the_picture_evenly_are_enlarged_as_opencv_does():
     import cv2
 

@@ -81,16 +81,16 @@ def _shares(cells: int, side: int, axis: Axis) -> np.ndarray:
 
 def _followed(tensor, sides: tuple[int, int], known: dict) -> tuple[Axis, Axis]:
     """Middles of the cells of ``tensor`` in pixels of the input, the first pixel's middle at 0."""
-    operation, node, _ = tensor._keras_history
     if id(tensor) not in known:
+        operation, node, _ = tensor._keras_history
         above = [one for one in operation._inbound_nodes[node].input_tensors if len(one.shape) == 4]
+        if len(above) > 1:  # one number for all places, as in squeeze and excitation, moves no cell
+            above = [one for one in above if one.shape[1:3] == tensor.shape[1:3]] or above
         if not above:
             known[id(tensor)] = (Axis(0.0, 1.0), Axis(0.0, 1.0))
         else:
-            paths = [_followed(one, sides, known) for one in above]
-            axes = [
-                Axis(float(np.mean([path[side].first for path in paths])), paths[0][side].step) for side in range(2)
-            ]
+            paths = zip(*(_followed(one, sides, known) for one in above), strict=True)
+            axes = [Axis(float(np.mean([one.first for one in path])), path[0].step) for path in paths]
             known[id(tensor)] = _through(operation, above[0].shape[1:3], tensor.shape[1:3], axes, sides)
     return known[id(tensor)]
 
