@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from fer_core import artifacts, datasets
 from fer_core.__main__ import app
+from fer_core.commands import study
 from fer_core.datasets.split import Dataset
 from fer_core.errors import ConfigError, DatasetError, RunError
 from fer_core.explain import mask_study
@@ -157,3 +158,20 @@ def test_no_run_with_weights_says_what_to_do(tmp_path, monkeypatch):
     error = call().exception
     assert isinstance(error, RunError)
     assert "python -m fer_core train" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("stored", "layer", "options", "other"),
+    [
+        ({"method": "grad_cam", "model": "compact"}, "conv", None, False),
+        ({"method": "grad_cam", "model": "compact"}, "another", None, True),
+        ({"method": "grad_cam", "model": "ensemble"}, "another", None, False),  # members take layers of their own
+        ({"method": "occlusion", "model": "compact", "layer": None}, "another", None, False),
+        ({"method": "lime", "model": "compact", "layer": None}, None, {"samples": 9}, True),
+        ({"method": "lime", "model": "compact", "layer": None}, None, {}, False),
+        (None, "another", {"samples": 9}, False),
+    ],
+)
+def test_studies_of_maps_are_other_ones_by_layer_and_options(stored, layer, options, other):
+    record = stored and {"layer": "conv", "options": {}} | stored
+    assert study.is_other(record, layer, options) is other

@@ -27,11 +27,8 @@ def checks(
         typer.Option(help="Saliency method, may be repeated; grad_cam, or occlusion for models without a network."),
     ] = None,
     split: study.SplitName = "test",
-    layer: Annotated[str | None, typer.Option(help="Layer of a CAM; the last one that is fine enough.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the method as name=value, may be repeated; a study with others is made again."),
-    ] = None,
+    layer: study.Layer = None,
+    option: study.Options = None,
     pictures: Annotated[int, typer.Option(min=1, help="How many are checked, spread over the split.")] = PICTURES,
     again: study.Again = False,
 ) -> None:
@@ -46,19 +43,10 @@ def checks(
             continue
         for one in method or [NETWORK_METHOD if has_gradients(run) else OTHER_METHOD]:
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
-            other = name in stored and (
-                (option is not None and stored[name]["options"] != given)
-                or (layer is not None and stored[name]["layer"] != layer)
-            )
+            other = study.is_other(stored.get(name), layer, None if option is None else given)
             make = partial(_study, run, split, one, layer, given, pictures)
             tasks.append(study.Task(name, name, make, again=other))
-    study.make_all(KIND, tasks, again=again, about=_made)
-
-
-def _made(record: dict) -> str:
-    where = f", layer {record['layer']}" if record["layer"] else ""
-    given = f", {words(record['options'])}" if record["options"] else ""
-    return f" ({record['n']:,} of {record['n_split']:,} pictures{where}{given})"
+    study.make_all(KIND, tasks, again=again, about=study.about_maps)
 
 
 def _study(run: Run, split_name: str, method: str, layer: str | None, options: dict, pictures: int) -> None:

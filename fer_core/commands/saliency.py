@@ -1,7 +1,7 @@
 """``python -m fer_core study saliency``: where runs look on every picture of a split."""
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -9,12 +9,11 @@ import pandas as pd
 import typer
 from rich.table import Table
 
-from fer_core.artifacts import ENSEMBLE, Run
+from fer_core.artifacts import Run
 from fer_core.commands import study
 from fer_core.commands.tables import number, percent, print_table, with_interval
 from fer_core.explain import saliency_numbers, saliency_study
 from fer_core.explain.options import parse, words
-from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
@@ -33,14 +32,8 @@ def saliency(
         ),
     ] = None,
     split: study.SplitName = "test",
-    layer: Annotated[
-        str | None,
-        typer.Option(help="Layer of a CAM; the last one that is fine enough. A study of another one is made again."),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the method as name=value, may be repeated; a study with others is made again."),
-    ] = None,
+    layer: study.Layer = None,
+    option: study.Options = None,
     pictures: Annotated[
         int | None, typer.Option(min=1, help="Explain only so many, spread over the split; for slow methods.")
     ] = None,
@@ -57,20 +50,12 @@ def saliency(
             continue
         for one in method or _default_methods(run):
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
-            other = name in stored and (
-                (option is not None and stored[name]["options"] != given) or _of_other_layer(stored[name], layer)
-            )
+            other = study.is_other(stored.get(name), layer, None if option is None else given)
             make = partial(_study, run, split, one, layer, given, pictures)
             if not method and one == COARSE_METHOD:
                 make = partial(_study_if_coarse, run, make)
             tasks.append(study.Task(name, name, make, again=other))
-    study.make_all(KIND, tasks, again=again, about=_made)
-
-
-def _of_other_layer(record: Mapping, layer: str | None) -> bool:
-    """Whether a stored study is of another layer than asked for; an ensemble's members take their own."""
-    by_layer = METHODS[record["method"]].takes_layer and record["model"] != ENSEMBLE
-    return layer is not None and by_layer and record["layer"] != layer
+    study.make_all(KIND, tasks, again=again, about=study.about_maps)
 
 
 def _default_methods(run: Run) -> tuple[str, ...]:
@@ -90,12 +75,6 @@ def _study_if_coarse(run: Run, make: Callable[[], None]) -> None:
         make()
     else:
         typer.echo(f"{run.name}: the last layer is fine enough for {NETWORK_METHOD}; {COARSE_METHOD} only when asked.")
-
-
-def _made(record: dict) -> str:
-    where = f", layer {record['layer']}" if record["layer"] else ""
-    given = f", {words(record['options'])}" if record["options"] else ""
-    return f" ({record['n']:,} of {record['n_split']:,} pictures{where}{given})"
 
 
 def _study(run: Run, split_name: str, method: str, layer: str | None, options: dict, pictures: int | None) -> None:

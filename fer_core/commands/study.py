@@ -11,12 +11,14 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_core import artifacts, datasets
-from fer_core.artifacts import Run
+from fer_core.artifacts import ENSEMBLE, Run
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, DatasetError, FerError, RunError
 from fer_core.explain import studies
 from fer_core.explain.conditions import Report
 from fer_core.explain.mask_study import trained_mask
+from fer_core.explain.options import words
+from fer_core.explain.saliency import METHODS
 from fer_core.explain.studies import Kind
 from fer_core.predictions import Classifier
 from fer_core.storage import sha256
@@ -32,7 +34,37 @@ Views = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Only so many pictures, spread over the split; nothing is stored.")
 ]
+Layer = Annotated[
+    str | None,
+    typer.Option(help="Layer of a CAM; the last one that is fine enough. A study of another one is made again."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="Option of the method as name=value, may be repeated; a study with others is made again."
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Also where a study of these weights is stored.")]
+
+
+def is_other(record: Mapping | None, layer: str | None, options: Mapping | None) -> bool:
+    """Whether a stored study of maps, if any, is of another layer or other options than asked for (None: any).
+
+    Members of an ensemble take layers of their own.
+    """
+    if record is None:
+        return False
+    by_layer = METHODS[record["method"]].takes_layer and record["model"] != ENSEMBLE
+    return (options is not None and record["options"] != options) or (
+        layer is not None and by_layer and record["layer"] != layer
+    )
+
+
+def about_maps(record: Mapping) -> str:
+    """How many pictures a study of maps is of, at which layer, with which options."""
+    where = f", layer {record['layer']}" if record["layer"] else ""
+    given = f", {words(record['options'])}" if record["options"] else ""
+    return f" ({record['n']:,} of {record['n_split']:,} pictures{where}{given})"
 
 
 class Task(NamedTuple):

@@ -19,7 +19,7 @@ from fer_core.explain import across_trainings
 from fer_core.explain.across_trainings import NOT_COMPARED, Alone, Trainings
 from fer_core.explain.check_basics import FAILED, NOT_APPLICABLE, PASSED, RANDOM_MAPS, UNDECIDED
 from fer_core.explain.saliency_study import method_options
-from fer_core.explain.studies import Kind, read_part, write_part
+from fer_core.explain.studies import Kind, OfPictures, read_part, write_part
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier
 
@@ -68,7 +68,7 @@ KIND = Kind(
 
 
 @dataclass(frozen=True)
-class ChecksStudy:
+class ChecksStudy(OfPictures):
     """Checks of the maps of one run on one split; C checks, R random maps per map.
 
     Attributes:
@@ -104,15 +104,6 @@ class ChecksStudy:
     seeds: np.ndarray
     trainings: np.ndarray
     chance: np.ndarray
-
-    @property
-    def name(self) -> str:
-        return self.record["name"]
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether the model recognises each picture: bool (N,)."""
-        return self.y_true == self.y_pred
 
 
 def check_split(

@@ -19,7 +19,7 @@ from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.explain import conditions
 from fer_core.explain.conditions import WHOLE, Report, control_seed
-from fer_core.explain.studies import Kind
+from fer_core.explain.studies import Kind, OfRun
 from fer_core.predictions import Classifier, Predictions
 
 REGIONS: tuple[str, ...] = tuple(masks.REGIONS)
@@ -42,7 +42,7 @@ KIND = Kind(
 
 
 @dataclass(frozen=True)
-class MaskStudy:
+class MaskStudy(OfRun):
     """Predictions of one run for one split under every condition.
 
     Attributes:
@@ -52,10 +52,6 @@ class MaskStudy:
 
     record: dict
     predictions: dict[str, Predictions]
-
-    @property
-    def name(self) -> str:
-        return self.record["name"]
 
     @property
     def run(self) -> str:

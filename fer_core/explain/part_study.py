@@ -24,7 +24,7 @@ from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError
 from fer_core.explain import conditions
 from fer_core.explain.conditions import WHOLE, Report, control_seed
-from fer_core.explain.studies import Kind
+from fer_core.explain.studies import Kind, OfRun
 from fer_core.predictions import Classifier, Predictions
 
 SHAPES: tuple[str, ...] = tuple(regions.OCCLUDERS)
@@ -56,7 +56,7 @@ KIND = Kind(
 
 
 @dataclass(frozen=True)
-class PartStudy:
+class PartStudy(OfRun):
     """Predictions of one run for one split under every condition.
 
     Attributes:
@@ -70,10 +70,6 @@ class PartStudy:
     predictions: dict[str, Predictions]
     areas: np.ndarray
     found: np.ndarray
-
-    @property
-    def name(self) -> str:
-        return self.record["name"]
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from fer_core import regions
 from fer_core.artifacts import ENSEMBLE, Run
 from fer_core.datasets.split import Split
 from fer_core.explain import action_units
-from fer_core.explain.studies import Kind, read_part, write_part
+from fer_core.explain.studies import Kind, OfPictures, read_part, write_part
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier
 
@@ -69,7 +69,7 @@ KIND = Kind(
 
 
 @dataclass(frozen=True)
-class SaliencyStudy:
+class SaliencyStudy(OfPictures):
     """Maps of one run on one split.
 
     Attributes:
@@ -100,15 +100,6 @@ class SaliencyStudy:
     even_scores: np.ndarray
     coarse: np.ndarray
     means: np.ndarray
-
-    @property
-    def name(self) -> str:
-        return self.record["name"]
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether the model recognises each picture: bool (N,)."""
-        return self.y_true == self.y_pred
 
 
 def explain_split(

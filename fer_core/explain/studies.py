@@ -217,6 +217,28 @@ def studies_folder(root: Path | None = None) -> Path:
     return (Path(root) if root else artifacts.root()) / "studies"
 
 
+class OfRun:
+    """What a stored study, a dataclass with ``record``, says of itself."""
+
+    record: dict
+
+    @property
+    def name(self) -> str:
+        return self.record["name"]
+
+
+class OfPictures(OfRun):
+    """A study whose rows are pictures: ``y_true`` and ``y_pred``, int64 (N,)."""
+
+    y_true: np.ndarray
+    y_pred: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the model recognises each picture: bool (N,)."""
+        return self.y_true == self.y_pred
+
+
 def spread(n: int, wanted: int | None) -> np.ndarray:
     """``wanted`` positions spread evenly over ``n``, or all, in ascending order: int64.
 
