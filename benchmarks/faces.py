@@ -3,6 +3,9 @@
     python benchmarks/faces.py               where landmarks lie in FER2013, and how far off crops are
     python benchmarks/faces.py --run NAME    also the accuracy of a trained run on crops instead of the pictures
 
+`landmarks` times finding the landmarks of the pictures as features and studies need them: one picture at a time, and
+many together, in turns.
+
 FER2013's pictures (split val, enlarged four times) are laid on a grey canvas twice as large, so that the detector meets
 them as it meets a photo. A perfect crop then is the picture itself: `corner_shift` is how far a crop's corners lie from
 the picture's, in pixels of 48 x 48, averaged over the four corners. Writes benchmarks/results/faces.json.
@@ -21,6 +24,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 from fer_core import artifacts, datasets, faces  # noqa: E402
+from fer_core.models.features import landmark_points  # noqa: E402
 
 SIDE, ENLARGED, CANVAS = 48, 192, 384
 OFFSET = (CANVAS - ENLARGED) // 2
@@ -85,6 +89,22 @@ def taken_whole(images: np.ndarray) -> dict:
     return {reason: reasons.count(reason) / len(reasons) for reason in sorted(set(reasons))}
 
 
+def landmark_times(images: np.ndarray, rounds: int) -> dict:
+    """Milliseconds per picture, one at a time and together, the quickest of some rounds, and their ratio."""
+    ways = {"one at a time": lambda: [landmark_points(image[None]) for image in images]}
+    ways["together"] = lambda: landmark_points(images)
+    seconds = {name: [] for name in ways}
+    for way in ways.values():
+        way()  # traces the shapes
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+    ms = {name: 1000 * min(taken) / len(images) for name, taken in seconds.items()}
+    return {"pictures": len(images), "rounds": rounds, "ms": ms, "ratio": ms["one at a time"] / ms["together"]}
+
+
 def accuracies(run_name: str, images: np.ndarray, y_true: np.ndarray, canvases: list, found: list) -> dict:
     """Accuracy on the pictures as they are, and on crops of them, each on the same pictures."""
     from fer_core.inference import Predictor
@@ -139,6 +159,7 @@ def main() -> None:
         | artifacts.environment(),
         "found": len(found) / len(images),
         "detection_ms": 1000 * seconds / len(images),
+        "landmarks": landmark_times(images[:200], rounds=3),
         "framing": framing(found),
         "without_canvas": taken_whole(images[:200]),
     }

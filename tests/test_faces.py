@@ -1,15 +1,16 @@
 """Faces are found, numbered and framed as FER2013 frames them; face crops are taken whole and bit by bit."""
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fer_core import faces
+from fer_core import detector, faces
 from fer_core.detector import suppress
 from fer_core.errors import ImageError
-from fer_core.faces import FRAME, LANDMARKS, Face, crop, detect, find_faces, frame_corners
+from fer_core.faces import FRAME, LANDMARKS, Face, crop, detect, detect_each, find_faces, frame_corners
 from fer_core.images import decode, resize
 
 ASTRONAUT = Path(__file__).parent.parent / "artifacts" / "samples" / "astronaut.jpg"
@@ -46,6 +47,25 @@ def test_astronaut_has_one_face_with_both_eyes(astronaut):
     assert face.score > 0.99
     np.testing.assert_array_equal(astronaut, before)
     assert detect(astronaut) == [face]
+
+
+def test_pictures_searched_together_have_the_faces_they_have_alone(astronaut, monkeypatch):
+    """Pictures without, with one and with two faces; with room for all of them at once, and for two."""
+    none = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    one = resize(astronaut, (256, 256))
+    two = np.concatenate([np.concatenate([astronaut[:256, 96:352]] * 2, axis=1), astronaut[256:]])
+    pictures = [none, one, resize(two, (256, 256)), one[:, ::-1].copy(), none]
+    alone = [detect(picture) for picture in pictures]
+    assert [len(found) for found in alone] == [0, 1, 2, 1, 0]
+    for room in (len(pictures), 2):
+        monkeypatch.setattr(detector, "TOGETHER", room * 256 * 256)
+        together = list(detect_each(pictures))
+        assert [len(found) for found in together] == [0, 1, 2, 1, 0]
+        for ours, theirs in zip(chain(*together), chain(*alone), strict=True):
+            assert ours.box == theirs.box and ours.score == pytest.approx(theirs.score, abs=1e-4)
+            points = [list(face.landmarks.values()) for face in (ours, theirs)]
+            np.testing.assert_allclose(*points, atol=0.01)
+    assert list(detect_each([])) == []
 
 
 def test_two_astronauts_are_two_faces_from_left_to_right(astronaut):

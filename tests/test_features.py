@@ -126,14 +126,17 @@ def test_landmarks_are_those_of_the_detector():
 def test_landmarks_are_looked_for_once(drawn, tmp_path, monkeypatch):
     cache = tmp_path / "features"
     steps = []
+    monkeypatch.setattr(features, "TOGETHER", 2)
     first = extract(drawn, ["landmarks"], cache=cache, on_progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert steps == [(2, 4), (4, 4)]
     looked = []
-    monkeypatch.setattr(features.faces, "detect", lambda image: looked.append(image) or [])
+    monkeypatch.setattr(features.faces, "detect_each", lambda images: [looked.append(image) or [] for image in images])
     np.testing.assert_array_equal(extract(drawn[::-1], ["landmarks"], cache=cache), first[::-1])
     assert not looked
-    extract(drawn[:1] + 1, ["landmarks"], cache=cache)
+    extract(np.concatenate([drawn[:1] + 1] * 2), ["landmarks"], cache=cache)
     assert len(looked) == 1
+    extract(drawn, ["landmarks"], cache=cache, on_progress=lambda done, total: steps.append((done, total)))
+    assert steps[2:] == [(4, 4)] and len(looked) == 1
     (cache / "landmarks.npz").write_bytes(b"no archive")
     with pytest.raises(ModelError, match=r"landmarks\.npz is damaged"):
         extract(drawn, ["landmarks"], cache=cache)

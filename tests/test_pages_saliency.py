@@ -145,7 +145,7 @@ def test_map_that_fails_or_is_undecided_says_so_in_words(working, monkeypatch):
     assert ":orange-badge[:material/question_mark: Deletion undecided: 0.50, random 0.52]" in text_of(app)
     assert ":orange-badge[:material/question_mark: Insertion undecided: 0.50, random 0.48]" in text_of(app)
     (told,) = [box.value for box in app.info if "random maps" in box.value]
-    assert told.startswith("**Better than random maps on average, but not surely: deletion and insertion.** Hiding its")
+    assert told.startswith("**Not shown to beat random maps: deletion and insertion.** Hiding its")
     for effect in ("Hiding its strongest pixels first costs", "Showing its strongest pixels first brings back"):
         assert f"{effect} more probability than with 12 of 20 random maps as smooth; 19 are asked for" in told
     assert told.count("on average better by 0.02 [") == 2

@@ -117,9 +117,9 @@ def test_faces_are_aligned_once_and_pictures_without_one_stay(tmp_path, monkeypa
     monkeypatch.setenv("FER_DATA_DIR", str(tmp_path))
     looked = []
 
-    def stands_in(image):
-        looked.append(image)
-        return image if image[0, 0] == 1 else 255 - image
+    def stands_in(images):
+        looked.extend(images)
+        return [image if image[0, 0] == 1 else 255 - image for image in images]
 
     monkeypatch.setattr(face_crops, "aligned", stands_in)
     train = split([0, 1], "train", 1)
@@ -165,7 +165,7 @@ def test_a_face_that_stands_askew_is_brought_upright():
 
     photo = astronaut()
     turned = cv2.warpAffine(photo, cv2.getRotationMatrix2D((220, 110), 20, 1.0), (512, 512))[20:210, 120:310]
-    upright = aligned(turned)
+    (upright,) = aligned([turned])
     assert upright.shape == turned.shape
     found = faces.detect(upright)[0]
     left, right = found.landmarks["left_eye"], found.landmarks["right_eye"]

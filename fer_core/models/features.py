@@ -20,6 +20,7 @@ from fer_core.storage import sha256, write_atomically
 
 ENLARGED = 192  # side in pixels at which landmarks are looked for: the detector needs faces of more than 48
 STORE_EVERY = 1000  # pictures between two writes of the landmark cache
+TOGETHER = 50  # pictures whose landmarks are looked for at once; STORE_EVERY is a multiple
 PAIRS = tuple(combinations(range(len(faces.LANDMARKS)), 2))
 CANONICAL = np.array([faces.FRAME[name] for name in faces.LANDMARKS])
 
@@ -54,7 +55,7 @@ def hog(images: np.ndarray, cells: Sequence[int] = (6,)) -> np.ndarray:
 def landmarks(images: np.ndarray, cache: Path | None = None, on_progress: Progress | None = None) -> np.ndarray:
     """Distances and angles between the eyes, the nose and the corners of the mouth: float32 (N, 21).
 
-    See :func:`landmark_geometry`. A face takes 25 ms of a processor's time or more.
+    See :func:`landmark_geometry`; ``benchmarks/faces.py`` times how long finding them takes.
 
     Args:
         cache: file (``.npz``) that keeps the points of pictures seen before.
@@ -159,31 +160,36 @@ def landmark_points(
         found: bool (N,).
     """
     known = _read_points(cache)
-    digests = picture_digests(images)
-    new = 0
-    for index, (digest, image) in enumerate(zip(digests.tolist(), images, strict=True), start=1):
-        if digest not in known:
-            known[digest] = _landmarks_of(image)
-            new += 1
-            if new % STORE_EVERY == 0:
-                _write_points(cache, known)
+    digests = picture_digests(images).tolist()
+    where = {digest: index for index, digest in enumerate(digests) if digest not in known}
+    unknown = sorted(where.values())
+    for start in range(0, len(unknown), TOGETHER):
+        part = unknown[start : start + TOGETHER]
+        known |= zip([digests[index] for index in part], _landmarks_of([images[index] for index in part]), strict=True)
+        done = start + len(part)
+        if done % STORE_EVERY == 0 or done == len(unknown):
+            _write_points(cache, known)
         if on_progress:
-            on_progress(index, len(images))
-    if new % STORE_EVERY:
-        _write_points(cache, known)
-    rows = np.array([known[digest] for digest in digests.tolist()], np.float32).reshape(-1, 11)
+            on_progress(len(images) - len(unknown) + done, len(images))
+    if on_progress and not unknown:
+        on_progress(len(images), len(images))
+    rows = np.array([known[digest] for digest in digests], np.float32).reshape(-1, 11)
     return rows[:, :10].reshape(-1, 5, 2), rows[:, 10] > 0
 
 
-def _landmarks_of(image: np.ndarray) -> np.ndarray:
-    """Ten coordinates as shares of the picture, and 1 or 0 for found or not: float32 (11,)."""
-    large = cv2.resize(np.ascontiguousarray(image), (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
-    seen = faces.detect(large)
+def _landmarks_of(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Ten coordinates as shares of the picture, and 1 or 0 for found or not: float32 (11,) per picture."""
+    side = (ENLARGED, ENLARGED)
+    large = [cv2.resize(np.ascontiguousarray(image), side, interpolation=cv2.INTER_CUBIC) for image in images]
+    return [_landmark_row(found) for found in faces.detect_each(large)]
+
+
+def _landmark_row(found: list[faces.Face]) -> np.ndarray:
     points = CANONICAL
-    if seen:
-        best = max(seen, key=lambda face: face.score)
+    if found:
+        best = max(found, key=lambda face: face.score)
         points = np.array([best.landmarks[name] for name in faces.LANDMARKS]) / ENLARGED
-    usable = bool(seen) and np.linalg.norm(points[1] - points[0]) > 1 / ENLARGED
+    usable = bool(found) and np.linalg.norm(points[1] - points[0]) > 1 / ENLARGED
     return np.append(points if usable else CANONICAL, usable).astype(np.float32)
 
 

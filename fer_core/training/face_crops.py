@@ -1,11 +1,11 @@
 """Detected and aligned faces of a whole split, once: what ``vgg16_finetuned_faces`` is trained on.
 
-Kumar & Ukken (section 3.4.4) detect and crop the face in each picture. A detection takes about 0.1 s, so crops are kept
-in chunks beside the datasets; a killed run goes on with the next chunk.
+Kumar & Ukken (section 3.4.4) detect and crop the face in each picture. That takes a while for a whole split, so crops
+are kept in chunks beside the datasets; a killed run goes on with the next chunk.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,14 +41,19 @@ def face_crops(
     return replace(split, images=np.concatenate(parts) if parts else split.images)
 
 
-def aligned(image: np.ndarray) -> np.ndarray:
-    """The aligned face of one picture, uint8 of its shape; the picture itself where no face is found."""
-    height, width = image.shape[:2]
+def aligned(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The aligned face of each picture, all of one size, uint8 of its shape; the picture where no face is found."""
+    height, width = images[0].shape[:2]
     scale = max(1.0, SEARCH_SIDE / min(height, width))
-    enlarged = resize(image, (round(height * scale), round(width * scale)))
-    found = faces.detect(enlarged)
+    enlarged = [resize(image, (round(width * scale), round(height * scale))) for image in images]
+    detected = faces.detect_each(enlarged)
+    return [_aligned(*one) for one in zip(images, enlarged, detected, strict=True)]
+
+
+def _aligned(image: np.ndarray, enlarged: np.ndarray, found: list[faces.Face]) -> np.ndarray:
     if not found:
         return image
+    height, width = image.shape[:2]
     largest = max(found, key=lambda face: face.box[2] * face.box[3])
     crop = resize(faces.crop(enlarged, largest, size=max(height, width)), (height, width))
     return to_grey(crop) if image.ndim == 2 else crop
@@ -61,6 +66,6 @@ def _chunk(images: np.ndarray, folder: Path) -> np.ndarray:
     if path.is_file():
         with suppress(OSError, ValueError, EOFError):  # damaged: cut again
             return np.load(path, allow_pickle=False)
-    crops = np.stack([aligned(np.asarray(image)) for image in images])
+    crops = np.stack(aligned(np.asarray(images)))
     write_atomically(path, lambda file: np.save(file, crops))  # another training may cut the same faces
     return crops

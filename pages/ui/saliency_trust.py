@@ -94,7 +94,7 @@ def _show_verdicts(checked: Trust) -> None:
     if curves:
         names = " and ".join(verdict.name.lower() for verdict in curves)
         reasons = " ".join(verdict.sentence for verdict in curves)
-        st.info(f"**Better than random maps on average, but not surely: {names}.** {reasons}", icon=":material/help:")
+        st.info(f"**Not shown to beat random maps: {names}.** {reasons}", icon=":material/help:")
     if of_trainings in undecided:
         st.info(f"**Undecided: trainings.** {of_trainings.sentence}", icon=":material/help:")
     if of_trainings.outcome == NOT_APPLICABLE and checked.trainings is not cache_explain.LATER:
