@@ -97,6 +97,7 @@ def test_interval_of_the_gain_worked_by_hand():
         (0, 0.125, 0.0, FAILED, "it does no better than they do (area under the curve on average better by 0.00 ["),
         (10, 0.125, -0.125, FAILED, "10 of 20 random maps as smooth; 19 are asked for, and on average it does no"),
         (3, 0.125, -0.25, FAILED, "(area under the curve on average worse by 0.19 [0.13, 0.26])"),
+        (9, 0.002, -0.002, FAILED, "(area under the curve on average worse by 0.00 [0.00, 0.00])"),
     ],
 )
 @pytest.mark.parametrize("insertion", [False, True])

@@ -386,7 +386,8 @@ def _curve_verdict(name: str, curves: Curves, even: bool) -> Verdict:
     }[outcome]
     done, effect = ("Showing", "brings back") if curves.insertion else ("Hiding", "costs")
     than, ends = ("better", (low, high)) if mean >= 0 else ("worse", (-high, -low))
-    by = f"{than} by {abs(mean):.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+    shown = [round(value, 2) + 0.0 for value in (abs(mean), *ends)]  # no -0.00
+    by = f"{than} by {shown[0]:.2f} [{shown[1]:.2f}, {shown[2]:.2f}]"
     sentence = (
         f"{done} its strongest pixels first {effect} more probability than with {curves.beaten} of {total} random maps "
         f"as smooth{why} (area under the curve on average {by})."
