@@ -255,6 +255,16 @@ def test_a_training_in_the_way_is_told_with_its_remedy_and_none_is_started(folde
     assert not jobs.list_jobs()[0]
 
 
+def test_a_training_that_was_refused_before_its_first_epoch_is_not_in_the_way(folder):
+    """As one with a typo in its settings leaves it, or one without ImageNet weights."""
+    leave_unfinished("patil_cnn", classes=["happi"], epochs=2)
+    (unfinished.folder("patil_cnn", "drawn", 0) / "history.csv").unlink()
+    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", "--only", "patil_cnn", "--dry-run")
+    assert result.exit_code == 0 and "unfinished" not in result.output
+    assert unfinished.epochs_done("patil_cnn", "drawn", 0) == 0
+    assert reproduce._job("patil_cnn", "drawn", {"epochs": 1}).state in jobs.LIVE
+
+
 @pytest.mark.slow
 def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
     """The work folder of the first system holds an unfinished training with other settings."""

@@ -219,6 +219,13 @@ def test_an_unfinished_training_with_other_settings_must_be_discarded_first(fold
     assert not button(app, "Start").disabled and app.code[0].value.endswith("compact drawn --fresh")
 
 
+def test_one_that_was_refused_before_its_first_epoch_is_nothing_unfinished(folder):
+    leave_unfinished(epochs=4, classes=["happi"])
+    (unfinished.folder("compact", "drawn", 0) / "history.csv").unlink()
+    app = open_page()
+    assert not app.warning and not button(app, "Start").disabled and "An unfinished training" not in text(app)
+
+
 def test_a_finished_training_names_its_run(folder):
     write_job("20260131-120000-compact", "finished")
     app = open_page()

@@ -243,6 +243,22 @@ def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monke
     assert "Connect to the network" in raised.value.remedy and "set FER_PRETRAINED_DIR" in raised.value.remedy
 
 
+@pytest.mark.slow
+def test_without_imagenet_weights_it_can_be_trained_from_random_ones_next(drawn, tmp_path, monkeypatch):
+    """The refused training leaves nothing in the way."""
+    from fer_core import artifacts
+    from fer_core.training import run as training
+
+    monkeypatch.setenv("FER_PRETRAINED_DIR", str(tmp_path / "nothing"))
+    change = {"epochs": 1, "batch_size": 28, "input_size": 32, "precision": "float32"}
+    settings = {"work_root": tmp_path / "work", "root": tmp_path / "artifacts"}
+    with pytest.raises(ModelError, match="FER_PRETRAINED_DIR"):
+        training.train("vgg16_plain", drawn, config=training.recipe("vgg16_plain", change), **settings)
+    config = training.recipe("vgg16_plain", change | {"initial_weights": "random"})
+    run = artifacts.read_run(training.train("vgg16_plain", drawn, config=config, **settings))
+    assert run.run["initial_weights"] == "random"
+
+
 def test_only_the_last_layers_are_trained():
     from fer_core.models.backbones import freeze
     from fer_core.models.registry import build_network

@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fer_core import artifacts
 from fer_core.datasets import synthetic
-from fer_core.errors import ConfigError, RunError
+from fer_core.errors import ConfigError, DatasetError, RunError
 from fer_core.models.specs import MODELS, spec
 from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
 from fer_core.training.config import TrainConfig, rescale_sizes
@@ -247,11 +247,30 @@ def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
     first._lock.close()
     with pytest.raises(ConfigError, match=r"other seed.*--fresh"):
         WorkDirectory(tmp_path / "work").claim({"seed": 2})
+    (tmp_path / "work" / "state.npz").rename(tmp_path / "work" / "history.csv")
+    with pytest.raises(ConfigError, match=r"other seed.*--fresh"):
+        WorkDirectory(tmp_path / "work").claim({"seed": 2})
     again = WorkDirectory(tmp_path / "work")
     again.claim({"seed": 2}, fresh=True)
-    assert not (tmp_path / "work" / "state.npz").exists()
-    again.clear()
+    assert not (tmp_path / "work" / "history.csv").exists()
+    again._lock.close()
+    once_more = WorkDirectory(tmp_path / "work")
+    once_more.claim({"seed": 3})  # what has finished no epoch is nothing to go on with
+    again = WorkDirectory(tmp_path / "work")
+    with pytest.raises(ConfigError, match="Another process"):
+        again.claim({"seed": 4})
+    assert "3" in (tmp_path / "work" / "settings.json").read_text(), "not even before its first epoch is over"
+    once_more.clear()
     assert not (tmp_path / "work").exists()
+
+
+def test_a_refused_training_is_not_in_the_way_of_the_next(drawn, tmp_path):
+    refused = dataclasses.replace(QUICK, classes=["happi", "sad"])
+    with pytest.raises(DatasetError, match="happi"):
+        train("compact", drawn, config=refused, work_root=tmp_path, root=tmp_path)
+    corrected = dataclasses.replace(QUICK, epochs=1, sizes=[], classes=["happy", "sad"])
+    path = train("compact", drawn, config=corrected, work_root=tmp_path, root=tmp_path)
+    assert artifacts.read_run(path).class_names == ("happy", "sad")
 
 
 def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
@@ -392,6 +411,7 @@ def test_an_unfinished_training_of_another_network_of_that_name_is_not_gone_on_w
     monkeypatch.setattr(engine, "train_network", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
+    next(tmp_path.glob("*/settings.json")).with_name("history.csv").write_text("epoch,val_accuracy\n1,0.2\n")
     monkeypatch.setitem(MODELS, "compact", MODELS["compact"] | {"input_size": 40})
     with pytest.raises(ConfigError, match="other spec"):
         train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)

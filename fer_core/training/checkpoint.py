@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core.errors import ConfigError, FerError, RunError
+from fer_core.training.unfinished import begun
 
 
 class WorkDirectory:
@@ -25,6 +26,8 @@ class WorkDirectory:
     def claim(self, settings: dict, fresh: bool = False) -> None:
         """Take the folder for these settings until the process ends, or check that it was made for the same.
 
+        What another training left there before its first epoch was over, refused as it may have been, is discarded.
+
         Args:
             settings: plain data that the training depends on.
             fresh: discard an unfinished training first.
@@ -34,7 +37,7 @@ class WorkDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
-        if fresh:
+        if fresh or not begun(self.path):
             for name in ("settings.json", "history.csv", "state.npz", "best.npz"):
                 (self.path / name).unlink(missing_ok=True)
         file = self.path / "settings.json"

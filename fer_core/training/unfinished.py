@@ -19,6 +19,11 @@ def folder(model: str, dataset: str, seed: int) -> Path:
     return datasets.data_dir() / "work" / f"{dataset}-{model}-s{seed}"
 
 
+def begun(path: Path) -> bool:
+    """Whether an epoch was finished in the work folder ``path``; settings alone are nothing to go on with."""
+    return any((path / name).exists() for name in ("history.csv", "state.npz"))
+
+
 def history(model: str, dataset: str, seed: int) -> pd.DataFrame | None:
     """A row per finished epoch, or None before the first one."""
     try:
@@ -52,7 +57,8 @@ def what_is_trained(model: str, dataset: str, fingerprint: str, config: TrainCon
 def other_settings(model: str, dataset: str, changes: Mapping | None = None, pictures: bool = True) -> str:
     """In what an unfinished training differs that is in the way of this one; empty if it may begin or go on.
 
-    ``epochs 4 instead of 3``: those of the unfinished one instead of those wanted.
+    ``epochs 4 instead of 3``: those of the unfinished one instead of those wanted. One that has finished no epoch is in
+    nobody's way: it may have been refused for what it was told.
 
     Args:
         changes: of the recipe, the seed among them.
@@ -62,8 +68,9 @@ def other_settings(model: str, dataset: str, changes: Mapping | None = None, pic
         FerError: unknown model, setting or dataset, or a value out of range.
     """
     config = config_of_entry(spec(model), changes)
-    path = folder(model, dataset, config.seed) / "settings.json"
-    if spec(model)["family"] != "network" or not path.is_file():
+    work = folder(model, dataset, config.seed)
+    path = work / "settings.json"
+    if spec(model)["family"] != "network" or not begun(work) or not path.is_file():
         return ""
     try:
         stored = read_json(path)
