@@ -1,6 +1,8 @@
 """Every entry of MODELS is what it says; weights and estimators survive a round trip and nothing else gets in."""
 
 import itertools
+import json
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +52,73 @@ def test_network_gives_probabilities_at_its_size_and_at_any(name):
     np.testing.assert_allclose(np.asarray(flexible(pixels, training=False)), expected, atol=1e-5)
     if not fixed:
         assert np.asarray(flexible(pixels[:, :32, :32], training=False)).shape == (2, len(CLASS_NAMES))
+
+
+WRONG_ARGUMENTS = [
+    ("vgg16_plain", "noise", 2, "a number from 0 to 1"),
+    ("vgg16_plain", "noise", -1, "a number from 0 to 1"),
+    ("vgg16_plain", "dropout", 1.5, "a number from 0 to below 1"),
+    ("vgg16_plain", "dropout", float("nan"), "a number from 0 to below 1"),
+    ("compact", "dropout", 1, "a number from 0 to below 1"),
+    ("compact", "width", 0, "a whole number of at least 1"),
+    ("compact", "width", True, "a whole number of at least 1"),
+    ("compact", "stages", [], r"a list of whole numbers of at least 1, such as \[2, 2, 2\]"),
+    ("vgg16", "stages", [], r"such as \[\[64, 2\]"),
+    ("vgg16", "stages", [[64, 2, 1]], r"such as \[\[64, 2\]"),
+    ("patil_cnn", "dense", ["a"], r"such as \[512, 256\]"),
+    ("patil_cnn", "dense", 512, r"such as \[512, 256\]"),
+    ("patil_cnn", "dropout", 2, "a number from 0 to below 1"),
+    ("ugwu_depth_3", "depth", "3", "a whole number, 2 to 6"),
+    ("ugwu_depth_3", "depth", 2.5, "a whole number, 2 to 6"),
+    ("ugwu_depth_3", "depth", 7, "a whole number, 2 to 6"),
+    ("vgg16_plain", "backbone", "vgg99", "one of vgg16, resnet50, mobilenetv2, xception"),
+    ("vgg16_plain", "norm", ["head"], "one of none, head, conv"),
+    ("vgg16_plain", "noise_order", "bn", "one of bn_noise, noise_bn"),
+    ("vgg16_plain", "input_norm", "yes", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "value", "said"), WRONG_ARGUMENTS)
+def test_wrong_arguments_are_named_with_what_they_may_be(name, argument, value, said):
+    from fer_core.models.registry import build_network
+
+    expected = f"The argument {argument} of {name} must be .*{said}.*Received {re.escape(repr(value))}"
+    with pytest.raises(ModelError, match=expected) as raised:
+        build_network(name, arguments={argument: value})
+    assert "leave it out" in raised.value.remedy
+
+
+def test_what_a_builder_refuses_itself_names_the_model_and_the_argument(monkeypatch):
+    from fer_core.models import builders
+    from fer_core.models.registry import build_network
+
+    for error in (ValueError("no such thing."), TypeError("no such thing.")):
+
+        def refuse(*, error=error, **given):
+            raise error
+
+        monkeypatch.setitem(builders.BUILDERS, "plain_cnn", refuse)
+        with pytest.raises(ModelError, match=r"compact cannot be built with width 8 .*no such thing") as raised:
+            build_network("compact", arguments={"width": 8})
+        assert "leave them out" in raised.value.remedy
+
+
+def test_every_argument_of_a_builder_says_what_it_may_be():
+    from inspect import signature
+
+    from fer_core.models.arguments import ARGUMENTS, BACKBONE_NAMES, check_arguments
+    from fer_core.models.backbones import BACKBONES
+    from fer_core.models.builders import BUILDERS
+
+    own = {name: set(signature(builder).parameters) for name, builder in BUILDERS.items()}
+    told = {"input_size", "channels", "num_classes", "fused"}
+    assert {name: set(allowed) for name, allowed in ARGUMENTS.items()} == {
+        name: parameters - told for name, parameters in own.items()
+    }
+    assert set(BACKBONE_NAMES) == set(BACKBONES)
+    for name, entry in MODELS.items():
+        if entry["family"] == "network":
+            check_arguments(name, entry["builder"], json.loads(json.dumps(entry["arguments"])))
 
 
 def test_parameter_counts_worked_out_by_hand():

@@ -7,13 +7,14 @@ input, or need not keep, is left out, so that the sum is a lower bound.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from fer_core.models.arguments import DEEPENING
+
 Maps = list[int]  # numbers in each map (a layer's output) of one picture
 
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width inside, blocks; four times as wide outside
 # MobileNetV2: times as wide inside, width outside, blocks, stride of the first (Sandler et al. 2018, table 2).
 INVERTED = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-DEEPENING = (16, 32, 64, 128, 256, 512)
 
 
 def kept(builder: str, side: int, channels: int, arguments: Mapping) -> Maps:

@@ -101,10 +101,8 @@ def backbone_classifier(
         noise_order: ``bn_noise`` or ``noise_bn``: which of noise and ``input_norm`` comes first.
 
     Raises:
-        ModelError: unknown backbone, norm or order, or other than 3 channels.
+        ModelError: a norm that the backbone does not take, or other than 3 channels.
     """
-    if backbone not in BACKBONES or norm not in ("none", "head", "conv") or noise_order not in ("bn_noise", "noise_bn"):
-        raise ModelError(f"Unknown backbone, norm or noise_order: {backbone!r}, {norm!r}, {noise_order!r}.")
     if channels != 3:
         raise ModelError(f"{backbone} takes 3 channels. Received {channels}.")
     _, build, scale, offset, _ = BACKBONES[backbone]

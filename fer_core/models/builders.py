@@ -1,7 +1,8 @@
 """Network builders: arguments in, a flat functional Keras model out.
 
 Every network takes float32 (N, H, W, C) in 0..255 and gives class probabilities float32 (N, K). Flat, because
-tf-keras-vis cannot see into nested models; functional, because it fails on ``Sequential``.
+tf-keras-vis cannot see into nested models; functional, because it fails on ``Sequential``. What arguments may be
+stands in ``fer_core.models.arguments``.
 """
 
 from collections.abc import Callable
@@ -9,12 +10,11 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from fer_core.errors import ModelError
+from fer_core.models.arguments import DEEPENING
 from fer_core.models.backbones import backbone_classifier
 from fer_core.models.layers import FusedBatchNormalization
 
 Builder = Callable[..., keras.Model]
-DEEPENING = (16, 32, 64, 128, 256, 512)  # filters of Ugwu's CNN; the second number is hidden in the paper's figure
 
 
 def _conv_bn_relu(x, filters: int, name: str, normalization):
@@ -136,12 +136,7 @@ def deepening_cnn(
     Args:
         input_size: side in pixels; 128 in the paper.
         depth: number of convolutions, 2 to 6.
-
-    Raises:
-        ModelError: another depth.
     """
-    if not 2 <= depth <= len(DEEPENING):
-        raise ModelError(f"depth must lie in 2..{len(DEEPENING)}. Received {depth}.")
     inputs = keras.Input((input_size, input_size, channels), name="pixels")
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
     for index, filters in enumerate(DEEPENING[:depth], start=1):

@@ -1,7 +1,6 @@
 """From a name or a run directory to something that classifies faces."""
 
 from collections.abc import Mapping
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 from fer_core.artifacts import ENSEMBLE
 from fer_core.errors import ModelError
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.arguments import check_arguments
 from fer_core.models.members import load_ensemble
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
@@ -44,8 +44,8 @@ def build_network(
         A flat functional model: float32 (N, H, W, C) in 0..255 -> probabilities float32 (N, K).
 
     Raises:
-        ModelError: no such model, it is no network, its builder has no such argument, or it takes no pictures as
-            small as that.
+        ModelError: no such model, it is no network, its builder has no such argument or cannot build what one says,
+            or it takes no pictures as small as that.
     """
     from fer_core.models.builders import BUILDERS
 
@@ -53,22 +53,23 @@ def build_network(
     if entry["family"] != "network":
         raise ModelError(f"{name} is no neural network.", "It has no layers to build; train or load it as it is.")
     size = entry["input_size"] if input_size == "spec" else input_size
-    builder, chosen = BUILDERS[entry["builder"]], entry["arguments"] | dict(arguments or {})
-    known = set(signature(builder).parameters) - {"input_size", "channels", "num_classes", "fused"}
-    if set(chosen) - known:
-        raise ModelError(
-            f"{name} has no argument {', '.join(sorted(set(chosen) - known))}.",
-            f"Expected some of {', '.join(sorted(known))}.",
-        )
+    changed = dict(arguments or {})
+    chosen = entry["arguments"] | changed
+    check_arguments(name, entry["builder"], chosen)
+    builder = BUILDERS[entry["builder"]]
     try:
         return builder(input_size=size, channels=entry["channels"], num_classes=num_classes, fused=fused, **chosen)
-    except ValueError as error:
-        if "zero or negative" not in str(error):
-            raise
+    except (ValueError, TypeError) as error:
+        if "zero or negative" in str(error):
+            raise ModelError(
+                f"{name} cannot take pictures of {size} x {size} pixels: its convolutions and poolings leave nothing "
+                "of them.",
+                f"Use a larger input_size; its own is {entry['input_size']}.",
+            ) from error
+        told = ", ".join(f"{argument} {value!r}" for argument, value in (changed or chosen).items())
         raise ModelError(
-            f"{name} cannot take pictures of {size} x {size} pixels: its convolutions and poolings leave nothing of "
-            "them.",
-            f"Use a larger input_size; its own is {entry['input_size']}.",
+            f"{name} cannot be built with {told or 'these settings'} and input_size {size}: {error}",
+            f"Change arguments or input_size, or leave them out; its own input_size is {entry['input_size']}.",
         ) from error
 
 
