@@ -232,6 +232,21 @@ def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monke
     with pytest.raises(ModelError, match="does not hold") as raised:
         load_imagenet(network, "mobilenetv2")
     assert "save_weights" in raised.value.remedy and "unset FER_PRETRAINED_DIR" in raised.value.remedy
+    source = save_random("mobilenetv2", tmp_path)
+    for layer, index, value, said in (
+        ("Conv1", 0, np.nan, "Conv1 has numbers that are not finite"),
+        ("block_3_expand_BN", 1, np.inf, "block_3_expand_BN has numbers that are not finite"),
+        ("bn_Conv1", 3, -1e-3, "bn_Conv1 has variances below 0"),
+    ):
+        whole = source.get_layer(layer).get_weights()
+        broken = [array.copy() for array in whole]
+        broken[index].flat[0] = value
+        source.get_layer(layer).set_weights(broken)
+        source.save_weights(tmp_path / "mobilenetv2.weights.h5")
+        source.get_layer(layer).set_weights(whole)
+        with pytest.raises(ModelError, match=rf"weights\.h5 does not hold MobileNetV2's weights: {said}") as raised:
+            load_imagenet(network, "mobilenetv2")
+        assert "save_weights" in raised.value.remedy and "unset FER_PRETRAINED_DIR" in raised.value.remedy
     monkeypatch.delenv("FER_PRETRAINED_DIR")
 
     def refuse(*args, **kwargs):

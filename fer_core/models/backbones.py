@@ -153,7 +153,7 @@ def load_imagenet(network: keras.Model, backbone: str) -> None:
     The file is ``<backbone>_imagenet_notop.weights.h5`` or ``<backbone>.weights.h5``.
 
     Raises:
-        ModelError: they are not to be had, or the file holds another network.
+        ModelError: they are not to be had, or the file is damaged or holds another network.
     """
     class_name, _, _, _, turned = BACKBONES[backbone]
     source = _pretrained(class_name, backbone)
@@ -188,6 +188,9 @@ def _pretrained(class_name: str, backbone: str) -> keras.Model:
             source.load_weights(path)
         except Exception as error:  # h5py and Keras raise many kinds
             raise ModelError(f"{path} does not hold {class_name}'s weights: {error}.", remedy) from error
+        damage = _damage(source)
+        if damage:
+            raise ModelError(f"{path} does not hold {class_name}'s weights: {damage}.", remedy)
         return source
     try:
         return build(include_top=False, weights="imagenet", input_shape=shape)
@@ -197,6 +200,16 @@ def _pretrained(class_name: str, backbone: str) -> keras.Model:
             f"Connect to the network and run the command again, or set {PRETRAINED_DIR} to a folder with "
             f"{backbone}.weights.h5.",
         ) from error
+
+
+def _damage(network: keras.Model) -> str:
+    """Which layer has numbers that no training gives: training on from them would blame the learning rate."""
+    for layer in network.layers:
+        if not all(np.isfinite(value).all() for value in layer.get_weights()):
+            return f"{layer.name} has numbers that are not finite"
+        if isinstance(layer, layers.BatchNormalization) and (np.asarray(layer.moving_variance) < 0).any():
+            return f"{layer.name} has variances below 0"
+    return ""
 
 
 def _with_fused_normalization(network: keras.Model) -> keras.Model:
