@@ -24,6 +24,7 @@ KINDS = {
     "definition": "by definition",
     "claim": "claim",
     "naming": "two called the same",
+    "wording": "said in two ways",
     "implausible": "implausible",
 }
 FEW_CURVES = 3

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,15 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 from fer_core import reported
 from fer_core.errors import ConfigError, RunError
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.arguments import DEEPENING
+from fer_core.models.specs import MODELS
 from fer_core.reported import consistency, reading
 from tests.conftest import PROJECT
 
 PAPERS = ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
 DIGEST = "a84146a42fa58c24f9474ba1c56a033779ce0be68045a34baae2ff69f60a3ea0"
 SHARED = PROJECT.parent / "shared" / "reported" / reading.FILE
+TEXTS = PROJECT.parent / "shared" / "papers"
 HEADER = "paper,system,dataset,metric,class_name,value,where,note\n"
 GOOD = "kumar_ukken,VGG16_modified,fer2013,accuracy,,0.584,Figure 11,\n"
 # Feeling It, Table 2, "No Mask with Overfitting control": one line of it as printed.
@@ -283,6 +287,51 @@ def test_a_baseline_that_text_and_table_name_differently_is_found(table):
         assert named <= set(reported.systems(table, paper.key))
 
 
+def test_words_that_contradict_each_other_are_found_with_their_places_and_what_is_followed(table):
+    (depth,) = sentences("ugwu_rafdb", kind="wording")
+    assert depth.startswith("what a depth counts: the convolutions beside the first two in the notes below Table 3 (")
+    assert "all convolutions in Experiments, 1 (\u201cutilizing a network depth of 2\u201d), Experiments, 3 (" in depth
+    assert depth.endswith("Our systems go by: all convolutions.")
+    (augmentation,) = sentences("kumar_ukken", kind="wording")
+    assert "rotations, shifts, and flips\u201d); rotations, flips and zooming in section 3.4.2" in augmentation
+    model, classes = sentences("patil_thesis", kind="wording")
+    assert "using SVM model\u201d)" in model and "a CNN in its text (" in model
+    assert "six in section 6 (\u201cCK+ contains only six\u201d)" in classes
+    from_recipe = MODELS["vgg16_finetuned"]["recipe"]["augmentation"]
+    assert {"rotation", "zoom", "flip"} == set(from_recipe)
+    assert MODELS["ugwu_depth_6"]["arguments"]["depth"] == len(DEEPENING) == 6
+    assert MODELS["patil_cnn_ckplus"]["builder"] == "asymmetric_cnn"
+
+
+def test_words_that_mean_the_same_contradict_nothing(tmp_path):
+    record = json.loads((PROJECT / "artifacts" / "reported" / "papers.json").read_text(encoding="utf-8"))
+    (wording,) = record["kumar_ukken"]["wordings"]
+    same = [["alike", where, says] for _, where, says in wording["said"]]
+    record["kumar_ukken"]["wordings"] = [wording | {"said": same, "follows": "alike"}]
+    file = tmp_path / "papers.json"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    (read,) = reported.papers(file)["kumar_ukken"].wordings
+    assert consistency._wording("kumar_ukken", read).holds
+    record["kumar_ukken"]["wordings"] = [wording | {"follows": "something else"}]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RunError, match=r"papers\.json is damaged.*nowhere is said what is followed"):
+        reported.papers(file)
+
+
+@pytest.mark.skipif(not TEXTS.is_dir(), reason="needs the texts of the papers beside the checkout")
+def test_every_quotation_stands_in_its_paper():
+    plain = [re.sub(r"[\\*]", "", path.read_text(encoding="utf-8")) for path in TEXTS.glob("*.txt")]  # without Markdown
+    texts = [" ".join(text.split()) for text in plain]
+    for paper in reported.papers().values():
+        (text,) = [text for text in texts if paper.title.lower() in text[:300].lower()]
+        quoted = [claim.says for claim in paper.claims]
+        quoted += [says for naming in paper.namings for _, _, says in naming.named]
+        quoted += [says for wording in paper.wordings for _, _, says in wording.said]
+        for says in quoted:
+            for part in says.split("..."):
+                assert part.strip() in text, (paper.key, says)
+
+
 def test_every_discrepancy_is_the_difference_it_says(table):
     held = [check for check in reported.checks("ugwu_rafdb", table) if check.kind == "definition"]
     assert len(held) == 17
@@ -337,7 +386,7 @@ def test_rounding_alone_contradicts_nothing(write):
         lines += [f"patil_thesis,m,d,{metric},{name},{number:.2f},T," for metric, number in numbers.items()]
         lines += [f"patil_thesis,m,d,support,{name},{(y_true == at).sum()},T,"]
     table = reported.read(write(HEADER + "\n".join(lines) + "\n"))
-    checked = reported.checks("patil_thesis", table)
+    checked = [check for check in reported.checks("patil_thesis", table) if check.kind != "wording"]
     assert {check.metric for check in checked} >= {"mean_tpr", "accuracy", "f1"}
     assert all(check.holds for check in checked), [check.sentence for check in checked if not check.holds]
 

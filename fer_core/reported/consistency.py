@@ -1,8 +1,9 @@
 """Where the papers contradict themselves: checks of ``reported_metrics.csv``, and of words in ``papers.json``.
 
-Five kinds. ``values``: one number printed differently in different places. ``definition``: numbers that another
+Six kinds. ``values``: one number printed differently in different places. ``definition``: numbers that another
 printed number fixes by its definition. ``claim``: a sentence of the paper against its numbers. ``naming``: two
-systems called the same. ``implausible``: a number that published results or the data make hard to believe.
+systems called the same. ``wording``: one thing said in two ways. ``implausible``: a number that published results or
+the data make hard to believe.
 """
 
 from collections import defaultdict
@@ -15,9 +16,9 @@ import pandas as pd
 
 from fer_core.errors import ConfigError
 from fer_core.labels import CLASS_NAMES
-from fer_core.reported.reading import CITED, DATASET, Claim, Naming, label, papers, read, references
+from fer_core.reported.reading import CITED, DATASET, Claim, Naming, Wording, label, papers, read, references
 
-KINDS: tuple[str, ...] = ("values", "definition", "claim", "naming", "implausible")
+KINDS: tuple[str, ...] = ("values", "definition", "claim", "naming", "wording", "implausible")
 # Numbers computed from rounded ones may be off by two units in the last printed place: rounding, and truncation.
 SLACK = 2.0
 # Per-class metric -> headline metrics that are its unweighted mean, and its mean weighted by support.
@@ -54,7 +55,7 @@ class Check:
     Attributes:
         paper: key.
         kind: one of :data:`KINDS`.
-        system: what the numbers are about.
+        system: what the numbers are about; empty for a wording.
         metric: of the number that is checked; empty for words.
         holds: whether the numbers agree.
         sentence: the numbers, and where each stands.
@@ -94,6 +95,7 @@ def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
     if rows:
         found += [_claim(claim, rows) for claim in known[paper].claims]
     found += [_naming(paper, naming) for naming in known[paper].namings]
+    found += [_wording(paper, wording) for wording in known[paper].wordings]
     return found
 
 
@@ -366,6 +368,16 @@ def _naming(paper: str, naming: Naming) -> Check:
     systems = list(dict.fromkeys(system for system, _, _ in naming.named))
     told = "; ".join(f"{system} in {where} (\u201c{says}\u201d)" for system, where, says in naming.named)
     return Check(paper, "naming", systems[0], "", len(systems) == 1, f"{naming.about}: {told}.")
+
+
+def _wording(paper: str, wording: Wording) -> Check:
+    meant = _groups(wording.said, lambda one: one[0])
+    told = [
+        f"{means} in " + ", ".join(f"{where} (\u201c{says}\u201d)" for _, where, says in times)
+        for means, times in meant.items()
+    ]
+    sentence = f"{wording.about}: {'; '.join(told)}. Our systems go by: {wording.follows}."
+    return Check(paper, "wording", "", "", len(meant) == 1, sentence)
 
 
 def _contradicts(expects: str, chosen: Printed, other: Printed) -> bool:

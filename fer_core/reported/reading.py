@@ -79,6 +79,21 @@ class Naming:
 
 
 @dataclass(frozen=True)
+class Wording:
+    """What a paper says several times in words, such as how its pictures are augmented.
+
+    Attributes:
+        about: what it says.
+        said: (what is meant, where, the paper's words) of each time.
+        follows: what our systems go by, one of what is meant.
+    """
+
+    about: str
+    said: tuple[tuple[str, str, str], ...]
+    follows: str
+
+
+@dataclass(frozen=True)
 class Paper:
     """A paper as it describes itself; what it does not print is None or said to be not printed.
 
@@ -94,6 +109,7 @@ class Paper:
         figures: view -> the figures and tables of the paper that it redraws.
         claims: sentences to check.
         namings: what should name the same system wherever it stands.
+        wordings: what should be said alike wherever it stands.
     """
 
     key: str
@@ -110,6 +126,7 @@ class Paper:
     figures: Mapping[str, str]
     claims: tuple[Claim, ...]
     namings: tuple[Naming, ...] = ()
+    wordings: tuple[Wording, ...] = ()
 
 
 def folder() -> Path:
@@ -208,8 +225,15 @@ def _paper(key: str, record: Mapping) -> Paper:
         for naming in record.get("namings", ())
     )
     lists = {"authors": tuple(record["authors"]), "links": tuple(record["links"]), "claims": claims}
-    lists["namings"] = namings
+    lists |= {"namings": namings, "wordings": tuple(map(_wording, record.get("wordings", ())))}
     return Paper(key=key, **(dict(record) | lists))
+
+
+def _wording(record: Mapping) -> Wording:
+    said = tuple((means, where, says) for means, where, says in record["said"])
+    if record["follows"] not in {means for means, _, _ in said}:
+        raise ValueError(f"{record['about']}: nowhere is said what is followed")
+    return Wording(record["about"], said, record["follows"])
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
