@@ -121,6 +121,7 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
             f"; of {counts['judged']} reported numbers over all classes that a run of their system can judge, "
             f"{counts['inside']} lie inside its 95 % interval"
         )
+        line += f" (reported on {paper.other_pictures}: other test pictures)" if paper.other_pictures else ""
     if counts["other_data"]:
         line += f"; {counts['other_data']} numbers were measured on other data than the paper's and are not judged"
     others = " The others are open." if counts["measured"] < counts["systems"] else ""

@@ -162,6 +162,17 @@ def test_the_page_says_why_a_difference_has_no_colour(folder):
     assert set(measured(app, SYSTEMS["ugwu_rafdb"])["inside"]) == {""}
 
 
+def test_numbers_of_a_relabelled_copy_are_judged_with_a_word_on_their_pictures(nothing):
+    """Feeling It's dataset is called FER2013 and cleaned, but none of our splits holds its test pictures."""
+    clause = "lie inside its 95 % interval (reported on a relabelled copy of FER2013: other test pictures)"
+    for paper in ("feeling_it", "kumar_ukken"):
+        write_run(nothing, paper, SYSTEMS[paper], dataset="fer2013", model=f"made-{paper}")
+        shown = text(open_page(paper=paper))
+        assert "that a run of their system can judge" in shown
+        assert (clause in shown) == (paper == "feeling_it")
+        assert ("other test pictures" in shown) == (paper == "feeling_it")
+
+
 @pytest.mark.parametrize("metric", ["mean_fpr", "roc_auc", "weighted_f1"])
 def test_the_metric_stands_in_the_address(metric, folder):
     rows = measured(open_page(paper="kumar_ukken", metric=reported.label(metric)), "VGG16_modified")

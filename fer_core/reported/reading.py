@@ -106,6 +106,7 @@ class Paper:
         did: one sentence.
         protocol: what -> as printed.
         split: of ours that is set beside its numbers unless told otherwise; ``split_reason`` says why.
+        other_pictures: what the paper measured on, where our dataset of that name never holds its test pictures.
         figures: view -> the figures and tables of the paper that it redraws.
         claims: sentences to check.
         namings: what should name the same system wherever it stands.
@@ -127,6 +128,7 @@ class Paper:
     claims: tuple[Claim, ...]
     namings: tuple[Naming, ...] = ()
     wordings: tuple[Wording, ...] = ()
+    other_pictures: str = ""
 
 
 def folder() -> Path:
