@@ -97,6 +97,9 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
         widgets.download_table(frame, f"{paper.key}-{split}", "Every number, reported and measured (CSV)")
     st.caption("Difference is measured minus reported: blue where measured is better, orange where it is worse.")
     show_other_data(rows)
+    shorter = reported.fewer_passes(frame, cache.runs())
+    if shorter:
+        st.caption(shorter)
     return frame
 
 

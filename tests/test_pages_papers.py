@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from fer_core import artifacts, datasets, reported
 from fer_core.labels import CLASS_NAMES
+from fer_core.models.specs import spec
 from fer_core.predictions import Predictions
+from fer_core.training.config import config_of_entry
 
 PAGE = Path(__file__).resolve().parent.parent / "pages" / "papers.py"
 PAPERS = ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
@@ -160,6 +162,16 @@ def test_the_page_says_why_a_difference_has_no_colour(folder):
     assert "Reported on raf-db, measured on tiny: other pictures" in text(app)
     assert "numbers were measured on other data than the paper's and are not judged" in text(app)
     assert set(measured(app, SYSTEMS["ugwu_rafdb"])["inside"]) == {""}
+
+
+def test_runs_of_fewer_passes_than_printed_are_told_below_the_table(nothing):
+    entry = spec("ugwu_depth_4")
+    for epochs, expected in ((entry["recipe"]["epochs"], False), (30, True)):
+        config = config_of_entry(entry, {"epochs": epochs}).to_dict()
+        write_run(nothing, "ugwu_rafdb", entry["system"], model="ugwu_depth_4", config=config, seed=epochs)
+        assert (
+            "fewer passes here than in the paper (30 instead of 100)" in text(open_page(paper="ugwu_rafdb"))
+        ) == expected
 
 
 def test_numbers_of_a_relabelled_copy_are_judged_with_a_word_on_their_pictures(nothing):

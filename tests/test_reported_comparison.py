@@ -139,6 +139,40 @@ def test_settings_that_are_not_the_recipes_stand_in_the_row(made):
     assert set(frame["cnn:depth=3"]) == set(frame["cnn:depth=5"]) == {""}
 
 
+def test_runs_of_fewer_passes_are_named_with_those_that_they_cannot_be_compared_with(made):
+    """Only Ugwu prints discrepancies, and for networks that do not stop early."""
+
+    def told(paper, *given):
+        made_of = [
+            made(
+                paper,
+                spec(model)["system"],
+                model=model,
+                seed=seed,
+                config=config_of_entry(spec(model), changes).to_dict(),
+            )
+            for seed, (model, changes) in enumerate(given)
+        ]
+        return reported.fewer_passes(reported.comparison_table(paper, made_of), made_of)
+
+    whole = [("ugwu_epochs_200", {}), ("ugwu_lr_0.01", {"input_size": 48})]
+    assert told("ugwu_rafdb", *whole) == ""
+    short = [("ugwu_depth_3", {"epochs": 30}), ("ugwu_depth_4", {"epochs": 30}), ("ugwu_batch_512", {"epochs": 20})]
+    assert told("ugwu_rafdb", *short, *whole) == (
+        "cnn:depth and cnn:batch_size had fewer passes here than in the paper (20 instead of 100, 30 instead of 100), "
+        "so their discrepancy cannot be compared with the printed one, nor with that of cnn:learning_rate and "
+        "cnn:epochs."
+    )
+    assert told("ugwu_rafdb", short[0], ("ugwu_depth_5", {})) == (
+        "cnn:depth=3 had fewer passes here than in the paper (30 instead of 100), so their discrepancy cannot be "
+        "compared with the printed one, nor with that of cnn:depth=5."
+    )
+    assert told("ugwu_rafdb", short[0]).endswith("with the printed one.")
+    twice = told("ugwu_rafdb", short[0], ("ugwu_depth_3", {}))
+    assert twice.startswith("fer2013-ugwu_depth_3-s0") and "that of fer2013-ugwu_depth_3-s1" in twice
+    assert told("feeling_it", ("vgg16_plain", {"epochs": 3})) == ""
+
+
 def test_several_runs_of_one_system_each_have_a_row(made):
     runs = [made("feeling_it", "VGG-16:forehead_mask", seed=seed, n_right=50 + seed) for seed in (0, 1)]
     frame = reported.comparison_table("feeling_it", runs)

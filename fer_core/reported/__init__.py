@@ -14,6 +14,7 @@ from fer_core.reported.comparison import (
     why_open,
 )
 from fer_core.reported.consistency import Check, checks, contradictions, failed
+from fer_core.reported.passes import fewer_passes
 from fer_core.reported.reading import Paper, label, papers, read, references, systems
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "contradictions",
     "example_predictions",
     "failed",
+    "fewer_passes",
     "label",
     "masked_answers",
     "metric_names",
