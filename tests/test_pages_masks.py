@@ -9,7 +9,7 @@ import pytest
 from fer_core import artifacts, datasets, masks, pictures, regions
 from fer_core.datasets import overview
 from fer_core.errors import ConfigError
-from fer_core.explain import gradients, occlusion, occlusion_batch, shapley
+from fer_core.explain import faithfulness, gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
 from pages.ui import cache, masks_batch, masks_choice, widgets
 from tests.bad_files import bad_files
@@ -178,6 +178,33 @@ def test_patch_says_what_the_map_says(working, classifier, crop, saved):
     assert {"Picture (PNG)", "Map (CSV)"} <= set(downloads(app))
     table = saved[f"astronaut-face1-patch-33-zero-{working.run}-sad"]
     assert told(table, "run", "class", "patch", "fill") == [working.run, "sad", 0.333, "zero"]
+
+
+@pytest.mark.parametrize("origin", ["Sample photo", "Upload"])
+def test_the_map_of_a_patch_is_checked_on_saliency(working, classifier, crop, monkeypatch, origin):
+    """Whatever Saliency showed before; it is the very same map that is checked."""
+    checked, real = [], faithfulness.assemble
+    monkeypatch.setattr(faithfulness, "assemble", lambda found, parts: checked.append(found) or real(found, parts))
+    left = {"method": "Occlusion", "occlusion-patch": "1/3", "occlusion-stride": "1", "check": "false", "from": origin}
+    app = open_page("saliency", left)
+    assert_healthy(app)
+    for name, value in {"ask": "Patch", "explain": "sad", "patch": 0.25, "fill": "blur"}.items():
+        app.session_state[name] = value
+    app.switch_page("pages/masks.py").run()
+    if origin == "Upload":
+        app.file_uploader[0].set_value(("astronaut.jpg", ASTRONAUT.read_bytes(), "image/jpeg")).run()
+    assert_healthy(app)
+    assert not checked
+    widget(app.button, "Check this map").click().run()
+    assert_healthy(app)
+    assert app.title[0].value == "Saliency"
+    target = classifier.class_names.index("sad")
+    maps, grid = occlusion.occlusion_map(classifier, crop.image[None], np.array([target]), patch=0.25, fill="blur")
+    (found,) = checked
+    assert (found.method, found.grid, found.class_index.tolist()) == ("occlusion", grid, [target])
+    np.testing.assert_allclose(found.raw, maps, atol=1e-4)
+    assert "The map explains **sad**" in text_of(app) and "Occlusion (patch 0.25, fill blur)" in text_of(app)
+    assert len(frame_with(app, "outcome")) == 6
 
 
 # Several pictures

@@ -13,6 +13,7 @@ from fer_core.charts.results import run_colours
 from fer_core.explain import occlusion, shapley
 from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.occlusion import MaskEffect
+from fer_core.explain.saliency import METHODS
 from fer_core.explain.shapley import Shapley
 from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
 
@@ -221,14 +222,15 @@ def _show_patch(face: pick.Face, models: list[str], left, right) -> None:
                 fall, grid = cache_masks.occlusion_map(model, face.image, names.index(target), patch, fill)
                 maps[model] = (fall, grid, target, float(before[names.index(target)]))
         if maps:
-            _show_maps(face, maps, {"picture": face.slug, "patch": round(patch, 3), "fill": fill})
+            _show_maps(face, maps, patch, fill)
 
 
 def _show_maps(
-    face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, int], str, float]], about: Mapping
+    face: pick.Face, maps: Mapping[str, tuple[np.ndarray, tuple[int, int], str, float]], patch: float, fill: str
 ) -> None:
-    """A map per model; ``about`` are columns of the saved tables that say what they are of."""
-    slug = f"{face.slug}-patch-{100 * about['patch']:.0f}-{about['fill']}"
+    """A map per model."""
+    slug = f"{face.slug}-patch-{100 * patch:.0f}-{fill}"
+    about = {"picture": face.slug, "patch": round(patch, 3), "fill": fill}  # columns of the saved tables
     end = occlusion.common_end([fall for fall, *_ in maps.values()])
     columns = st.columns(min(len(maps), 2), gap="small")
     for place, (model, (fall, grid, target, before)) in enumerate(maps.items()):
@@ -242,11 +244,35 @@ def _show_maps(
                 widgets.download_picture(overlay, f"{slug}-{model}-{target}")
                 table = occlusion.map_frame(fall).assign(run=model, **{"class": target}, **about)
                 widgets.download_table(table, f"{slug}-{model}-{target}", "Map (CSV)")
+                _offer_checks(model, target, patch, fill)
     st.image(occlusion_charts.fall_scale(), width="stretch", alt="Colour scale")
     st.caption(
         f"From a rise of {occlusion.points(end)} (violet) over none to a fall of as many (orange), the same for all "
         f"models. Every place hides as much, so no random control is needed. {_views_note(maps)}"
     )
+
+
+def _offer_checks(model: str, target: str, patch: float, fill: str) -> None:
+    """A button that opens Saliency at a map of this page, where its checks stand below it."""
+    pressed = st.button(
+        "Check this map",
+        key=f"check-{model}",
+        icon=":material/fact_check:",
+        type="tertiary",
+        help="Can it be trusted? Saliency shows the same map with its checks.",
+        on_click=_set_saliency,
+        args=(model, target, {"patch": patch, "fill": fill}),
+    )
+    if pressed:
+        st.switch_page("pages/saliency.py")
+
+
+def _set_saliency(model: str, target: str, options: Mapping[str, object]) -> None:
+    """Choose an occlusion map for Saliency; for a button, whose callback runs before the widgets are drawn."""
+    given = METHODS["occlusion"].options | options
+    chosen = {"models": [model], "explain": target, "method": "occlusion", "check": True}
+    st.session_state.update(chosen | {f"occlusion-{name}": value for name, value in given.items()})
+    pick.take_upload()
 
 
 def _choose_class(models: list[str]) -> str:

@@ -16,6 +16,7 @@ EVERY_CLASS = "all"
 FEW = 8  # faces that get a button each
 NO_POINTS = "landmarks not found: the usual place is taken"
 SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
+TAKEN = "taken-upload"  # name and content: what is uploaded on one page is not kept on the next
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ def face() -> Face | None:
     elif source == "sample":
         found = _of_picture(cache.sample_photo(), "astronaut.jpg")
     else:
-        upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
-        found = _of_picture(upload.getvalue(), upload.name) if upload else None
+        found = _of_upload()
     if found is not None and not found.points_found:
         st.caption(NO_POINTS)
     return found
@@ -92,6 +92,25 @@ def _of_dataset() -> Face | None:
     image = np.asarray(split.images[at])
     title, slug = f"{sample_id}, labelled {true}", f"{name}-{sample_id}"
     return Face(image, true, title, slug, *cache_masks.points(image))
+
+
+def take_upload() -> None:
+    """Let the page that comes next show the uploaded picture, if one is shown here; for a button's callback."""
+    upload = st.session_state.get("upload")
+    if upload is not None:
+        st.session_state[TAKEN] = upload.name, upload.getvalue()
+
+
+def _of_upload() -> Face | None:
+    upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
+    if upload is not None:
+        st.session_state.pop(TAKEN, None)
+        return _of_picture(upload.getvalue(), upload.name)
+    if TAKEN not in st.session_state:
+        return None
+    name, content = st.session_state[TAKEN]
+    st.caption(f"{widgets.plain(name)}, uploaded on another page; another upload replaces it.")
+    return _of_picture(content, name)
 
 
 def _of_picture(content: bytes, name: str) -> Face:
