@@ -11,6 +11,7 @@ from fer_core.models import backbones
 from fer_core.models.registry import NetworkClassifier
 
 REGION = (slice(24, 40), slice(8, 24))
+DISTRACTOR = (slice(4, 16), slice(28, 44))
 CLASSES = ("angry", "happy", "sad")
 FEW = {
     "lime": {"samples": 120},
@@ -38,6 +39,26 @@ def _region_network(keras, channels=1, separate_softmax=False):
         kernel, bias = network.get_layer(name).get_weights()
         network.get_layer(name).set_weights([np.full_like(kernel, 1 / kernel[..., 0].size), bias])
     network.get_layer("out").set_weights([np.tile([0.0, 3.0, -3.0], (4, 1)), np.zeros(3)])
+    return network
+
+
+def _distracted_network(keras):
+    """Reads the region, and in channels of their own a place four times as bright that no class takes any notice of."""
+    layers = keras.layers
+    seen = np.zeros((48, 48, 2), np.float32)
+    seen[(*REGION, 0)], seen[(*DISTRACTOR, 1)] = 1 / 255, 4 / 255
+    inputs = keras.Input((48, 48, 1))
+    x = layers.Rescaling(seen)(layers.Conv2D(2, 1, use_bias=False, name="twice")(inputs))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", use_bias=False, name="first")(x)
+    x = layers.Conv2D(4, 1, activation="relu", use_bias=False, name="second")(layers.AveragePooling2D(2)(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(inputs, layers.Dense(3, "softmax", use_bias=False, name="out")(x))
+    owners = {"twice": ([0], [0, 1]), "first": ([0, 1], [0, 0, 1, 1]), "second": ([0, 0, 1, 1], [0, 0, 1, 1])}
+    for name, (sources, targets) in owners.items():
+        (kernel,) = network.get_layer(name).get_weights()
+        own = np.ones((1, 2)) if name == "twice" else np.equal.outer(sources, targets)
+        network.get_layer(name).set_weights([np.broadcast_to(own, kernel.shape) / kernel[..., 0].size])
+    network.get_layer("out").set_weights([np.outer([1, 1, 0, 0], [0.0, 60.0, -60.0])])
     return network
 
 
@@ -78,6 +99,24 @@ def test_maximum_lies_in_the_only_region_the_network_reads(classifier, pictures,
         assert value[:12].max() <= (0.3 if method in ("lime", "kernel_shap") else 0)
     assert np.array_equal(pictures, before)
     assert all(np.array_equal(a, b) for a, b in zip(weights, classifier.network.get_weights(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def distracted(keras):
+    return NetworkClassifier(_distracted_network(keras), CLASSES)
+
+
+@pytest.mark.parametrize("method", list(saliency.METHODS))
+def test_a_brighter_place_whose_channels_no_class_counts_is_not_shown(keras, distracted, pictures, method):
+    """A CAM that weighs its feature maps alike would show it, since their maxima lie there."""
+    layer = distracted.network.get_layer("second")
+    features = keras.Model(distracted.network.inputs, layer.output).predict(distracted.preprocess(pictures), verbose=0)
+    half = tuple(slice(side.start // 2, side.stop // 2) for side in DISTRACTOR)
+    assert (features[(slice(None), *half)].max(axis=(1, 2, 3)) == features.max(axis=(1, 2, 3))).all()
+    found = saliency.explain(Predictor(distracted), pictures, 1, method)
+    for value in found.values:
+        assert _inside(value)
+        assert value[DISTRACTOR].max() <= (0.3 if method in ("lime", "kernel_shap") else 0)
 
 
 @pytest.mark.parametrize("method", ["gradient", "smoothgrad"])
