@@ -235,12 +235,15 @@ def test_checks_can_be_left_out_by_the_address(working):
     assert not [frame for frame in app.dataframe if "outcome" in frame.value]
 
 
-def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_test_picture):
-    address = {"dataset": working.dataset, "explain": "happy", "check": "false", "outlines": "true"}
-    app = open_page("saliency", address)
+@pytest.mark.parametrize("method", ["grad_cam", "gradient"])
+def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_test_picture, method):
+    address = {"dataset": working.dataset, "method": saliency.METHODS[method].title, "check": "false"}
+    app = open_page("saliency", address | {"explain": "happy", "outlines": "true"})
     assert_healthy(app)
     happy = list(classifier.class_names).index("happy")
-    values = saliency.explain(classifier, first_test_picture[None], happy, "grad_cam").values
+    found = saliency.explain(classifier, first_test_picture[None], happy, method)
+    values = found.uncapped
+    assert np.array_equal(values, found.values) == (method == "grad_cam")  # gradients are capped for the eye alone
     points, _ = features.landmark_points(first_test_picture[None])
     owners = action_units.region_indices(points.astype(np.float64), values.shape[1:])
     score = dict(zip(action_units.SCORES, action_units.scores_in(values, owners, ["happy"])[0], strict=True))
@@ -250,7 +253,7 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     np.testing.assert_allclose(table[["map", "even"]], np.stack([list(score.values()), even], axis=1), atol=1e-6)
     assert "Agreement (CSV)" in [button.label for button in app.get("download_button")]
     assert f"**{score['relevance_mass']:.0%}** of the map lies where happy shows (action units 6 + 12)" in text_of(app)
-    app = open_page("saliency", {"dataset": working.dataset, "explain": "neutral", "check": "false"})
+    app = open_page("saliency", address | {"explain": "neutral"})
     assert_healthy(app)
     assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)
 

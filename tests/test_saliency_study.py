@@ -12,8 +12,8 @@ from fer_core import artifacts, datasets, metrics, regions
 from fer_core.__main__ import app
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
+from fer_core.explain import action_units, saliency_study, studies
 from fer_core.explain import saliency_numbers as numbers
-from fer_core.explain import saliency_study, studies
 from fer_core.explain.action_units import SCORES
 from fer_core.explain.gradients import cam_layers
 from fer_core.models import features, registry
@@ -91,6 +91,26 @@ def test_scores_beat_an_even_map_and_say_so(study):
     assert set(scores["class"]) == {"all", "happy", "surprise"}  # neutral has no prototype
     told = " ".join(numbers.verdict(numbers.share_rows(study), scores, numbers.lifts(study)))
     assert "mouth gets most of the map" in told
+
+
+def test_shares_and_scores_are_of_the_map_before_it_is_capped_for_the_eye():
+    """The gradient of a linear network are its weights; a mean map shows the strongest hundredth of them alike."""
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((48, 48, 1))
+    scores = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
+    network = keras.Model(inputs, scores)
+    kernel = 1e-3 * np.random.default_rng(0).standard_normal((48 * 48, 3)) ** 5  # few of them are much the largest
+    network.set_weights([kernel, np.zeros(3)])
+    split, face = pictures(), points()
+    found, _ = saliency_study.explain_split(
+        registry.NetworkClassifier(network, NAMES), split, face, "gradient", positions=np.arange(N)
+    )
+    maps = np.abs(kernel).T.reshape(3, 48, 48)[split.y_true]
+    maps = (maps / maps.max(axis=(1, 2), keepdims=True)).astype(np.float32)
+    owners = action_units.region_indices(face, (48, 48))
+    named = [NAMES[label] for label in split.y_true]
+    np.testing.assert_allclose(found["shares"], action_units.shares_in(maps, owners), atol=1e-3)
+    np.testing.assert_allclose(found["scores"], action_units.scores_in(maps, owners, named), atol=1e-3)
 
 
 LIFTS = {1: (0.1, 0.2), 0: (-0.1, 0.1), -1: (-0.3, -0.2)}
