@@ -192,6 +192,25 @@ def test_slic_follows_the_edges_of_the_picture(colour):
     assert found.values[0][~bright].max() < 0.2
 
 
+class OnePixel(Reader):
+    def predict_proba(self, images):
+        first = images[:, 5, 3] / 255
+        return np.stack([first, 1 - first], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", ["lime", "kernel_shap"])
+@pytest.mark.parametrize("segments", ["grid", "slic"])
+def test_pictures_smaller_than_the_default_grid_get_one_as_fine_as_their_shorter_side(method, segments):
+    small = np.random.default_rng(0).integers(120, 256, (2, 6, 5), dtype=np.uint8)
+    found = saliency.explain(OnePixel(), small, 0, method, segments=segments, fill="zero")
+    assert max(found.grid) <= 5 and (segments == "slic" or found.grid == (5, 5))
+    assert found.values[:, 5, 3] == pytest.approx(1)
+    with pytest.raises(ConfigError, match=r"2\.\.5"):
+        saliency.explain(OnePixel(), small, 0, method, cells=6)
+    large = perturbation.cut(segments, np.tile(small[0], (3, 3)))
+    np.testing.assert_array_equal(large, perturbation.cut(segments, np.tile(small[0], (3, 3)), cells=7))
+
+
 class Large(Reader):
     def predict_proba(self, images):
         grey = images if images.ndim == 3 else images.mean(axis=3)

@@ -18,6 +18,7 @@ from fer_core.predictions import Classifier
 CHUNK = 256  # pictures per call of the classifier
 CHUNK_BYTES = 2**24  # and their size, which bounds the memory of large pictures
 CUTS = ("grid", "slic")
+CELLS = 7  # a side of the grid; fewer where the picture has fewer pixels
 Segments = str | np.ndarray
 
 
@@ -70,19 +71,21 @@ def distinct(arrays: np.ndarray) -> tuple[list[int], list[int]]:
     return first, once
 
 
-def cut(segments: Segments, image: np.ndarray, cells: int = 7) -> np.ndarray:
+def cut(segments: Segments, image: np.ndarray, cells: int = CELLS) -> np.ndarray:
     """Cut a picture into segments: int64 (H, W), numbered from 0 without gaps.
 
     Args:
         segments: ``grid`` (``cells`` x ``cells`` rectangles), ``slic`` (about as many patches along the picture's own
             edges, Achanta et al. 2012), or int (H, W) of one's own: each value is a segment.
         image: uint8 (H, W) or (H, W, 3).
+        cells: at most the pixels of the shorter side; the default gives way to that.
 
     Raises:
         ConfigError: another name, a grid finer than the picture, an array of another size, or one segment only.
     """
     shape = image.shape[:2]
     if isinstance(segments, str):
+        cells = fitting(cells, shape)
         if segments not in CUTS:
             raise ConfigError(f"Unknown segments {segments!r}.", f"Expected one of {', '.join(CUTS)}, or an array.")
         if not 2 <= cells <= min(shape):
@@ -96,6 +99,11 @@ def cut(segments: Segments, image: np.ndarray, cells: int = 7) -> np.ndarray:
     if len(values) < 2:
         raise ConfigError("The picture is one segment, so there is nothing to compare.", "Cut it into more.")
     return numbers.reshape(shape)
+
+
+def fitting(cells: int, shape: tuple[int, int]) -> int:
+    """``cells``, but where that is the default at most the pixels of the shorter side of a picture ``shape``."""
+    return min(cells, *shape) if cells == CELLS else cells
 
 
 def grid_segments(shape: tuple[int, int], cells: int) -> np.ndarray:
@@ -118,7 +126,7 @@ def lime(
     layer=None,
     *,
     segments: Segments = "grid",
-    cells: int = 7,
+    cells: int = CELLS,
     samples: int = 500,
     width: float = 0.25,
     ridge: float = 1.0,
@@ -192,7 +200,7 @@ def kernel_shap(
     layer=None,
     *,
     segments: Segments = "grid",
-    cells: int = 7,
+    cells: int = CELLS,
     samples: int = 1000,
     fill: str = "zero",
     seed: int = 0,
@@ -272,6 +280,7 @@ def shapley_regression(
 def _maps(fit, images: np.ndarray, classes: np.ndarray, segments: Segments, cells: int):
     """Values per segment as maps; pictures are asked about together where they are cut alike."""
     shape = images.shape[1:3]
+    cells = fitting(cells, shape)
     if not (isinstance(segments, str) and segments == "slic"):
         cuts = cut(segments, images[0], cells)
         values = fit(cuts, images, classes).astype(np.float32)
