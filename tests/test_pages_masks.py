@@ -11,7 +11,7 @@ from fer_core.datasets import overview
 from fer_core.errors import ConfigError
 from fer_core.explain import faithfulness, gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
-from pages.ui import cache, masks_batch, masks_choice, widgets
+from pages.ui import cache, cache_masks, masks_batch, masks_choice, widgets
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -163,6 +163,42 @@ def test_worth_for_another_class_beside_the_same_shapes_elsewhere(working, saved
     for name in ("worth-fear", f"pairs-{working.run}-fear"):
         assert told(saved[f"astronaut-face1-zero-{name}"], "class", "fill", "random_places") == ["fear", "zero", 1]
         assert saved[f"astronaut-face1-zero-{name}"]["control"].notna().all()
+
+
+class Mouth:
+    """Says happy, the brighter the lower half is."""
+
+    class_names = ("angry", "happy")
+
+    def __init__(self):
+        self.asked = 0
+
+    def predict_proba(self, images):
+        self.asked += len(images)
+        light = images[:, images.shape[1] // 2 :].reshape(len(images), -1).mean(axis=1) / 255
+        return np.stack([1 - light, light], axis=1).astype(np.float32)
+
+
+def test_each_pass_over_the_parts_is_told_and_kept(monkeypatch):
+    mouth, told = Mouth(), []
+    monkeypatch.setattr(cache, "model_key", lambda name: ("toys", name, ()))
+    monkeypatch.setattr(cache, "explained", lambda name: mouth)
+    image = np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8)
+    parts = regions.region_masks(regions.CANONICAL, image.shape)
+    found = {}
+    for places, passes in ((2, 3), (4, 2), (1, 0), (4, 0)):
+        asked = mouth.asked
+        found[places] = cache_masks.shapley(
+            "mouth", image, regions.CANONICAL, "blur", places, lambda *state: told.append(state)
+        )
+        assert mouth.asked - asked == passes * 256, places
+    assert [state[1:] for state in told[:3]] == [(0, 3), (1, 3), (2, 3)]
+    assert "in their places" in told[0][0] and "at random place 2 of 2" in told[2][0]
+    own, moved = found[4]
+    np.testing.assert_array_equal(own.values, shapley.explain(mouth, image, parts, fill="blur").values)
+    for one, other in zip(moved, shapley.controls(mouth, image, parts, range(4), fill="blur"), strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+    assert [len(moved) for _, moved in found.values()] == [2, 4, 1]
 
 
 def test_patch_says_what_the_map_says(working, classifier, crop, saved):

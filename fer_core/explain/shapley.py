@@ -107,12 +107,13 @@ def controls(
     Raises:
         ConfigError: as :func:`explain`.
     """
-    found = []
-    for seed in seeds:
-        shift = np.random.default_rng(seed).integers(0, image.shape[:2])
-        moved = {name: np.roll(mask, shift, axis=(0, 1)) for name, mask in regions.items()}
-        found.append(explain(classifier, image, moved, fill=fill))
-    return found
+    return [explain(classifier, image, move(regions, image.shape[:2], seed), fill=fill) for seed in seeds]
+
+
+def move(regions: Mapping[str, np.ndarray], shape: tuple[int, int], seed: int) -> dict[str, np.ndarray]:
+    """Regions of a picture ``shape`` (H, W) moved together to a random place, round the edges."""
+    shift = np.random.default_rng(seed).integers(0, shape)
+    return {name: np.roll(mask, shift, axis=(0, 1)) for name, mask in regions.items()}
 
 
 def coalitions(n: int) -> np.ndarray:

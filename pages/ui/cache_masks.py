@@ -66,13 +66,25 @@ def _points(image: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def shapley(
-    run_name: str, image: np.ndarray, points: np.ndarray, fill: str, controls: int
+    run_name: str,
+    image: np.ndarray,
+    points: np.ndarray,
+    fill: str,
+    controls: int,
+    report: Callable[[str, int, int], None],
 ) -> tuple[Shapley, list[Shapley]]:
     """What each region of a face is worth, and the same shapes at ``controls`` random places.
 
-    The face as it is, not averaged over views.
+    The face as it is, not averaged over views. ``report`` is told what is asked, how many passes over all combinations
+    are done, and how many there are; each is kept.
     """
-    return _shapley(*cache.model_key(run_name), image, points, fill, controls)
+    key = *cache.model_key(run_name), image, points, fill
+    found = []
+    for place in (None, *range(controls)):
+        what = "in their places" if place is None else f"at random place {place + 1} of {controls}"
+        report(f"Asking {run_name} about every combination of parts, {what} ...", len(found), 1 + controls)
+        found.append(_shapley(*key, place))
+    return found[0], found[1:]
 
 
 def occlusion_map(
@@ -95,13 +107,15 @@ def _probabilities(base: str, run_name: str, stamp: Stamp, image: np.ndarray) ->
     return cache.explained(run_name).predict_proba(image[None])[0]
 
 
-@st.cache_data(max_entries=128, show_spinner="Asking about every coalition of parts ...")
+@st.cache_data(max_entries=512, show_spinner=False)
 def _shapley(
-    base: str, run_name: str, stamp: Stamp, image: np.ndarray, points: np.ndarray, fill: str, controls: int
-) -> tuple[Shapley, list[Shapley]]:
-    model, parts = cache.explained(run_name), regions.region_masks(points, image.shape[:2])
-    own = explain_shapley.explain(model, image, parts, fill=fill)
-    return own, explain_shapley.controls(model, image, parts, range(controls), fill=fill)
+    base: str, run_name: str, stamp: Stamp, image: np.ndarray, points: np.ndarray, fill: str, place: int | None
+) -> Shapley:
+    """``place`` is the seed of where the shapes are moved to; None leaves them where they are."""
+    parts = regions.region_masks(points, image.shape[:2])
+    if place is not None:
+        parts = explain_shapley.move(parts, image.shape[:2], place)
+    return explain_shapley.explain(cache.explained(run_name), image, parts, fill=fill)
 
 
 @st.cache_data(max_entries=128, show_spinner="Sliding the patch ...")

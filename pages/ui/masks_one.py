@@ -147,8 +147,12 @@ def _show_worth(face: pick.Face, models: list[str], left, right) -> None:
         found: dict[str, Shapley] = {}
         moved: dict[str, list[Shapley]] = {}
         for model in models:
-            with widgets.page_errors(), st.spinner(f"Asking {model} about every combination of parts ..."):
-                found[model], moved[model] = cache_masks.shapley(model, face.image, face.points, fill, places)
+            bar = st.empty()
+            with widgets.page_errors():
+                with bar:
+                    report = widgets.progress_bar()
+                found[model], moved[model] = cache_masks.shapley(model, face.image, face.points, fill, places, report)
+            bar.empty()
         known = {run: one for run, one in found.items() if wanted in (PREDICTED, *one.class_names)}
         for run in found.keys() - known.keys():
             st.warning(f"{run} does not know the class {wanted}.")
