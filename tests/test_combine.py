@@ -222,4 +222,13 @@ def test_saliency_page_explains_an_ensemble(twins):
     assert not app.error
     told = [text.value for text in app.markdown if text.value.startswith("Predicted **")]
     assert len(told) == 2 and len({text.split(".")[0] for text in told}) == 1
-    assert [box.label for box in app.selectbox].count("Layer") == 1  # the ensemble's networks take their own
+    (of_one, of_pair) = [box for box in app.selectbox if box.label == "Layer"]
+    assert of_pair.options == [f"each network's own: {of_one.value}, 5 × 5", *of_one.options]
+    of_pair.select(of_one.options[0]).run()
+    assert_healthy(app)
+    layer = of_one.options[0].split(",")[0]
+    told = [text.value for text in app.markdown if text.value.startswith("Predicted **")]
+    assert [f" at {layer}, " in text for text in told] == [False, True]
+    of_one.select(of_one.options[0]).run()
+    first, second = [text.value for text in app.markdown if text.value.startswith("Predicted **")]
+    assert f" at {layer}, " in first and first == second

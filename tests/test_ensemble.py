@@ -117,6 +117,32 @@ def test_layers_and_grids_of_the_members_are_reported(readers, pictures):
         saliency.explain(Ensemble(readers), pictures, 1, "grad_cam", layer="nowhere")
 
 
+def test_layers_that_all_members_have_can_be_chosen_for_all(pictures):
+    keras = pytest.importorskip("keras")
+
+    def network(names, sides):
+        x = inputs = keras.Input((SIDE, SIDE, 1))
+        for name, side in zip(names, sides, strict=True):
+            x = keras.layers.AveragePooling2D(x.shape[1] // side)(x)
+            x = keras.layers.Conv2D(2, 1, activation="relu", kernel_initializer="ones", name=name)(x)
+        scores = keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+        return NetworkClassifier(keras.Model(inputs, scores), CLASSES)
+
+    one = network(("first", "second", "last"), (SIDE, SIDE // 2, 1))
+    other = network(("first", "last", "extra"), (SIDE // 2, 2, 1))
+    unlike = network(("nobody",), (SIDE,))
+    ensemble = Ensemble([one, unlike, other], weights=[1, 0, 3])
+    layers, default = saliency.shared_layers(ensemble)
+    assert layers == [saliency.LayerChoice("first", (SIDE // 2,) * 2), saliency.LayerChoice("last", (1, 1))]
+    assert default == saliency.LayerChoice("second, first", (SIDE // 2,) * 2)
+    assert saliency.shared_layers(Ensemble([one, unlike]))[0] == []
+    for layer, used in ((None, default), *((choice.name, choice) for choice in layers)):
+        found = saliency.explain(ensemble, pictures, 1, "layer_cam", layer)
+        assert saliency.LayerChoice(found.layer, found.grid) == used
+        maps = [saliency.explain(member, pictures, 1, "layer_cam", layer).values for member in (one, other)]
+        np.testing.assert_allclose(found.raw, 0.25 * maps[0] + 0.75 * maps[1], atol=1e-6)
+
+
 def test_a_member_without_gradients_is_named(readers, pictures):
     mixed = Ensemble([readers[0], Fixed(CLASSES, [0.2, 0.3, 0.5])], names=["a network", "an SVM"])
     with pytest.raises(ModelError, match="an SVM of the ensemble"):

@@ -33,6 +33,7 @@ __all__ = [
     "forget",
     "linear_clone",
     "map_frame",
+    "shared_layers",
 ]
 
 
@@ -203,7 +204,8 @@ def explain(
         images: uint8 (N, H, W) or (N, H, W, 3).
         class_index: one class for all pictures, or int (N,).
         method: name in ``METHODS``.
-        layer: for CAMs; default :func:`default_layer`, of an ensemble each member's own.
+        layer: for CAMs, of an ensemble one of :func:`shared_layers`; default :func:`default_layer`, of an ensemble each
+            member's own.
         **options: see ``METHODS[method].options``.
 
     Raises:
@@ -261,6 +263,22 @@ def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: st
     used = ", ".join(dict.fromkeys(layer for layer in layers if layer)) or None
     given = {"layer": layer} | options
     return SaliencyMap(_scaled(raw, METHODS[method].cap), raw, min(grids), used, method, classes.copy(), given)
+
+
+def shared_layers(ensemble: Ensemble) -> tuple[list[LayerChoice], LayerChoice]:
+    """Layers that a CAM can be taken at in every network of an ensemble that counts, and what is taken by default.
+
+    Grids are the coarsest of the members'. The default is each member's own, all of them in its name.
+
+    Raises:
+        ModelError: a member has no network, or its network no convolution.
+    """
+    members = [ensemble.members[place] for place in np.flatnonzero(ensemble.weights)]
+    grids = [{choice.name: choice.grid for choice in cam_layers(member)} for member in members]
+    shared = [name for name in grids[0] if all(name in others for others in grids)]
+    own = [default_layer(member) for member in members]
+    default = LayerChoice(", ".join(dict.fromkeys(one.name for one in own)), min(one.grid for one in own))
+    return [LayerChoice(name, min(one[name] for one in grids)) for name in shared], default
 
 
 def map_frame(found: SaliencyMap) -> pd.DataFrame:

@@ -14,12 +14,14 @@ import streamlit as st
 from fer_core import artifacts, comparison, datasets, images, pictures, reported
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Dataset
+from fer_core.errors import ModelError
 from fer_core.explain import mask_numbers as numbers_of_masks
 from fer_core.explain import mask_study, occlusion
 from fer_core.explain import saliency as explain_saliency
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.explain.studies import studies_folder
+from fer_core.models.ensemble import ensemble_of
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import sweep_export
@@ -308,6 +310,18 @@ def cam_layers(run_name: str) -> tuple[list[LayerChoice], str]:
     """
     model = _explained(*model_key(run_name))
     return explain_saliency.cam_layers(model), explain_saliency.default_layer(model).name
+
+
+def shared_layers(run_name: str) -> tuple[list[LayerChoice], LayerChoice]:
+    """Layers to choose from for all networks of an ensemble, and the default, see ``saliency.shared_layers``.
+
+    Raises:
+        ModelError: the model is no ensemble of networks.
+    """
+    ensemble = ensemble_of(_explained(*model_key(run_name)))
+    if ensemble is None:
+        raise ModelError(f"{run_name} is no ensemble.")
+    return explain_saliency.shared_layers(ensemble)
 
 
 def mask_effect(run_name: str, image: np.ndarray, mask: np.ndarray, fill: str, controls: int) -> MaskEffect:

@@ -13,7 +13,7 @@ from fer_core.charts.trust import outlined
 from fer_core.errors import FerError
 from fer_core.explain.gradients import is_earlier
 from fer_core.explain.options import slug, words
-from fer_core.explain.saliency import METHODS, SaliencyMap
+from fer_core.explain.saliency import METHODS, LayerChoice, SaliencyMap
 from fer_core.pictures import has_gradients, is_network
 from pages.ui import cache, cache_explain, pick, saliency_more, saliency_options, saliency_trust, state, widgets
 from pages.ui.cache_explain import Asked
@@ -21,6 +21,7 @@ from pages.ui.cache_explain import Asked
 PREDICTED, TRUE = "predicted", "true"
 THUMBNAIL = 128
 MAX_GAP = 0.05  # as Sundararajan et al. 2017, section 5, ask
+OWN = "own"  # layers of an ensemble's networks
 GRAD_CAM, LAYER_CAM = "grad_cam", "layer_cam"
 WHOLE_MAPS = (GRAD_CAM, "grad_cam_pp", "score_cam")
 OFTEN_EMPTY = (
@@ -145,19 +146,33 @@ def choose_look() -> Look:
 
 
 def choose_layer(run_name: str, method: str, key: str) -> str | None:
-    """A layer of the run's network, for methods that take one; the networks of an ensemble take their own."""
-    if not METHODS[method].takes_layer or not is_network(cache.run(run_name)):
+    """A layer of the run's network, or of all networks of an ensemble, for methods that take one; None: the default."""
+    run = cache.run(run_name)
+    if not METHODS[method].takes_layer or not has_gradients(run):
         return None
-    layers, default = cache.cam_layers(run_name)
-    grids = {choice.name: choice.grid for choice in layers}
-    return state.choice(
+    if is_network(run):
+        layers, default = cache.cam_layers(run_name)
+        titles = {}
+    else:
+        layers, own = cache.shared_layers(run_name)
+        if not layers:
+            return None
+        default = OWN
+        titles = {OWN: f"each network's own: {_layer_words(own)}"}
+    titles |= {choice.name: _layer_words(choice) for choice in layers}
+    chosen = state.choice(
         "Layer",
-        list(grids),
+        list(titles),
         key=key,
         default=default,
-        format_func=lambda name: f"{name}, {grids[name][0]} × {grids[name][1]}",
+        format_func=titles.get,
         help="Later layers know more about expressions, but their grid is coarser.",
     )
+    return None if chosen == OWN else chosen
+
+
+def _layer_words(layer: LayerChoice) -> str:
+    return f"{layer.name}, {layer.grid[0]} × {layer.grid[1]}"
 
 
 def show_model(
