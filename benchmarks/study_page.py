@@ -5,11 +5,12 @@
     python benchmarks/study_page.py --of masks parts        only those
 
 Streamlit's AppTest opens Home.py at "Whole test set" of Saliency and of Masks (rows, and parts by landmarks), with the
-models that a page opens with: the first of those that a method, or a fill, has studies of. `process` is the life of
-the Python process that shows the view once and again: start, imports, both views. `first` and `second` are the two
-views inside it, where `first` also imports all that the page needs and computes what is cached afterwards. No
-TensorFlow may be among it. Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the
-processor worked, which a busy machine lengthens less. Fails where a view misses the goal.
+models that a page opens with: the first of those that a method, or a fill, has studies of. What a page computes only
+when asked for (all methods, calibration errors) has views of its own. `process` is the life of the Python process that
+shows the view once and again: start, imports, both views. `first` and `second` are the two views inside it, where
+`first` also imports all that the page needs and computes what is cached afterwards. No TensorFlow may be among it.
+Seconds are medians of the rounds, with the largest beside them; `_cpu` are those that the processor worked, which a
+busy machine lengthens less. Fails where a view misses the goal.
 """
 
 import argparse
@@ -34,7 +35,15 @@ SALIENCY_VIEWS = {
     "Agreement with FACS": {},
     "Disagreement": {},
 }
-MASK_VIEWS = ("Paper's tables", "Recall per class", "Flips", "Every measure")
+ALL_METHODS = "Agreement with FACS, all methods"  # the same from whichever method it is opened
+CALIBRATION = {"part-measure": "Calibration error"}  # computed only when asked for
+MASK_VIEWS = {
+    "Paper's tables": {},
+    "Recall per class": {},
+    "Flips": {},
+    "Every measure": {},
+    "Every measure, calibration": CALIBRATION,
+}
 HEAVY = ("tensorflow", "keras")
 
 Query = Mapping[str, str | list[str]]
@@ -45,9 +54,11 @@ def saliency_views(records: list[dict]) -> Views:
     """Of all studies of a method."""
     from fer_core.explain.saliency import METHODS
 
-    for method in dict.fromkeys(record["method"] for record in records):
+    methods = list(dict.fromkeys(record["method"] for record in records))
+    for method in methods:
         stored = sum(record["method"] == method for record in records)
-        for title, chosen in SALIENCY_VIEWS.items():
+        compared = {ALL_METHODS: {"study-methods": "true"}} if method == methods[0] and len(methods) > 1 else {}
+        for title, chosen in (SALIENCY_VIEWS | compared).items():
             if title == "Disagreement" and stored < 2:
                 continue
             query = {"study-method": METHODS[method].title, "study-show": title.split(",")[0]}
@@ -57,14 +68,16 @@ def saliency_views(records: list[dict]) -> Views:
 def mask_views(records: list[dict]) -> Views:
     """Of all studies of the papers' rows on one split and with one fill."""
     for about, chosen in _by_condition(records):
-        for title in MASK_VIEWS:
-            yield f"rows hidden{about}: {title}", chosen | {"hidden": "Rows, as in the paper", "study-view": title}
+        for title, more in MASK_VIEWS.items():
+            view = {"hidden": "Rows, as in the paper", "study-view": title.split(",")[0]}
+            yield f"rows hidden{about}: {title}", chosen | view | more
 
 
 def part_views(records: list[dict]) -> Views:
     """Of all studies of parts on one split and with one fill."""
     for about, chosen in _by_condition(records):
-        yield f"parts hidden{about}", chosen | {"hidden": "Parts, by landmarks"}
+        for title, more in {"": {}, ": calibration": CALIBRATION}.items():
+            yield f"parts hidden{about}{title}", chosen | {"hidden": "Parts, by landmarks"} | more
 
 
 def _by_condition(records: list[dict]) -> Views:

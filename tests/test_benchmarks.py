@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_core.explain import part_numbers
 from pages.ui import state
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -27,7 +28,21 @@ def test_views_are_timed_with_as_many_models_as_the_pages_open_with(monkeypatch)
     record = {"dataset": "tiny", "split": "test", "fill": "zero"}
     monkeypatch.setattr(state, "MOST_STUDIED", 2)
     titles = [title for title, _ in load("study_page").part_views([record] * 3)]
-    assert titles == ["parts hidden, tiny test zero, 2 of 3 models"]
+    start = "parts hidden, tiny test zero, 2 of 3 models"
+    assert titles == [start, f"{start}: calibration"]
+
+
+def test_what_is_computed_on_demand_is_timed_too():
+    """What an address asks for must be what the page calls it: another value would time the default."""
+    bench = load("study_page")
+    record = {"dataset": "tiny", "split": "test", "fill": "zero"}
+    for views in (bench.mask_views, bench.part_views):
+        (asked,) = [query["part-measure"] for title, query in views([record]) if title.endswith("calibration")]
+        assert asked in {part_numbers.MEASURES[name] for name in part_numbers.OVER_ALL}
+    records = [{"method": method} for method in ("lime", "grad_cam", "lime")]
+    compared = [query for title, query in bench.saliency_views(records) if query.get("study-methods") == "true"]
+    assert [query["study-show"] for query in compared] == ["Agreement with FACS"]  # once, not for each method
+    assert not any("study-methods" in query for _, query in bench.saliency_views(records[:1]))
 
 
 def test_both_ways_do_the_same_pictures_and_are_compared_on_all_of_them(timing):
