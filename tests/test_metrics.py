@@ -146,6 +146,10 @@ def test_calibration_error_of_each_class_worked_by_hand():
     np.testing.assert_allclose(again[0], metrics.class_ece(made))
     drawn_twice = predictions([0, 0, 1, 0], [probs[at] for at in (0, 0, 2, 3)])
     np.testing.assert_allclose(again[1], metrics.class_ece(drawn_twice))
+    over_all, of_classes = metrics.calibration_errors(made, twice)
+    np.testing.assert_array_equal(over_all, metrics.ece(made, twice))
+    np.testing.assert_array_equal(of_classes, again)
+    assert metrics.calibration_errors(made)[0] == metrics.ece(made)
 
 
 @cases

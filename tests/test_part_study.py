@@ -143,7 +143,8 @@ def test_numbers_by_hand():
     record = {"picture_size": [4, 4], "shapes": ["eyes"], "control_seeds": [0]}
     predictions = {"none": found["none"], "part-eyes": found["eyes"], "control-eyes-0": found["control"]}
     areas = np.array([[4], [4], [8], [8], [4], [4]])
-    numbers = part_numbers.numbers(PartStudy(record, predictions, areas, np.ones(6, bool)), n_boot=200)
+    study = PartStudy(record, predictions, areas, np.ones(6, bool))
+    numbers = part_numbers.numbers(study, n_boot=200)
     table = numbers.table
     rows = table.set_index("class")
     assert rows.loc["all", "area"] == pytest.approx(32 / 6 / 16)
@@ -159,6 +160,9 @@ def test_numbers_by_hand():
     masked, whole = (abs(2 - 3 * 0.8) + 3 * 0.1) / 6, (abs(1 - 0.8) + abs(1 - 5 * 0.1)) / 6
     assert rows.loc["happy", ["ece", "ece_change"]].tolist() == pytest.approx([masked, masked - whole], abs=1e-6)
     assert rows.loc["all", "ece"] == pytest.approx(metrics.ece(found["eyes"]))
+    without = part_numbers.table(study, calibration=False, n_boot=200)
+    assert without[["ece", "ece_change"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(part_numbers.with_calibration(without, study, n_boot=200), table)
     assert rows.loc["all", "drop_low"] < 0 < rows.loc["all", "drop_high"]
     assert part_numbers.verdict(numbers) == [
         "No shape costs accuracy beyond chance: this model does not need what they hide."

@@ -257,12 +257,12 @@ def full_table(study_name: str) -> pd.DataFrame:
 
 def every_number(study_name: str) -> pd.DataFrame:
     """:func:`full_table` without the cache, for a download, which is made outside of the page's run."""
-    return _read_table(studies_folder() / study_name)
+    folder = studies_folder() / study_name
+    return numbers_of_parts.table((part_study if _of_parts(folder) else mask_study).read_study(folder))
 
 
-def _read_table(folder: Path) -> pd.DataFrame:
-    of_parts = folder.name.startswith(f"{part_study.KIND.name}-")
-    return numbers_of_parts.table((part_study if of_parts else mask_study).read_study(folder))
+def _of_parts(folder: Path) -> bool:
+    return folder.name.startswith(f"{part_study.KIND.name}-")
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -316,4 +316,8 @@ def _band_table(folder: str, stamp: Stamp) -> pd.DataFrame:
 
 @st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _full_table(folder: str, stamp: Stamp) -> pd.DataFrame:
-    return _read_table(Path(folder))
+    if _of_parts(Path(folder)):
+        return numbers_of_parts.with_calibration(
+            _part_numbers(folder, stamp).table, part_study.read_study(Path(folder))
+        )
+    return numbers_of_parts.with_calibration(_band_table(folder, stamp), _mask_study(folder, stamp))
