@@ -18,7 +18,7 @@ from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES
 from fer_core.explain.studies import studies_folder
-from pages.ui import cache
+from pages.ui import cache, cache_study
 from pages.ui.saliency_study import VIEWS
 from tests.test_checks_study import by_hand
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
@@ -279,3 +279,15 @@ def test_no_view_imports_tensorflow(stored):
         [sys.executable, "-c", code], cwd=PROJECT, env=os.environ.copy(), capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_the_files_of_studies_that_stand_together_are_looked_at_once(monkeypatch):
+    looked = []
+    monkeypatch.setattr(cache_study, "stamp", lambda *paths: looked.append(paths) or (("maps.npz", len(looked), 1),))
+    monkeypatch.setattr(cache_study, "_scores", lambda name, *key: (name, key))
+    names = [f"saliency-{number:02}" for number in range(30)]
+    found = cache_study.scores_together(reversed(names), "every picture")
+    assert len(looked) == len(names)
+    assert [name for name, _ in found.values()] == list(found) == names
+    assert len({key for _, key in found.values()}) == 1
+    assert cache_study.scores(names[0], "every picture")[0] == names[0]

@@ -17,6 +17,8 @@ from fer_core.explain.studies import studies_folder
 from pages.ui.cache import runs_stamp
 from pages.ui.stamps import MOST_STUDIES, Stamp, digest, stamp
 
+BETWEEN = "\n"  # names of studies: Streamlit hashes one text sooner than many
+
 
 def records() -> tuple[list[dict], list[str]]:
     """Records of the studies that speak of the runs as they are, and what is wrong with the others."""
@@ -42,14 +44,19 @@ def lifts(name: str, which: str) -> Ranking | None:
     return _lifts(str(artifacts.root()), name, which, _stamp(name))
 
 
-def scores(name: str, which: str, only: str = ALL_CLASSES, beside: Iterable[str] = ()) -> pd.DataFrame:
-    """``saliency_numbers.score_rows`` of one class of a study.
+def scores(name: str, which: str, only: str = ALL_CLASSES) -> pd.DataFrame:
+    """``saliency_numbers.score_rows`` of one class of a study."""
+    return scores_together([name], which, only)[name]
 
-    Args:
-        beside: studies that it is compared with: then only pictures count that all of them have scores of.
+
+def scores_together(names: Iterable[str], which: str, only: str = ALL_CLASSES) -> dict[str, pd.DataFrame]:
+    """:func:`scores` of each of several studies, of the pictures that all of them have scores of.
+
+    The files of all are looked at once, not for each study.
     """
-    together = tuple(sorted({name, *beside}))
-    return _scores(str(artifacts.root()), name, which, only, together, _stamps(together))
+    together = sorted(set(names))
+    key = str(artifacts.root()), which, only, BETWEEN.join(together), _stamps(together)
+    return {name: _scores(name, *key) for name in together}
 
 
 def shared(names: Iterable[str], which: str, only: str) -> pd.DataFrame:
@@ -148,14 +155,14 @@ def _lifts(base: str, name: str, which: str, stamp: Stamp) -> Ranking | None:
 
 
 @st.cache_data(max_entries=8 * MOST_STUDIES, show_spinner=False)  # four rows each; all classes and each of six
-def _scores(base: str, name: str, which: str, only: str, together: tuple[str, ...], stamp: Stamp) -> pd.DataFrame:
-    among = _scored_by_all(base, which, together, stamp) if len(together) > 1 else None
+def _scores(name: str, base: str, which: str, only: str, together: str, stamp: Stamp) -> pd.DataFrame:
+    among = _scored_by_all(base, which, together, stamp) if BETWEEN in together else None
     return saliency_numbers.score_rows(study(name), which, only=only, among=among)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)  # asked once for each of the studies
-def _scored_by_all(base: str, which: str, together: tuple[str, ...], stamp: Stamp) -> np.ndarray:
-    return saliency_numbers.scored_by_all([study(one) for one in together], which)
+def _scored_by_all(base: str, which: str, together: str, stamp: Stamp) -> np.ndarray:
+    return saliency_numbers.scored_by_all([study(one) for one in together.split(BETWEEN)], which)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

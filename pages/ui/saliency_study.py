@@ -157,7 +157,8 @@ def _show_agreement(names: dict[str, str], which: str, label: str) -> None:
         names = {run: name for run, name in names.items() if run not in silent}
         if not names:
             return
-    frames = {run: cache_study.scores(name, which, label, names.values()) for run, name in names.items()}
+    scores = cache_study.scores_together(names.values(), which, label)
+    frames = {run: scores[name] for run, name in names.items()}
     n = min(int(rows["n"].min()) if len(rows) else 0 for rows in frames.values())
     who, recognise, have = WHO if len(names) > 1 else WHO_ALONE
     who = f"{who.format(len(names))} {recognise + ' and ' if which == RIGHT else ''}{have}"
@@ -208,10 +209,11 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
     if not names:
         st.info("Choose a method.")
         return
-    together = list(names) if same else []
-    table = saliency_numbers.method_rows(
-        {key: cache_study.scores(name, which, label, together) for name, key in names.items()}, score
-    )
+    if same:
+        scores = cache_study.scores_together(names, which, label)
+    else:
+        scores = {name: cache_study.scores(name, which, label) for name in names}
+    table = saliency_numbers.method_rows({key: scores[name] for name, key in names.items()}, score)
     limits = _limit_words(names, which, label) if same and len(names) > 1 else ""
     if table.empty:
         none = "There is no picture of this expression that all these studies have a map with evidence of."
