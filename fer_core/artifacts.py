@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core import metrics
+from fer_core.datasets import DRAWN
 from fer_core.errors import RunError
 from fer_core.passes import kept_pass
 from fer_core.predictions import Predictions
@@ -388,16 +390,28 @@ def find_run(name: str, root: Path | None = None) -> Run:
     raise RunError(f"There is no run {name!r}.", f"Choose one of {', '.join(names)}." if names else "Train one first.")
 
 
+def best_first(runs: Iterable[Run]) -> list[Run]:
+    """The order of runs on every page and in every command: what is chosen by it is never chosen on test.
+
+    Runs on photographs come before those on drawn faces, which are far easier; then the dataset with most runs, so that
+    results on different pictures are not mixed; then the most accurate on val.
+    """
+    runs = list(runs)
+    counts = Counter(run.dataset for run in runs)
+    return sorted(
+        runs,
+        key=lambda run: (run.dataset == DRAWN, -counts[run.dataset], run.dataset, -run.val_accuracy, run.name),
+    )
+
+
 def runs_frame(runs: Iterable[Run], split: str = "test") -> pd.DataFrame:
-    """One row per run that was evaluated on ``split``, best accuracy first.
+    """One row per run that was evaluated on ``split``, in the order of :func:`best_first`.
 
     Columns: name, model, dataset, seed, date, n, every metric, ``accuracy_low`` and ``accuracy_high`` (and so on for
     each interval), ``f1_<class>``, param_count, weights_bytes, latency_ms, epochs, wall_time_s, altered
     (see :class:`Run`).
     """
-    rows = [_row(run, split) for run in runs if split in run.splits]
-    frame = pd.DataFrame(rows)
-    return frame.sort_values("accuracy", ascending=False, ignore_index=True) if rows else frame
+    return pd.DataFrame([_row(run, split) for run in best_first(runs) if split in run.splits])
 
 
 def _base(folder: Path | str | None) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core import faces, images
-from fer_core.artifacts import ENSEMBLE
+from fer_core.artifacts import ENSEMBLE, best_first
 from fer_core.errors import FerError, ImageError, ModelError
 from fer_core.faces import FaceCrop
 from fer_core.models.specs import MODELS
@@ -116,9 +116,18 @@ def to_records(results: Iterable[PictureResult], run_name: str) -> dict:
 
 
 def usable_runs(runs: Iterable["Run"]) -> list["Run"]:
-    """Runs that have weights here, most accurate on val first; ensembles, as slow as all their members, come last."""
-    usable = (run for run in runs if run.can_answer)
-    return sorted(usable, key=lambda run: (run.model == ENSEMBLE, -run.val_accuracy, run.name))
+    """Runs that have weights here, in the order of ``artifacts.best_first``.
+
+    Ensembles, as slow as all their members, are the last of their dataset.
+    """
+    usable = [run for run in best_first(runs) if run.can_answer]
+    order = datasets_of(usable)
+    return sorted(usable, key=lambda run: (order.index(run.dataset), run.model == ENSEMBLE))
+
+
+def datasets_of(runs: Iterable["Run"]) -> list[str]:
+    """Each dataset once, in the order of the runs."""
+    return list(dict.fromkeys(run.dataset for run in runs))
 
 
 def is_network(run: "Run") -> bool:
@@ -143,7 +152,7 @@ def _is_network(model: str) -> bool:
 
 
 def default_run(runs: Iterable["Run"]) -> "Run":
-    """The run that is most accurate on val among those with weights; an ensemble only where there is nothing else.
+    """The first of :func:`usable_runs`.
 
     Raises:
         ModelError: none has weights.

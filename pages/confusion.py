@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fer_core import metrics, results
-from fer_core.artifacts import Run
+from fer_core.artifacts import Run, best_first
 from fer_core.charts import results as charts
 from fer_core.predictions import Predictions
 from pages.ui import cache, samples, state, widgets
@@ -23,12 +23,11 @@ CELL = "confusion-cell"
 
 def choose() -> tuple[Run, Run | None, str, str] | None:
     """Run, run to subtract, split and kind; None where no run is stored."""
-    runs = {run.name: run for run in cache.runs()}
+    runs = {run.name: run for run in best_first(cache.runs())}
     if not runs:
         widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
         return None
-    best_first = [name for name in cache.runs_table("test").get("name", []) if name in runs] or list(runs)
-    names = best_first + [name for name in runs if name not in best_first]
+    names = list(runs)
     left, right = st.columns(2)
     with left:
         run = runs[state.choice("Model (A)", names, key="model")]

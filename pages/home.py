@@ -34,14 +34,13 @@ LIMITS = (
 
 
 def choose_model() -> str | None:
-    """Name of a run that can classify here, by default the most accurate on val that is no ensemble."""
+    """Name of a run that can classify here, by default ``pictures.default_run``."""
     names = [run.name for run in pictures.usable_runs(cache.runs())]
     if not names:
         widgets.empty_state("No trained model has weights here yet. This command trains one:", pictures.TRAIN_COMMAND)
         return None
-    return state.choice(
-        "Model", names, key="model", help="Runs that have weights, the most accurate on val first, then ensembles."
-    )
+    about = "Runs that have weights: of each dataset the most accurate on val first, then ensembles."
+    return state.choice("Model", names, key="model", help=about)
 
 
 def choose_pictures() -> list[tuple[str, bytes]]:
@@ -173,6 +172,12 @@ def show_models() -> None:
     if table.empty:
         widgets.empty_state("No run has been evaluated yet. This command trains a first one:", pictures.TRAIN_COMMAND)
         return
+    first = table["dataset"].iloc[0]
+    others = [name for name in dict.fromkeys(table["dataset"]) if name != first]
+    shown = table[table["dataset"] == first]
+    told = f" Other pictures, other numbers: for {' and '.join(others)} see Models." if others else ""
+    told = f"Of models trained on {first}, on its test pictures; the most accurate on val first.{told}"
+    st.caption(widgets.plain(told))
     percent = {"format": "percent", "width": "small"}
     columns = {
         "name": st.column_config.TextColumn("run"),
@@ -183,7 +188,7 @@ def show_models() -> None:
         "macro_f1": st.column_config.NumberColumn("macro F1", format="%.3f"),
         "param_count": st.column_config.NumberColumn("parameters", format="localized"),
     }
-    widgets.show_table(table[list(columns)], column_config=columns)
+    widgets.show_table(shown[list(columns)], column_config=columns)
     widgets.download_table(table, "runs-test", "All metrics (CSV)")
 
 

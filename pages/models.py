@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from fer_core import comparison, metrics, results
-from fer_core.artifacts import Run
+from fer_core.artifacts import Run, best_first
 from fer_core.charts import results as charts
+from fer_core.pictures import datasets_of
 from pages.ui import cache, models_seeds, samples, state, widgets
 
 SPLITS = ("test", "test_clean", "val")
@@ -171,7 +172,7 @@ def body() -> None:
     if not runs:
         widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
         return
-    datasets = sorted({run.dataset for run in runs})
+    datasets = datasets_of(best_first(runs))
     with st.container(horizontal=True):
         splits = [split for split in SPLITS if any(split in run.splits for run in runs)]
         split = state.choice("Measured on", splits, key="split", widget=st.segmented_control, help=SPLIT_HELP)

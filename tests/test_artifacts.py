@@ -307,11 +307,27 @@ def test_runs_are_found_by_the_beginning_of_their_name(tmp_path):
             artifacts.find_run(outside, tmp_path)
 
 
+def as_run(dataset, model, **accuracies):
+    name = artifacts.run_name(dataset, model, 0, "2026-01-31")
+    measured = {split: {"accuracy": value} for split, value in accuracies.items()}
+    return artifacts.Run(Path(name), {"name": name, "dataset": dataset, "model": model, "metrics": measured})
+
+
+def test_val_decides_the_order_and_drawn_faces_never_come_before_photographs():
+    runs = [as_run("drawn", f"easy{number}", val=0.9, test=0.97) for number in range(4)]
+    runs += [as_run("ckplus", "compact", val=0.8, test=0.8), as_run("fer2013", "unknown", test=0.9)]
+    runs += [as_run("fer2013", "lucky", val=0.5, test=0.8), as_run("fer2013", "good", val=0.6, test=0.5)]
+    order = [(run.dataset, run.model) for run in artifacts.best_first(runs)]
+    assert order[:4] == [("fer2013", "good"), ("fer2013", "lucky"), ("fer2013", "unknown"), ("ckplus", "compact")]
+    assert order[4:] == [("drawn", f"easy{number}") for number in range(4)]
+
+
 def test_the_frame_has_a_row_per_run_best_first(tmp_path):
     write(tmp_path, param_count=10)
     oracle = predictions(n=20)
     oracle = Predictions(oracle.sample_ids, oracle.y_true, np.eye(7)[oracle.y_true], CLASS_NAMES)
-    artifacts.write_run({"dataset": "drawn", "model": "oracle"}, predictions={"test": oracle}, root=tmp_path)
+    both = {"val": Predictions([f"v{i}" for i in range(20)], *(oracle.y_true, oracle.pred_probs, CLASS_NAMES))}
+    artifacts.write_run({"dataset": "drawn", "model": "oracle"}, predictions={"test": oracle} | both, root=tmp_path)
     runs, _ = artifacts.list_runs(tmp_path)
     assert runs[0].altered == "" and not artifacts.runs_frame(runs)["altered"].any()
     shown = {"mask": "mouth", "faces": True, "classes": ["happy", "sad"]}
@@ -323,7 +339,7 @@ def test_the_frame_has_a_row_per_run_best_first(tmp_path):
     assert frame["param_count"].tolist()[1] == 10
     assert np.isnan(frame["param_count"][0])
     assert {f"f1_{name}" for name in CLASS_NAMES} < set(frame)
-    assert artifacts.runs_frame(runs, "val")["model"].tolist() == ["compact"]
+    assert artifacts.runs_frame([run for run in runs if run.model == "compact"], "val")["model"].tolist() == ["compact"]
     assert artifacts.runs_frame([]).empty
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from fer_core import artifacts, pictures
 from fer_core.images import encode_png
+from tests import test_pages_results
 from tests.bad_files import bad_files, gradient
 from tests.test_pages import assert_healthy, home_runs_first, nothing, open_page, text_of  # noqa: F401
 
@@ -56,6 +57,18 @@ def test_bad_files_get_their_messages_and_the_good_one_is_classified(working):
     for (name, (_, words)), message in zip(bad_files().items(), messages, strict=True):
         assert name in message
         assert words in message
+
+
+def test_results_in_brief_are_of_one_dataset(nothing, tmp_path):  # noqa: F811
+    root = tmp_path / "artifacts"
+    made = {split: test_pages_results.predictions(split, 1, 3.0) for split in ("val", "test")}
+    artifacts.write_run({"dataset": "tiny", "model": "good", "date": "2026-01-31"}, predictions=made, root=root)
+    test_pages_results.write_drawn(root)
+    app = open_page("home")
+    assert_healthy(app)
+    assert app.dataframe[0].value["name"].tolist() == ["tiny-good-s0-20260131"]
+    assert "Of models trained on tiny, on its test pictures" in text_of(app)
+    assert "for drawn see Models" in text_of(app)
 
 
 def test_every_other_page_is_linked(working):

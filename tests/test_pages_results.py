@@ -79,6 +79,27 @@ def test_the_two_best_runs_are_compared_at_first(folder):
     assert "on the same 120 pictures" in text(app)
 
 
+def write_drawn(folder):
+    """Runs that are right on drawn faces, which a model learns in a moment."""
+    for model in ("easy", "easier"):
+        made = {split: predictions(split, 5, 20.0) for split in ("val", "test")}
+        artifacts.write_run({"dataset": "drawn", "model": model, "date": "2026-01-31"}, predictions=made, root=folder)
+
+
+@pytest.mark.parametrize("page", ["models", "confusion"])
+def test_val_decides_and_runs_on_drawn_faces_come_last(page, folder):
+    made = {"val": predictions("val", 7, 5.0), "test": predictions("test", 7, 1.0)}  # worse on test than best
+    artifacts.write_run({"dataset": "tiny", "model": "chosen", "date": "2026-01-31"}, predictions=made, root=folder)
+    write_drawn(folder)
+    names = [f"tiny-{model}-s0-20260131" for model in ("chosen", "best", "good", "plain")]
+    app = open_page(page)
+    if page == "confusion":
+        offered = app.selectbox(key="model")
+        assert offered.value == names[0] and offered.options[:4] == names and "drawn" in offered.options[4]
+        return
+    assert app.dataframe[0].value["run"].tolist() == names
+
+
 def test_runs_in_the_address_are_the_chosen_ones(folder):
     app = open_page("models", runs="tiny-best-s0-20260131,tiny-plain-s0-20260131")
     assert "against **B** tiny-plain-s0-20260131" in text(app)

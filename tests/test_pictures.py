@@ -76,6 +76,16 @@ def test_the_default_is_the_best_on_val_that_has_weights(folder):
         pictures.default_run([run for run in runs if run.model == "best"])
 
 
+def test_a_run_on_drawn_faces_does_not_take_over(folder):
+    ids, truth = np.array([f"v{i}" for i in range(14)]), np.arange(14) % 7
+    perfect = Predictions(ids, truth, 0.05 + 0.65 * np.eye(7)[truth], CLASS_NAMES)
+    record = {"model": "easy", "dataset": "drawn", "date": "2026-01-01", "class_names": list(CLASS_NAMES)}
+    artifacts.write_run(record, predictions={"val": perfect}, weights=folder / "weights.npz")
+    runs, _ = artifacts.list_runs()
+    assert [run.model for run in pictures.usable_runs(runs)] == ["good", "poor", "easy"]
+    assert pictures.default_run(runs).model == "good"
+
+
 def test_folders_are_searched_and_files_taken_as_they_are(folder):
     odd = folder / "pictures" / "below" / "notes.txt"
     files, problems = pictures.expand([folder / "pictures", odd, odd, folder / "missing.png"])

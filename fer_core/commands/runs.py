@@ -22,7 +22,7 @@ SplitOption = Annotated[str, typer.Option(help="val, test, or test_clean (test p
 
 @app.command("list")
 def list_runs(split: SplitOption = "test", as_csv: Annotated[bool, typer.Option("--csv")] = False) -> None:
-    """Every run with its headline numbers, best accuracy first."""
+    """Every run with its headline numbers, the most accurate on val first."""
     runs, problems = artifacts.list_runs()
     frame = artifacts.runs_frame(runs, split)
     if as_csv:

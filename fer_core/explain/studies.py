@@ -164,11 +164,12 @@ class Kind:
     def list_records(self, root: Path | None = None) -> tuple[list[dict], list[str]]:
         """Records of all studies that still speak of the runs as they are, and what is wrong with the others.
 
-        Those of the runs that are most accurate on val come first. A study is left out where its run is gone, has other
-        weights by now, or is of other pictures.
+        They come in the order of their runs, see ``artifacts.best_first``. A study is left out where its run is gone,
+        has other weights by now, or is of other pictures.
         """
         folder = studies_folder(root)
-        runs = {run.name: run for run in artifacts.list_runs(root)[0]}
+        runs = {run.name: run for run in artifacts.best_first(artifacts.list_runs(root)[0])}
+        places = {name: place for place, name in enumerate(runs)}
         records, problems = [], []
         for path in sorted(folder.glob(f"{self.name}-*")) if folder.is_dir() else []:
             try:
@@ -181,7 +182,7 @@ class Kind:
                 problems.append(problem)
             else:
                 records.append(record)
-        return sorted(records, key=lambda record: -runs[record["run"]].val_accuracy), problems
+        return sorted(records, key=lambda record: places[record["run"]]), problems
 
     def remake(self, records: Iterable[Mapping]) -> list[str]:
         """Commands that make the studies of ``records`` anew: one for all runs whose studies have the same options."""

@@ -32,7 +32,7 @@ from pages.ui.stamps import MOST_RUNS, Stamp, digest, stamp
 
 
 def runs() -> list[Run]:
-    """Every readable run, by name."""
+    """Every readable run, by name; ``artifacts.best_first`` has the order that pages offer them in."""
     return _listing()[0]
 
 
@@ -51,7 +51,7 @@ def run(name: str) -> Run:
 
 
 def runs_table(split: str = "test") -> pd.DataFrame:
-    """``artifacts.runs_frame`` of every run: one row each, best accuracy first."""
+    """``artifacts.runs_frame`` of every run: one row each, the most accurate on val first."""
     return _runs_table(str(artifacts.root()), runs_stamp(), split)
 
 

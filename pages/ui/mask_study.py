@@ -38,7 +38,11 @@ def show() -> None:
         )
         return
     runs = cache.runs()  # networks that were trained with a mask as well come first
-    every = sorted(records, key=lambda record: not mask_numbers.trained_runs(record, runs))
+    order = list(dict.fromkeys(record["dataset"] for record in records))
+    every = sorted(
+        records,
+        key=lambda record: (order.index(record["dataset"]), not mask_numbers.trained_runs(record, runs)),
+    )
     records = choose(every)
     if not records:
         return

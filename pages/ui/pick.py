@@ -8,7 +8,7 @@ import streamlit as st
 from fer_core.charts import explain as charts
 from fer_core.charts.faces import annotate
 from fer_core.datasets import DRAWN, overview
-from fer_core.pictures import TRAIN_COMMAND, has_gradients, usable_runs
+from fer_core.pictures import TRAIN_COMMAND, datasets_of, has_gradients, usable_runs
 from pages.ui import cache, cache_masks, state, widgets
 
 ONE_FACE = "One face"  # what pages show at first
@@ -42,11 +42,12 @@ class Face:
 def models(most: int, *, networks_first: bool = False) -> list[str]:
     """Names of one to ``most`` runs that can classify here, or none.
 
-    The most accurate on val is offered first, ensembles last; ``networks_first``: those with gradients before others.
+    They are offered in the order of ``usable_runs``; ``networks_first``: of a dataset's, those with gradients first.
     """
     usable = usable_runs(cache.runs())
     if networks_first:
-        usable = sorted(usable, key=lambda run: not has_gradients(run))
+        order = datasets_of(usable)
+        usable = sorted(usable, key=lambda run: (order.index(run.dataset), not has_gradients(run)))
     names = [run.name for run in usable]
     if not names:
         widgets.empty_state("No trained model has weights here yet. This command trains one:", TRAIN_COMMAND)
