@@ -47,11 +47,43 @@ def table_columns(class_names: list[str]) -> dict:
     return columns | {f"f1_{name}": number(f"F1 {name}", format="%.3f") for name in class_names}
 
 
-def pick_runs(board: pd.DataFrame, split: str, dataset: str) -> list[str]:
-    """The results table; the rows chosen in it stand in the address as ``runs``."""
-    names = board["run"].tolist()
+def asked_runs() -> list[str] | None:
+    """Names that the address has under ``runs``; None where it does not say."""
     asked = st.query_params.get("runs")
-    wanted = names[:2] if asked is None else [name for name in asked.split(",") if name in names]
+    return None if asked is None else [name for name in asked.split(",") if name]
+
+
+def choose_dataset(runs: list[Run]) -> str:
+    """One that has runs; where the address asks for runs and not for a dataset, theirs."""
+    datasets = datasets_of(best_first(runs))
+    if len(datasets) == 1:
+        return datasets[0]
+    of_run = {run.name: run.dataset for run in runs}
+    asked = next((of_run[name] for name in asked_runs() or () if name in of_run), None)
+    state.begin_with("dataset", asked)
+    return state.choice("Dataset", datasets, key="dataset")
+
+
+def say_missing(missing: list[str], runs: list[Run], split: str) -> None:
+    """Which runs a link asks for that cannot be shown, and why; not again for what the visitor has changed since."""
+    of_run = {run.name: run for run in runs}
+    for name in missing:
+        run = of_run.get(name)
+        if run is None:
+            why = "there is no such run here"
+        elif split not in run.splits:
+            why = f"it was not evaluated on {split}"
+        else:
+            why = f"it is of another dataset, {run.dataset}"
+        st.info(widgets.plain(f"The link asks for {name}: {why}."), icon=":material/link_off:")
+
+
+def pick_runs(board: pd.DataFrame, runs: list[Run], split: str, dataset: str) -> list[str]:
+    """The results table; the rows chosen in it stand in the address as ``runs``."""
+    names, asked = board["run"].tolist(), asked_runs()
+    wanted = names[:2] if asked is None else [name for name in dict.fromkeys(asked) if name in names]
+    if asked != st.session_state.get("runs-seen"):
+        say_missing([name for name in asked or () if name not in names], runs, split)
     event = widgets.show_table(
         board,
         column_config=table_columns([column[3:] for column in board if column.startswith("f1_")]),
@@ -62,7 +94,9 @@ def pick_runs(board: pd.DataFrame, split: str, dataset: str) -> list[str]:
         alt="Results of every run; select rows to compare them",
     )
     chosen = [names[row] for row in sorted(event.selection.rows)]
-    state.set_query("runs", ",".join(chosen), default=",".join(names[:2]))
+    usual = None if state.has_begun("dataset") else ",".join(names[:2])  # the address tells the dataset by its runs
+    state.set_query("runs", ",".join(chosen), default=usual)
+    st.session_state["runs-seen"] = asked_runs()
     return chosen
 
 
@@ -172,17 +206,16 @@ def body() -> None:
     if not runs:
         widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
         return
-    datasets = datasets_of(best_first(runs))
     with st.container(horizontal=True):
         splits = [split for split in SPLITS if any(split in run.splits for run in runs)]
         split = state.choice("Measured on", splits, key="split", widget=st.segmented_control, help=SPLIT_HELP)
-        dataset = state.choice("Dataset", datasets, key="dataset") if len(datasets) > 1 else datasets[0]
+        dataset = choose_dataset(runs)
     frame = cache.runs_table(split)
     board = results.leaderboard(frame[frame["dataset"] == dataset] if len(frame) else frame)
     if board.empty:
         st.info(f"No run has been evaluated on {split} of {dataset}.")
         return
-    names = pick_runs(board.reset_index(drop=True), split, dataset)
+    names = pick_runs(board.reset_index(drop=True), runs, split, dataset)
     widgets.download_table(board, f"results-{dataset}-{split}")
     models_seeds.show(runs, split, dataset)
     chosen = [next(run for run in runs if run.name == name) for name in names]

@@ -108,6 +108,36 @@ def test_runs_in_the_address_are_the_chosen_ones(folder):
     assert "Select two or more rows" in text(open_page("models", runs="no-such-run"))
 
 
+def test_a_link_to_runs_opens_on_their_dataset(folder):
+    write_drawn(folder)
+    both = "drawn-easy-s0-20260131,drawn-easier-s0-20260131"
+    app = open_page("models", runs=both)
+    assert app.selectbox(key="dataset").value == "drawn"
+    assert "against **B** drawn-easy-s0-20260131" in text(app)
+    assert not app.info
+    app.segmented_control(key="split").set_value("val").run()
+    assert app.selectbox(key="dataset").value == "drawn"
+    assert "drawn" in app.query_params["dataset"], "even when the runs are left"
+    app = open_page("models", runs="drawn-easy-s0-20260131")
+    app.selectbox(key="dataset").set_value("tiny").run()
+    assert "Select two or more rows" in text(app)
+    assert not [box for box in app.info if "The link asks" in box.value], "the visitor changed it"
+
+
+def test_a_link_to_runs_that_cannot_be_shown_says_so(folder):
+    write_drawn(folder)
+    names = ["tiny-good-s0-20260131", "gone-s0", "drawn-easy-s0-20260131"]
+    app = open_page("models", runs=",".join(names))
+    assert app.selectbox(key="dataset").value == "tiny"
+    said = [box.value.replace("\\", "") for box in app.info]
+    assert said[:2] == [
+        "The link asks for gone-s0: there is no such run here.",
+        "The link asks for drawn-easy-s0-20260131: it is of another dataset, drawn.",
+    ]
+    assert app.query_params["runs"] in ("tiny-good-s0-20260131", ["tiny-good-s0-20260131"])
+    assert not [box for box in app.run().info if "The link asks" in box.value]
+
+
 def test_three_runs_are_compared_pairwise_with_correction(folder):
     names = [f"tiny-{model}-s0-20260131" for model in ("best", "good", "plain")]
     app = open_page("models", runs=",".join(names))

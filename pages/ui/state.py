@@ -137,6 +137,22 @@ def set_query(key: str, value: str | None, default: str | None = None) -> None:
         st.query_params[key] = value
 
 
+def begin_with(key: str, value: Any) -> None:
+    """Let the widget of ``key`` begin with ``value`` if that is not None and neither address nor session has another.
+
+    The address takes it up when the page runs again, so that it stays when what ``value`` came from is gone.
+    """
+    if st.session_state.pop(f"{key}-begun", False):
+        st.session_state[key] = st.session_state.get(key, value)
+    elif value is not None and key not in st.session_state and key not in st.query_params:
+        st.session_state[key], st.session_state[f"{key}-begun"] = value, True
+
+
+def has_begun(key: str) -> bool:
+    """Whether :func:`begin_with` chose the value of ``key`` and the address does not say so yet."""
+    return bool(st.session_state.get(f"{key}-begun"))
+
+
 def first_studied(records: Sequence[Mapping]) -> list[str]:
     """The runs that a page of studies opens with: the first of each model, then others, MOST_STUDIED at most."""
     runs = {record["run"]: record["model"] for record in records}
