@@ -251,6 +251,16 @@ def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):
     assert app.multiselect(key="models").value == [first, second]
     assert [app.selectbox(key=key).value for key in ("dataset", "split", "class")] == ["fer2013", "test", "all"]
     assert (app.selectbox(key="method").value, app.selectbox(key="explain").value) == ("occlusion", "true")
+    copied = {key: value if isinstance(value, list) else [value] for key, value in app.query_params.items()}
+    assert copied["picture"] == [str(number)]
+    assert copied["models"] == [first, second]
+    assert copied["explain"] == ["true class"]
+    again = open_page("saliency", copied)
+    assert_healthy(again)
+    assert number == next(one.value for one in again.number_input if one.label.startswith("Picture"))
+    assert again.multiselect(key="models").value == [first, second]
+    for key in ("dataset", "split", "class", "method", "explain"):
+        assert again.selectbox(key=key).value == app.selectbox(key=key).value, key
 
 
 def test_without_a_study_the_command_is_shown(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from pages.ui import cache, cache_explain, pick, saliency_more, saliency_options
 from pages.ui.cache_explain import Asked
 
 PREDICTED, TRUE = "predicted", "true"
+EXPLAINED = {PREDICTED: "predicted class", TRUE: "true class"}
 THUMBNAIL = 128
 MAX_GAP = 0.05  # as Sundararajan et al. 2017, section 5, ask
 OWN = "own"  # layers of an ensemble's networks
@@ -133,9 +134,8 @@ def default_method(networks: list[str]) -> str:
 
 def choose_class(class_names: list[str], has_truth: bool) -> str:
     special = [PREDICTED, TRUE] if has_truth else [PREDICTED]
-    titles = {PREDICTED: "predicted class", TRUE: "true class"}
     return state.choice(
-        "Explain", [*special, *class_names], key="explain", format_func=lambda name: titles.get(name, name)
+        "Explain", [*special, *class_names], key="explain", format_func=lambda name: EXPLAINED.get(name, name)
     )
 
 

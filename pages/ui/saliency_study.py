@@ -17,7 +17,7 @@ from fer_core.explain.saliency_study import KIND
 from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
 from pages.ui import cache, cache_study, pick, saliency_checks, state, widgets
-from pages.ui.saliency_one import TRUE
+from pages.ui.saliency_one import EXPLAINED, TRUE
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
@@ -315,7 +315,8 @@ def _look_closer(record: dict, place: int, runs: list[str]) -> None:
     """Open one face with both models; for a button, whose callback runs before the widgets are drawn."""
     chosen = {"scope": pick.ONE_FACE, "from": "dataset", "class": pick.EVERY_CLASS, "picture": place + 1}
     chosen |= {"models": runs, "explain": TRUE} | {name: record[name] for name in ("dataset", "split", "method")}
-    st.session_state.update(chosen)
+    titles = {"from": pick.SOURCES["dataset"], "method": METHOD_TITLES[record["method"]], "explain": EXPLAINED[TRUE]}
+    state.choose(chosen, titles)
 
 
 def _places(record: dict, sample_ids) -> tuple[np.ndarray | None, str]:

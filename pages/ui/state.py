@@ -5,9 +5,11 @@ made on one page (``dataset``, ``model``, ``split``) is kept on the next page th
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 MOST_STUDIED = 6  # models whose studies a page opens with
 LINKED: dict[str, str] = {"bind": "query-params", "persist_state": "session"}
@@ -135,6 +137,21 @@ def set_query(key: str, value: str | None, default: str | None = None) -> None:
             del st.query_params[key]
     elif st.query_params.get(key) != value:
         st.query_params[key] = value
+
+
+def choose(values: Mapping[str, Any], words: Mapping[str, str] | None = None) -> None:
+    """Choose for widgets, by their keys, that may not be on the page yet; for callbacks.
+
+    The address says it at once: Streamlit writes only what belongs to widgets that are there.
+
+    Args:
+        words: what the address has for a value where that is another word, as of a widget with ``format_func``.
+    """
+    st.session_state.update(values)
+    for key, value in ({**values, **(words or {})}).items():
+        said = [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
+        with suppress(StreamlitAPIException):  # of a widget that is there, which Streamlit keeps for itself
+            st.query_params[key] = said
 
 
 def begin_with(key: str, value: Any) -> None:
