@@ -34,7 +34,7 @@ def pages() -> list[st.Page]:
 
 st.set_page_config(
     page_title="FERscope",
-    page_icon=":material/face:",
+    page_icon=str(PROJECT / "pages" / "ui" / "icon.png"),  # browsers fetch a material icon from the network
     layout="wide",
     menu_items={
         "About": "**FERscope**: train, measure and explain facial-expression recognition models. "

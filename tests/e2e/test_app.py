@@ -19,9 +19,13 @@ BAD_AT_ONCE = 20
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_opens(tab, app, page):
+def test_page_opens_and_asks_nobody_but_the_app(tab, app, page):
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
     visit(tab, app, page)
     expect(tab.get_by_test_id("stAlertContentError")).to_have_count(0)
+    assert any(url.startswith(app) for url in asked)
+    assert not [url for url in asked if not url.startswith((app, "data:", "blob:"))]
 
 
 @pytest.mark.parametrize("page", PAGES)
