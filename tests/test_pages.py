@@ -116,6 +116,16 @@ def test_nonsense_in_the_address_changes_nothing(page, working):
     assert "NaN" not in text_of(app)
 
 
+@pytest.mark.parametrize(
+    ("page", "key"), [("home", "model"), ("confusion", "model"), ("saliency", "models"), ("masks", "models")]
+)
+def test_a_link_to_a_missing_model_says_which_is_shown(page, key, working):
+    app = open_page(page, {key: "nonsense", "check": "false", "controls": "1"})
+    assert_healthy(app)
+    said = [box.value.replace("\\", "") for box in app.info if "nonsense" in box.value]
+    assert len(said) == 1 and "the link asks for nonsense" in said[0] and f"Shown: {working.run}." in said[0]
+
+
 def test_dataset_page_counts_without_the_pictures(clone):
     app = open_page("dataset", {"dataset": "fer2013"})
     facts = json.loads((PROJECT / "artifacts" / "datasets" / "fer2013.json").read_text(encoding="utf-8"))

@@ -51,6 +51,32 @@ def test_a_default_that_nobody_touched_gives_way_to_the_next_pages(tmp_path):
     assert visited(tmp_path, ["a", "c"], default=["b", "a"]) == "a, c are shown"
 
 
+def test_a_link_to_what_is_not_there_says_what_is_shown_instead(tmp_path):
+    body = """
+import streamlit as st
+from pages.ui import state
+
+state.choice("Model", ["a", "b"], key="model", widget=st.{widget}, format_func=str.upper)
+state.choices("Models", ["a", "b"], key="models", default=["b"])
+state.optional_choice("True", ["a", "b"], key="true", placeholder="most confused")
+"""
+    for widget in ("selectbox", "segmented_control", "select_slider"):
+        (tmp_path / "app.py").write_text(body.format(widget=widget))
+        app = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=60)
+        for key, value in {"model": ["x*y"], "models": ["a", "gone"], "true": ["?"]}.items():
+            app.query_params[key] = value
+        assert [box.value.replace("\\", "") for box in app.run().info] == [
+            "Model: the link asks for x*y, not to be had here. Shown: A.",
+            "Models: the link asks for gone, not to be had here. Shown: a.",
+            "True: the link asks for ?, not to be had here. Shown: most confused.",
+        ]
+        assert not app.run().info, "said once"
+        good = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=60)
+        for key, value in {"model": ["B"], "models": ["a", "b"], "true": ["a"]}.items():
+            good.query_params[key] = value
+        assert not good.run().info
+
+
 def test_a_page_of_studies_opens_with_one_run_of_each_model_first():
     wide = [{"run": f"wide-s{seed}", "model": "wide"} for seed in range(7)]
     vgg = {"run": "vgg16-s0", "model": "vgg16"}

@@ -1,7 +1,8 @@
 """Widgets whose value stands in the address: a copied link opens the same view.
 
-A value that equals its default is left out of the address, one that makes no sense is dropped from it, and a choice
-made on one page (``dataset``, ``model``, ``split``) is kept on the next page that has a widget of the same key.
+A value that equals its default is left out of the address, one that makes no sense is dropped from it (where it should
+be an option, the page says what the link asks for and what is shown instead), and a choice made on one page
+(``dataset``, ``model``, ``split``) is kept on the next page that has a widget of the same key.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
+
+from pages.ui import widgets
 
 MOST_STUDIED = 6  # models whose studies a page opens with
 LINKED: dict[str, str] = {"bind": "query-params", "persist_state": "session"}
@@ -33,20 +36,28 @@ def choice(
         return None
     default = default if default in options else options[0]
     _replace_unless(key, lambda value: value in options, default)
+    words = settings.get("format_func", str)
+    missing = _missing(key, options, words)
     if widget in (st.segmented_control, st.pills):
         settings = {"required": True} | settings
         chosen = widget(label, options, key=key, default=default, **LINKED, **settings)
-        return default if chosen is None else chosen  # an address with an empty value clears even these
-    if widget is st.select_slider:
-        return widget(label, options, key=key, value=default, **LINKED, **settings)
-    return widget(label, options, key=key, index=options.index(default), **LINKED, **settings)
+        chosen = default if chosen is None else chosen  # an address with an empty value clears even these
+    elif widget is st.select_slider:
+        chosen = widget(label, options, key=key, value=default, **LINKED, **settings)
+    else:
+        chosen = widget(label, options, key=key, index=options.index(default), **LINKED, **settings)
+    _say_missing(label, missing, [str(words(chosen))])
+    return chosen
 
 
 def optional_choice(label: str, options: Sequence, *, key: str, placeholder: str, **settings: Any) -> Any:
     """One of ``options``, or None until something is chosen; what is chosen always stands in the address."""
     options = list(options)
     _replace_unless(key, lambda value: value is None or value in options, None)
-    return st.selectbox(label, options, index=None, key=key, placeholder=placeholder, bind="query-params", **settings)
+    missing = _missing(key, options, settings.get("format_func", str))
+    chosen = st.selectbox(label, options, index=None, key=key, placeholder=placeholder, bind="query-params", **settings)
+    _say_missing(label, missing, [placeholder])
+    return chosen
 
 
 def choices(
@@ -76,7 +87,11 @@ def choices(
         settings = {"selection_mode": "multi"} | settings
     if widget is st.multiselect:
         settings = {"wrap": True} | settings  # none of what is chosen is cut off
-    return list(widget(label, options, key=key, default=default, **LINKED, **settings))
+    words = settings.get("format_func", str)
+    missing = _missing(key, options, words)
+    chosen = list(widget(label, options, key=key, default=default, **LINKED, **settings))
+    _say_missing(label, missing, [str(words(one)) for one in chosen])
+    return chosen
 
 
 def toggle(label: str, *, key: str, default: bool = False, **settings: Any) -> bool:
@@ -185,3 +200,19 @@ def _replace_unless(key: str, fits: Callable[[Any], bool], instead: Any) -> None
     """
     if key in st.session_state and not fits(st.session_state[key]):
         st.session_state[key] = instead
+
+
+def _missing(key: str, options: Sequence, words: Callable[[Any], str]) -> list[str]:
+    """What a link asks for that is no option; nothing once the session has a value of its own."""
+    if key in st.session_state:
+        return []
+    known = {str(words(option)) for option in options}
+    return [value for value in st.query_params.get_all(key) if value and value not in known]
+
+
+def _say_missing(label: str, missing: Sequence[str], shown: Sequence[str]) -> None:
+    if missing:
+        told = (
+            f"{label}: the link asks for {', '.join(missing)}, not to be had here. Shown: {', '.join(shown) or 'none'}."
+        )
+        st.info(widgets.plain(told), icon=":material/link_off:")
