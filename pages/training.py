@@ -168,7 +168,7 @@ def arguments(model: str, key: str) -> dict:
         ConfigError: what was typed is no JSON object.
     """
     own = json.dumps(spec(model)["arguments"])
-    typed = st.text_input("Arguments", placeholder=own, key=key, help=f"{MEANING['arguments']}. Its own: `{own}`")
+    typed = state.text("Arguments", key=key, placeholder=own, help=f"{MEANING['arguments']}. Its own: `{own}`")
     try:
         changed = json.loads(typed or "{}")
     except json.JSONDecodeError:
@@ -179,18 +179,19 @@ def arguments(model: str, key: str) -> dict:
 
 
 def field(name: str, value, key: str):
-    """A widget for one setting, as its default is."""
+    """A widget for one setting, as its default is; what it is changed to stands in the address."""
     label, about = name.replace("_", " ").capitalize(), MEANING.get(name)
     if name in CHOICES:
-        at = CHOICES[name].index(value)
-        return st.selectbox(label, CHOICES[name], at, key=key, help=about, format_func=lambda word: word or "none")
+        return state.choice(
+            label, CHOICES[name], key=key, default=value, help=about, format_func=lambda word: word or "none"
+        )
     if name == "classes":
-        return st.multiselect(label, KNOWN_NAMES, value, key=key, help=about, placeholder="all")
+        return state.choices(label, KNOWN_NAMES, key=key, default=value, help=about, placeholder="all")
     if isinstance(value, bool):
-        return st.toggle(label, value, key=key, help=about)
+        return state.toggle(label, key=key, default=value, help=about)
     if isinstance(value, int):
-        return st.number_input(label, value=value, step=1, key=key, help=about)
-    return st.number_input(label, value=float(value), format="%g", step=None, key=key, help=about)
+        return state.any_number(label, value, key=key, step=1, help=about)
+    return state.any_number(label, float(value), key=key, step=None, format="%g", help=about)
 
 
 def choose_settings(model: str) -> dict:

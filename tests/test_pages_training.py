@@ -138,6 +138,29 @@ def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
     assert "Start" not in labels(app)
 
 
+def test_a_link_opens_the_form_with_its_settings(folder):
+    key = "patil_cnn_ckplus"
+    changed = {"epochs": "3", "learning_rate": "0.00025", "optimizer": "sgd", "mask": "mouth", "oversample": "true"}
+    changed |= {"classes": ["happy", "sad"], "arguments": '{"units": 64}', "augmentation-erase": "0.5"}
+    address = {f"{key}-{name}": value for name, value in changed.items()}
+    app = open_page(paper="Patil", system=key, dataset="drawn", **address)
+    assert not app.info and not app.error
+    numbers = {found.label: found.value for found in app.number_input}
+    assert (numbers["Epochs"], numbers["Learning rate"], numbers["Erase"]) == (3, 0.00025, 0.5)
+    told = app.code[0].value
+    for words in ("--epochs 3", "--learning-rate 0.00025", "optimizer=sgd", "mask=mouth", "oversample=true", "units"):
+        assert words in told, words
+    assert """classes=["happy", "sad"]""" in told and '"erase": 0.5' in told
+    kept = {name: app.query_params[name] for name in address}
+    assert kept == address, "Streamlit drops what belongs to no widget"
+
+
+def test_numbers_of_a_link_are_checked_like_typed_ones(folder):
+    for value in ("nan", "words", "0", "1e99"):
+        app = open_page(**{"compact-epochs": value, "compact-learning_rate": value, "compact-batch_size": value})
+        assert app.error or app.code[0].value == "python -m fer_core train compact drawn", value
+
+
 def test_what_happens_to_pictures_before_training_can_be_chosen(folder):
     """Equalisation, classes, masks and faces, as the papers discuss them; SVMs take what concerns pictures."""
     app = open_page()

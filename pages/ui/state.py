@@ -119,6 +119,11 @@ def number(label: str, low: int, high: int, default: int, *, key: str, **setting
     return int(st.number_input(label, low, high, default, key=key, **LINKED, **settings))
 
 
+def any_number(label: str, default: float, *, key: str, **settings: Any) -> float:
+    """A number without limits, whole where ``default`` is: whoever takes it says what is wrong with it."""
+    return st.number_input(label, value=default, key=key, **LINKED, **settings)
+
+
 def text(label: str, *, key: str, default: str = "", **settings: Any) -> str:
     """A line of text."""
     return st.text_input(label, default, key=key, **LINKED, **settings)
