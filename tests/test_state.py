@@ -2,7 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import state
+from fer_core import datasets
+from pages.ui import cache, pick, state
 
 APP = """
 import streamlit as st
@@ -75,6 +76,28 @@ state.optional_choice("True", ["a", "b"], key="true", placeholder="most confused
         for key, value in {"model": ["B"], "models": ["a", "b"], "true": ["a"]}.items():
             good.query_params[key] = value
         assert not good.run().info
+
+
+def test_the_sample_photo_comes_first_where_no_dataset_is_registered(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(pick, "_of_picture", lambda content, name: None)  # it would look for faces
+    (tmp_path / "app.py").write_text("from pages.ui import pick\npick.face()")
+
+    def source(**query):
+        app = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        assert not app.exception and not app.info
+        return app.segmented_control(key="from").value
+
+    assert source() == "sample"
+    assert source(picture="3") == source(dataset="drawn") == source(**{"from": "Dataset"}) == "dataset"
+    (tmp_path / "data" / "faces").mkdir(parents=True)
+    (tmp_path / "data" / "faces" / "dataset.json").touch()
+    monkeypatch.setattr(cache, "dataset", lambda name: datasets.load("drawn"))
+    assert source() == "dataset"
+    assert source(**{"from": "Sample photo"}) == "sample"
 
 
 def test_a_page_of_studies_opens_with_one_run_of_each_model_first():

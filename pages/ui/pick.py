@@ -17,6 +17,7 @@ FEW = 8  # faces that get a button each
 NO_POINTS = "landmarks not found: the usual place is taken"
 SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
 TAKEN = "taken-upload"  # name and content: what is uploaded on one page is not kept on the next
+OF_DATASETS = ("dataset", "split", "class", "picture")  # keys that only a face of a dataset has
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,20 @@ def models(most: int, *, networks_first: bool = False) -> list[str]:
 
 
 def face() -> Face | None:
-    """Let the user pick a face: of a dataset, of an uploaded picture, or of the sample photo."""
-    source = state.choice("Picture", list(SOURCES), key="from", widget=st.segmented_control, format_func=SOURCES.get)
+    """Let the user pick a face: of a dataset, of an uploaded picture, or of the sample photo.
+
+    Where no dataset is registered the sample photo comes first: a drawn face tells nobody what a model does.
+    """
+    asked = "dataset" if any(key in st.query_params for key in OF_DATASETS) else None
+    state.begin_with("from", asked)
+    source = state.choice(
+        "Picture",
+        list(SOURCES),
+        key="from",
+        default="dataset" if cache.registered_datasets() else "sample",
+        widget=st.segmented_control,
+        format_func=SOURCES.get,
+    )
     if source == "dataset":
         found = _of_dataset()
     elif source == "sample":
