@@ -36,6 +36,21 @@ def test_command_is_documented(command):
     assert named, f"README.md does not name `python -m fer_core {command}`"
 
 
+@pytest.mark.parametrize("section", ["Start", "Commands"])
+def test_readme_says_how_the_environment_is_made_active(section):
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    assert ". .venv/bin/activate" in text and r".venv\Scripts\activate" in text
+
+
+def test_every_suggested_command_needs_the_active_environment_and_nothing_else():
+    """README has one sentence for all of them, so none may name a Python of its own."""
+    files = [PROJECT / "Home.py", *(PROJECT / "fer_core").rglob("*.py"), *(PROJECT / "pages").rglob("*.py")]
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert ".venv" not in text and "bin/python" not in text, file
+        assert not re.search(r"(?<!python) -m (fer_core|tests|benchmarks)\b(?!\.)", text), file
+
+
 def test_no_command_is_documented_that_does_not_exist():
     known = commands()
     for line in re.findall(r"python -m fer_core ([a-z][a-z -]*)", README):
