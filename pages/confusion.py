@@ -34,6 +34,7 @@ def choose() -> tuple[Run, Run | None, str, str] | None:
     with right:
         others = [name for name in names if name != run.name and runs[name].dataset == run.dataset]
         minus = runs.get(state.choice("Minus (B)", [NOBODY, *others], key="minus"))
+    widgets.say_settings([run.name, *([minus.name] if minus else [])], names)
     with st.container(horizontal=True):
         splits = [split for split in SPLITS if split in run.splits and (minus is None or split in minus.splits)]
         split = state.choice("Measured on", splits, key="split", widget=st.segmented_control)

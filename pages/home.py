@@ -40,7 +40,9 @@ def choose_model() -> str | None:
         widgets.empty_state("No trained model has weights here yet. This command trains one:", pictures.TRAIN_COMMAND)
         return None
     about = "Runs that have weights: of each dataset the most accurate on val first, then ensembles."
-    return state.choice("Model", names, key="model", help=about)
+    chosen = state.choice("Model", names, key="model", help=about)
+    widgets.say_settings([chosen], names)
+    return chosen
 
 
 def choose_pictures() -> list[tuple[str, bytes]]:
@@ -188,7 +190,9 @@ def show_models() -> None:
         "macro_f1": st.column_config.NumberColumn("macro F1", format="%.3f"),
         "param_count": st.column_config.NumberColumn("parameters", format="localized"),
     }
-    widgets.show_table(shown[list(columns)], column_config=columns)
+    shown = widgets.with_settings(shown[list(columns)], "name", after="name")
+    columns |= {"settings": st.column_config.TextColumn("trained", width="medium")}  # or cells are cut off
+    widgets.show_table(shown, column_config=columns)
     widgets.download_table(table, "runs-test", "All metrics (CSV)")
 
 

@@ -26,6 +26,7 @@ def table_columns(class_names: list[str]) -> dict:
         "run": plain("Run", pinned=True),
         "accuracy": number("Accuracy", format="percent"),
         "interval": plain("95 % interval", help="Percentile bootstrap, 1,000 resamples"),
+        "settings": plain("Trained", width="medium", help="What differs from its model's recipe; all of it: Papers"),
         "altered": plain("Pictures with", help="What was changed in the pictures it was trained and measured on"),
         "macro_f1": number("Macro F1", format="%.3f"),
         "roc_auc": number("ROC AUC", format="%.3f", help="Macro mean, one class against the rest"),
@@ -212,6 +213,7 @@ def body() -> None:
         dataset = choose_dataset(runs)
     frame = cache.runs_table(split)
     board = results.leaderboard(frame[frame["dataset"] == dataset] if len(frame) else frame)
+    board = board if board.empty else widgets.with_settings(board, "run", after="interval")
     if board.empty:
         st.info(f"No run has been evaluated on {split} of {dataset}.")
         return

@@ -8,7 +8,7 @@ from fer_core import artifacts, pictures
 from fer_core.images import encode_png
 from tests import test_pages_results
 from tests.bad_files import bad_files, gradient
-from tests.test_pages import assert_healthy, home_runs_first, nothing, open_page, text_of  # noqa: F401
+from tests.test_pages import assert_healthy, clone, home_runs_first, nothing, open_page, text_of  # noqa: F401
 
 ASTRONAUT = Path(__file__).resolve().parent.parent / "artifacts" / "samples" / "astronaut.jpg"
 
@@ -69,6 +69,12 @@ def test_results_in_brief_are_of_one_dataset(nothing, tmp_path):  # noqa: F811
     assert app.dataframe[0].value["name"].tolist() == ["tiny-good-s0-20260131"]
     assert "Of models trained on tiny, on its test pictures" in text_of(app)
     assert "for drawn see Models" in text_of(app)
+
+
+def test_two_trainings_of_one_system_are_told_apart(clone):  # noqa: F811
+    table = open_page("home").dataframe[0].value.set_index("name")["settings"]
+    assert table["fer2013-vgg16_bn_dropout-s0-20261126"].startswith("12 epochs, 32 px, ")
+    assert table["fer2013-vgg16_bn_dropout-s0-20261126-2"] == "by the recipe, random weights"
 
 
 def test_every_other_page_is_linked(working):

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from fer_core import artifacts, datasets, results, seed_spread
 from fer_core.labels import CLASS_NAMES
 from fer_core.predictions import Predictions
+from tests import test_recipes
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 
@@ -98,6 +99,20 @@ def test_val_decides_and_runs_on_drawn_faces_come_last(page, folder):
         assert offered.value == names[0] and offered.options[:4] == names and "drawn" in offered.options[4]
         return
     assert app.dataframe[0].value["run"].tolist() == names
+
+
+def test_runs_of_one_name_are_told_apart_by_their_settings(folder):
+    for changes in ({}, {"epochs": 8}):
+        record = test_recipes.record("compact", changes) | {"dataset": "tiny", "date": "2026-01-31", "seed": 0}
+        made = {split: predictions(split, 9, 4.0) for split in ("val", "test")}
+        artifacts.write_run(record, predictions=made, root=folder)
+    first, second = "tiny-compact-s0-20260131", "tiny-compact-s0-20260131-2"
+    shown = open_page("models").dataframe[0].value.set_index("run")["settings"]
+    assert (shown[first], shown[second]) == ("by the recipe", "8 epochs")
+    assert (shown.drop([first, second]) == "").all()
+    for query in ({"model": first}, {"minus": second}):
+        assert f"{first}: by the recipe; {second}: 8 epochs" in text(open_page("confusion", **query)).replace("\\", "")
+    assert "8 epochs" not in text(open_page("confusion", model="tiny-good-s0-20260131"))
 
 
 def test_runs_in_the_address_are_the_chosen_ones(folder):

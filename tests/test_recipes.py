@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fer_core.artifacts import Run
 from fer_core.errors import ConfigError
 from fer_core.models.specs import spec
 from fer_core.training import recipes
@@ -34,6 +35,27 @@ def record(model, changes=None, **fields):
 )
 def test_settings_that_differ_from_the_recipe(model, changes, found):
     assert recipes.from_recipe(record(model, changes)) == found
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "told"),
+    [
+        ("patil_cnn", {"seed": 3}, "by the recipe"),
+        ("vgg16_plain", {"initial_weights": "random"}, "by the recipe, random weights"),
+        ("vgg16_plain", {"initial_weights": "random", "epochs": 12, "input_size": 32}, "12 epochs, 32 px"),
+        ("patil_cnn", {"epochs": 16, "schedule": "cosine", "mixup": 0.2}, "16 epochs, 2 more"),
+        ("patil_cnn", {"schedule": "cosine", "mixup": 0.2}, "schedule cosine, 1 more"),
+        ("svm_hog_rbf", {}, ""),
+    ],
+)
+def test_settings_in_few_words(model, changes, told):
+    assert recipes.short(record(model, changes) if changes else {"model": model}) == told
+
+
+def test_runs_that_only_day_or_number_tells_apart_are_twins():
+    names = [("fer2013", "compact", 0), ("fer2013", "compact", 1), ("drawn", "compact", 0), ("fer2013", "compact", 0)]
+    runs = [Run(None, dict(zip(("dataset", "model", "seed"), name, strict=True))) for name in names]
+    assert recipes.twins(runs) == [[runs[0], runs[3]]]
 
 
 def test_a_run_older_than_shifts_has_none():

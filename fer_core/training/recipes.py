@@ -1,14 +1,16 @@
 """In what a training differs from the recipe of its model, or from another training. Loads without TensorFlow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from fer_core.artifacts import Run
 from fer_core.errors import FerError
 from fer_core.models.specs import MODELS, spec
 from fer_core.training.config import TrainConfig, config_of_entry
 
 Differences = dict[str, tuple]  # setting -> (its own value, the other's); None where one of them does not know it
 PICTURES = ("classes", "dedupe", "faces", "mask", "oversample")  # settings that estimators follow too
+UNITS = {"epochs": "epochs", "input_size": "px"}  # what tells trainings apart best
 ENTRY = ("builder", "input_size", "channels", "arguments")  # what ``run.json`` repeats of an entry of MODELS
 
 
@@ -79,6 +81,35 @@ def told_of_run(run: Mapping, changes: Mapping | None = None) -> str:
         return told(from_recipe(run, changes))
     except FerError:
         return "settings that are no more"
+
+
+def short(run: Mapping) -> str:
+    """In few words by what settings a stored run was trained; empty where model or settings are not known.
+
+    ``by the recipe``, ``by the recipe, random weights``, or ``12 epochs, 32 px, 11 more``.
+    """
+    if run["model"] not in MODELS or not run.get("config"):
+        return ""
+    try:
+        found = from_recipe(run)
+    except FerError:
+        return "settings that are no more"
+    start = found.pop("initial_weights", None)
+    if not found:
+        return "by the recipe" + (f", {_value(start[0])} weights" if start else "")
+    first = [f"{found[name][0]} {unit}" for name, unit in UNITS.items() if name in found]
+    name = next(iter(found))
+    first = first or [f"{name.replace('_', ' ')} {_value(found[name][0])}"]
+    others = len(found) - len(first)
+    return ", ".join(first + ([f"{others} more"] if others else []))
+
+
+def twins(runs: Iterable[Run]) -> list[list[Run]]:
+    """Runs whose names differ in the day or a number at most: same dataset, model and seed; two or more each."""
+    found: dict[tuple, list[Run]] = {}
+    for run in runs:
+        found.setdefault((run.dataset, run.model, run.run.get("seed")), []).append(run)
+    return [group for group in found.values() if len(group) > 1]
 
 
 def _flat(settings: Mapping) -> dict:

@@ -24,7 +24,7 @@ from fer_core.explain.studies import studies_folder
 from fer_core.models.ensemble import ensemble_of
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
-from fer_core.training import sweep_export
+from fer_core.training import recipes, sweep_export
 from fer_core.training.sweeps import sweeps_dir
 from pages.ui.stamps import MOST_RUNS, Stamp, digest, stamp
 
@@ -53,6 +53,11 @@ def run(name: str) -> Run:
 def runs_table(split: str = "test") -> pd.DataFrame:
     """``artifacts.runs_frame`` of every run: one row each, the most accurate on val first."""
     return _runs_table(str(artifacts.root()), runs_stamp(), split)
+
+
+def run_settings() -> dict[str, str]:
+    """By what settings each run was trained, see :func:`fer_core.training.recipes.short`."""
+    return _run_settings(str(artifacts.root()), runs_stamp())
 
 
 def predictions(run_name: str, split: str = "test") -> Predictions:
@@ -130,6 +135,11 @@ def _runs(base: str, stamp: Stamp) -> tuple[list[Run], list[str]]:
 @st.cache_data(max_entries=12, show_spinner=False)
 def _runs_table(base: str, stamp: Stamp, split: str) -> pd.DataFrame:
     return artifacts.runs_frame(_runs(base, stamp)[0], split)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _run_settings(base: str, stamp: Stamp) -> dict[str, str]:
+    return {run.name: recipes.short(run.run) for run in _runs(base, stamp)[0]}
 
 
 @st.cache_data(max_entries=MOST_RUNS, show_spinner=False)

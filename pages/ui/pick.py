@@ -56,6 +56,7 @@ def models(most: int, *, networks_first: bool = False) -> list[str]:
     chosen = state.choices("Models", names, key="models", default=names[:1], max_selections=most)
     if not chosen:
         st.info("Choose a model.")
+    widgets.say_settings(chosen, names)
     return chosen
 
 

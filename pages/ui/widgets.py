@@ -1,7 +1,7 @@
 """Pieces that several pages show: errors, empty states, downloads, picture grids, the sidebar."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fer_core.charts import faces
 from fer_core.errors import FerError
 from fer_core.explain.mask_study import trained_mask
 from fer_core.images import encode_png
+from fer_core.training import recipes
 from pages.ui import cache
 
 if TYPE_CHECKING:
@@ -66,6 +67,29 @@ def not_studied(
     if names:
         told = plain(", ".join(names))
         st.caption(f"{f'Not studied {what}'.strip()}: {told}. To study them: `{kind_command} {' '.join(names)}`")
+
+
+def say_settings(chosen: Iterable[str], options: Collection[str]) -> None:
+    """What tells a chosen run from another of the same model and seed; nothing where there is none to choose."""
+    chosen, settings = set(chosen), cache.run_settings()
+    for group in recipes.twins(run for run in cache.runs() if run.name in options):
+        names = [run.name for run in group]
+        if chosen.intersection(names):
+            st.caption(plain("; ".join(f"{name}: {settings[name] or 'settings unknown'}" for name in names)))
+
+
+def with_settings(table: pd.DataFrame, name: str, after: str) -> pd.DataFrame:
+    """``table`` of runs with a column ``settings`` beside ``after``; as it is where no run's settings are known.
+
+    Args:
+        name: column with the names of the runs.
+    """
+    told = table[name].map(cache.run_settings()).fillna("")
+    if not told.any():
+        return table
+    table = table.copy()
+    table.insert(table.columns.get_loc(after) + 1, "settings", told)
+    return table
 
 
 def download_table(table: pd.DataFrame | Callable[[], pd.DataFrame], name: str, label: str = "Table (CSV)") -> None:
