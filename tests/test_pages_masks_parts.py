@@ -8,6 +8,7 @@ import pytest
 
 from fer_core import artifacts, datasets, regions
 from fer_core.explain import part_numbers, part_study
+from fer_core.explain.conditions import WHOLE
 from fer_core.explain.part_numbers import MEASURES
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 from tests.test_pages_masks_study import HalfReader
@@ -107,3 +108,11 @@ def test_no_study_says_what_to_do(workshop, monkeypatch):
     app = open_page("masks", PARTS)
     assert_healthy(app)
     assert "python -m fer_core study parts" in text_of(app)
+
+
+def test_accuracy_of_whole_pictures_is_that_of_the_stored_answers(studied):
+    whole = studied.predictions[WHOLE]
+    expected = float((whole.pred_probs.argmax(axis=1) == whole.y_true).mean())
+    assert part_numbers.whole_accuracy(part_numbers.numbers(studied).table) == pytest.approx(expected)
+    said = text_of(open_page("masks", PARTS)).replace("\\", "")
+    assert "Averaged here: one view, the picture as it is." in said

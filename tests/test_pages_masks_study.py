@@ -228,3 +228,18 @@ def test_study_shows_without_tensorflow(studied):
         [sys.executable, "-c", code], cwd=PROJECT, env=os.environ.copy(), capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_accuracy_that_models_shows_otherwise_is_told_with_the_views_of_both(studied):
+    said = text_of(open_page("masks", STUDY)).replace("\\", "")
+    assert "Averaged here: one view, the picture as it is." in said
+    assert "Averaged on Models" not in said  # which has the same views
+    path = artifacts.root() / "studies" / studied.name / "study.json"
+    record = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(record | {"tta": "flip"}), "utf-8")
+    said = text_of(open_page("masks", STUDY)).replace("\\", "")
+    there = artifacts.find_run(studied.record["run"]).metrics("test")["accuracy"]
+    here = mask_numbers.numbers(studied).accuracy["accuracy"].iloc[0]
+    assert "Averaged here: two views, the picture and its mirror image." in said
+    assert "Averaged on Models: one view, the picture as it is." in said
+    assert f"{100 * there:.1f} % there, {100 * here:.1f} % here" in said

@@ -152,6 +152,12 @@ def leaders(found: PartNumbers) -> tuple[str, str | None]:
     return leader(found.by_drop, _title), None if beyond is None else leader(beyond, _title)
 
 
+def whole_accuracy(found: pd.DataFrame) -> float:
+    """Accuracy on the whole pictures of :func:`table`."""
+    row = found[found["class"] == ALL].iloc[0]
+    return float(row["recall"] + row["drop"])
+
+
 def area_words(found: pd.DataFrame) -> str:
     """How much of the picture each shape hides on average: ``eyes 16 %, nose 7 %, ...``."""
     areas = found[found["class"] == ALL].set_index("shape")["area"]

@@ -31,6 +31,16 @@ def ten_view(images: np.ndarray) -> list[np.ndarray]:
 
 
 VIEWS: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {"none": whole, "flip": flip, "ten_view": ten_view}
+WORDS = {  # of what is averaged, for people
+    "none": "one view, the picture as it is",
+    "flip": "two views, the picture and its mirror image",
+    "ten_view": "ten views, the picture and four small shifts of it, each with its mirror image",
+}
+
+
+def words(tta: str) -> str:
+    """The views that ``tta`` averages; several, as members of an ensemble have them, stand with ``+`` between them."""
+    return ", or ".join(WORDS.get(one, one) for one in tta.split("+"))
 
 
 def views(images: np.ndarray, tta: str) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from fer_core.explain.headline import headline
 from fer_core.explain.mask_numbers import MaskSummary
 from fer_core.explain.mask_study import KIND, REGIONS
 from fer_core.explain.studies import Kind
+from fer_core.models import views
 from fer_core.pictures import answers_alike
 from pages.ui import cache, cache_masks, masks_measures, state, widgets
 
@@ -54,13 +55,13 @@ def show() -> None:
     slug = f"masks-{dataset}-{split}-{fill}"
     _show_chart(found, names, slug)
     show_each(told)
-    _show_conditions(records)
+    _show_conditions(records, found)
     view = state.choice("Show", VIEWS, key="study-view", widget=st.segmented_control)
     if view == "Every measure":
         _show_measures(names, slug)
     else:
-        views = {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}
-        views[view](found, names, slug)
+        draw = {"Paper's tables": _show_tables, "Recall per class": _show_recall, "Flips": _show_flips}
+        draw[view](found, names, slug)
     show_not_studied(KIND, every, records[0])
 
 
@@ -132,15 +133,40 @@ def _show_chart(found: dict[str, MaskSummary], names: dict[str, str], slug: str)
     widgets.show_figure(charts.accuracy_per_mask(frame, colours), slug, frame)
 
 
-def _show_conditions(records: list[dict]) -> None:
+def _show_conditions(records: list[dict], found: dict[str, MaskSummary]) -> None:
+    whole = {run: float(one.accuracy.set_index("mask").loc["none", "accuracy"]) for run, one in found.items()}
     pictures = ", ".join(dict.fromkeys(f"{record['n']:,}" for record in records))
-    views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
     st.caption(
         f"Accuracy on {pictures} pictures with 95 % bootstrap intervals (over pictures, not over trainings). "
         f"Hidden: {mask_numbers.area_words(records[0])} of the picture. Random masks, {control_words(records)}: a "
         "rectangle of the same area at a random place, another one for each picture; it covers the middle of the face "
-        f"more often than a band at the edge does. Views averaged: {widgets.plain(views)}."
+        f"more often than a band at the edge does. {views_words(records, whole)}"
     )
+
+
+def views_words(records: Sequence[Mapping], whole: Mapping[str, float]) -> str:
+    """What the answers are averaged over, and where Models has the same pictures averaged otherwise.
+
+    Args:
+        whole: run -> its accuracy on whole pictures in the study.
+    """
+    of_views: dict[str, list[str]] = {}
+    for record in records:
+        of_views.setdefault(views.words(record["tta"]), []).append(record["run"])
+    several = len(of_views) > 1
+    told = [about + (f" for {widgets.plain(', '.join(runs))}" if several else "") for about, runs in of_views.items()]
+    lines = [f"Averaged here: {'; '.join(told)}."]
+    elsewhere: dict[str, list[str]] = {}
+    for record in records:
+        run = cache.run(record["run"])
+        own = (run.run.get("config") or {}).get("tta", "none")
+        if own != record["tta"] and record["split"] in run.splits:
+            there, here = run.metrics(record["split"])["accuracy"], whole[run.name]
+            line = f"{widgets.plain(run.name)} {100 * there:.1f} % there, {100 * here:.1f} % here"
+            elsewhere.setdefault(views.words(own), []).append(line)
+    for own, runs in elsewhere.items():
+        lines.append(f"Averaged on Models: {own}. Accuracy on whole pictures: {'; '.join(runs)}.")
+    return " ".join(lines)
 
 
 def control_words(records: list[dict]) -> str:

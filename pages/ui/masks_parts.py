@@ -58,11 +58,11 @@ def _warn_of_other_controls(records: list[dict]) -> None:
 def _show_conditions(records: list[dict], tables: Mapping[str, pd.DataFrame]) -> None:
     first, *_ = records
     areas = part_numbers.area_words(tables[first["run"]])
-    views = "; ".join(f"{record['run']} {record['tta']}" for record in records)
+    whole = {run: part_numbers.whole_accuracy(table) for run, table in tables.items()}
     st.caption(
         f"{first['n']:,} pictures; landmarks were found in {first['n_found']:,}, elsewhere the usual place is taken. "
         f"Hidden on average: {areas}. Random masks, {mask_study.control_words(records)}{_form_words(records)}. "
-        f"Views averaged: {widgets.plain(views)}."
+        f"{mask_study.views_words(records, whole)}"
     )
 
 
