@@ -391,6 +391,8 @@ def test_heatmap_says_value_and_whether_it_is_chance():
     assert cells.x == ("all", "happy") and cells.y == ("Eyes", "Chin")
     assert [list(row) for row in cells.text] == [["+20", "(+10)"], ["(0)", ""]]
     assert (cells.zmin, cells.zmax) == (-20, 20)
+    assert not cells.reversescale  # a fall is orange,
+    assert charts.part_heatmap(frame, ("all", "happy"), signed=True, loss=True).data[0].reversescale  # and so is a loss
     rates = charts.part_heatmap(frame, ("all", "happy"), signed=False).data[0]
     assert list(rates.text[0]) == ["20", "10"] and rates.zmin == 0
 

@@ -11,13 +11,14 @@ from fer_core.charts.results import DIVERGING, GREY, MARGIN, SEQUENTIAL, legend_
 ROW_HEIGHT = 34
 
 
-def part_heatmap(frame: pd.DataFrame, class_names: Sequence[str], *, signed: bool) -> go.Figure:
+def part_heatmap(frame: pd.DataFrame, class_names: Sequence[str], *, signed: bool, loss: bool = False) -> go.Figure:
     """A measure in hundredths, a row per shape and a column per class.
 
     Args:
         frame: columns shape, class, value, low, high, as ``explain.part_numbers.measure_rows`` gives them.
         class_names: order of the columns.
         signed: the measure is a change: colours are symmetric about 0, and brackets mark what is no more than chance.
+        loss: more of it is worse. What gets worse is orange in every figure of masks, whatever its sign.
     """
     shapes = list(dict.fromkeys(frame["shape"]))
     cells = frame.set_index(["shape", "class"])
@@ -38,6 +39,7 @@ def part_heatmap(frame: pd.DataFrame, class_names: Sequence[str], *, signed: boo
             zmin=-end if signed else 0,
             zmax=end,
             colorscale=DIVERGING if signed else SEQUENTIAL,
+            reversescale=signed and loss,
             showscale=False,
             xgap=1,
             ygap=1,

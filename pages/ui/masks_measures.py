@@ -13,6 +13,7 @@ from fer_core.explain.part_numbers import ALL, MEASURES, OVER_ALL, TITLES
 from pages.ui import cache, cache_masks, state, widgets
 
 UNSIGNED = ("flip_rate", "ece")
+LOSSES = ("drop", "beyond", "flip_beyond", "ece_change")  # more of them is worse
 CALIBRATION = (
     "Expected calibration error, 15 bins: over all pictures that of the most probable class's probability, for a class "
     "that of the probability given to it, on all pictures (class-wise, Kull et al. 2019)."
@@ -69,7 +70,11 @@ def _show_models(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, ti
 def _show_classes(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, titles: Mapping[str, str]) -> None:
     run = state.choice("Model", list(tables), key="study-model") if len(tables) > 1 else next(iter(tables))
     frame = part_numbers.measure_rows(tables[run], measure, titles)
-    figure = charts.part_heatmap(frame, list(dict.fromkeys(frame["class"])), signed=measure not in UNSIGNED)
+    signed, loss = measure not in UNSIGNED, measure in LOSSES
+    figure = charts.part_heatmap(frame, list(dict.fromkeys(frame["class"])), signed=signed, loss=loss)
     widgets.show_figure(figure, f"{slug}-{run}", frame)
-    if measure not in UNSIGNED:
-        st.caption("In brackets: no more than chance (the 95 % interval holds 0).")
+    if signed:
+        st.caption(
+            f"Orange: worse under the mask ({'above' if loss else 'below'} 0); violet: better. In brackets: no more than "
+            "chance (the 95 % interval holds 0)."
+        )
