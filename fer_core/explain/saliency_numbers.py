@@ -45,6 +45,17 @@ class Disagreement:
     high: float
     shuffled: float
 
+    def words(self) -> list[str]:
+        """How alike the maps are, and how much of that comes from the picture itself."""
+        beyond = round(100 * self.mean, 1) - round(100 * self.shuffled, 1)
+        own = f"only the {beyond:.1f} points above that come" if beyond >= 0.1 else "nothing above that comes"
+        return [
+            f"On {len(self.pictures):,} pictures that both recognise, their maps are {100 * self.mean:.1f} % alike "
+            f"[{100 * self.low:.1f}, {100 * self.high:.1f}].",
+            f"Maps of two different pictures of one expression are already {100 * self.shuffled:.1f} % alike: {own} from "
+            "the picture itself.",
+        ]
+
 
 def share_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> pd.DataFrame:
     """Share of the maps in each region, per expression, beside the FACS prototype.

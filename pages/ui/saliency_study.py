@@ -259,11 +259,8 @@ def _show_disagreement(records: list[dict], names: dict[str, str]) -> None:
             "Other model", [one["run"] for one in others], key="study-b", default=_unlike(first, records)
         )
     found = cache_study.disagreement(names[first], names[second])
-    st.markdown(
-        f"**On {len(found.pictures):,} pictures that both recognise, their maps are {found.mean:.0%} alike** "
-        f"[{found.low:.0%}, {found.high:.0%}]. Maps of different pictures of one expression are {found.shuffled:.0%} "
-        "alike: what lies between is what both saw in the picture itself."
-    )
+    alike, expected = found.words()
+    st.markdown(f"**{alike}** {expected}")
     label = state.choice(
         "Expression", [ALL_CLASSES, *dict.fromkeys(found.pictures["class"])], key="study-class", widget=st.pills
     )
@@ -277,8 +274,17 @@ def _show_disagreement(records: list[dict], names: dict[str, str]) -> None:
     st.caption(
         "Same label, other place: the least alike first. Left the picture, then where either model looks, in the frame "
         "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells. Pictures that both take for the "
-        "same wrong expression are left out: maps are of the true one."
+        "same wrong expression are left out: maps are of the true one. " + _prob_words([first, second])
     )
+
+
+def _prob_words(runs: list[str]) -> str:
+    """Whose probabilities beside the maps are not those that the page shows of one face."""
+    averaged = [run for run in runs if (cache.run(run).run.get("config") or {}).get("tta", "none") != "none"]
+    told = "Beside the maps stands the probability of the expression for the picture as it is"
+    if not averaged:
+        return f"{told}."
+    return f"{told}; Look closer averages shifted and mirrored views for {widgets.plain(' and '.join(averaged))}."
 
 
 def _unlike(run: str, records: list[dict]) -> str | None:
