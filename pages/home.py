@@ -7,10 +7,10 @@ import streamlit as st
 from fer_core import pictures
 from fer_core.charts import faces as charts
 from fer_core.errors import FerError
-from fer_core.images import MAX_BYTES, SUFFIXES
+from fer_core.images import MAX_BYTES
 from fer_core.labels import CLASS_NAMES
 from fer_core.pictures import Picture, PictureResult
-from pages.ui import cache, state, widgets
+from pages.ui import cache, pick, state, widgets
 
 SOURCES = {"upload": "Upload", "camera": "Camera", "sample": "Samples"}
 SAMPLES = {"astronaut": "Astronaut", **{name: f"Drawn: {name}" for name in CLASS_NAMES}}
@@ -69,8 +69,7 @@ def choose_pictures() -> list[tuple[str, bytes]]:
         key="pictures",
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES // 2**20,
-        help=f"{', '.join(suffix.lstrip('.') for suffix in SUFFIXES)}; the type is told by content, not by name. "
-        "Pictures stay on the machine that runs FERscope and are not stored.",
+        help=pick.UPLOAD_HELP,
     )
     if len(files) > MOST_PICTURES:
         st.warning(f"Only the first {MOST_PICTURES} of {len(files)} pictures are taken. For more: "

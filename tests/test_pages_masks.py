@@ -129,7 +129,17 @@ def test_a_face_without_landmarks_says_so(working):
 
     app.file_uploader[0].set_value(("blank.png", encode_png(blank), "image/png")).run()
     assert_healthy(app)
-    assert "landmarks not found: the usual place is taken" in text_of(app)
+    assert "The landmarks of this face were not found, so its parts are taken to lie where" in text_of(app)
+    assert not app.warning  # so small a picture is taken for a face crop
+
+
+def test_a_picture_without_a_face_is_warned_of(working):
+    from fer_core.images import encode_png
+
+    app = open_page("masks", {"from": "Upload"})
+    app.file_uploader[0].set_value(("blank.png", encode_png(np.full((300, 300), 90, np.uint8)), "image/png")).run()
+    assert_healthy(app)
+    assert ["No face was found" in warning.value for warning in app.warning] == [True]
 
 
 def test_worth_of_the_parts_is_the_librarys(working, classifier, crop, points):

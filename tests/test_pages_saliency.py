@@ -258,6 +258,17 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)
 
 
+def test_a_picture_without_a_face_is_not_compared_with_facs(working):
+    from fer_core.images import encode_png
+
+    app = open_page("saliency", {"from": "Upload", "check": "false"})
+    app.file_uploader[0].set_value(("blank.png", encode_png(np.full((300, 300), 90, np.uint8)), "image/png")).run()
+    assert_healthy(app)
+    assert ["No face was found" in warning.value for warning in app.warning] == [True]
+    assert "there are no parts of a face to compare with FACS" in text_of(app)
+    assert "Agreement (CSV)" not in [button.label for button in app.get("download_button")]
+
+
 def test_parts_beyond_the_picture_and_classes_without_prototype_are_told_and_not_shown_as_numbers():
     from streamlit.testing.v1 import AppTest
 

@@ -219,7 +219,9 @@ def test_disagreement_shows_the_least_alike_first(stored):
     found = saliency_numbers.disagreement(stored[first], stored[second])
     for sentence in found.words():
         assert sentence in plain(app)
-    assert "Beside the maps stands the probability of the expression for the picture as it is." in plain(app)
+    assert "Beside the maps stands the probability of the expression for the picture as it is" in plain(app)
+    averaged = [run for run in (first, second) if artifacts.find_run(run).run["config"].get("tta", "none") != "none"]
+    assert ("; Look closer averages shifted and mirrored views for" in plain(app)) == bool(averaged)
     assert "Pictures that both take for the same wrong expression are left out" in plain(app)
     least = found.pictures.iloc[0]
     shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]

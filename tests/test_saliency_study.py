@@ -386,6 +386,11 @@ def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
     run = store_run(tmp_path)
     mouth, again, brows = (made(tmp_path, Reader(region), run) for region in ("mouth", "mouth", "brows"))
     alike, other = numbers.disagreement(mouth, again), numbers.disagreement(mouth, brows)
+    told = numbers.Disagreement(alike.pictures, 0.6012, 0.59, 0.611, 0.58).words()
+    assert told[0].endswith("their maps are 60.1 % alike [59.0, 61.1].")
+    assert "are already 58.0 % alike: only the 2.1 points above that come from the picture itself" in told[1]
+    told = numbers.Disagreement(alike.pictures, 0.6, 0.59, 0.61, 0.62).words()
+    assert "62.0 % alike: nothing above that comes from the picture itself" in told[1]
     assert alike.mean == pytest.approx(1.0)
     assert other.mean < 0.5
     assert other.low <= other.mean <= other.high

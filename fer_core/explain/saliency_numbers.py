@@ -52,8 +52,8 @@ class Disagreement:
         return [
             f"On {len(self.pictures):,} pictures that both recognise, their maps are {100 * self.mean:.1f} % alike "
             f"[{100 * self.low:.1f}, {100 * self.high:.1f}].",
-            f"Maps of two different pictures of one expression are already {100 * self.shuffled:.1f} % alike: {own} from "
-            "the picture itself.",
+            f"Maps of two different pictures of one expression are already {100 * self.shuffled:.1f} % alike: {own} "
+            "from the picture itself.",
         ]
 
 

@@ -221,8 +221,9 @@ def _show_recall(found: dict[str, MaskSummary], names: dict[str, str], slug: str
     frame = cache_masks.mask_numbers(names[run]).recall
     widgets.show_figure(charts.recall_changes(frame, found[run].class_names), f"{slug}-recall-{run}", frame)
     st.caption(
-        "Change of recall against the whole picture, percentage points: orange where it falls (Every measure calls that "
-        "recall lost, above 0), violet where it rises. In brackets: no more than chance (the 95 % interval holds 0)."
+        "Change of recall against the whole picture, percentage points: orange where it falls (Every measure calls "
+        "that recall lost, above 0), violet where it rises. In brackets: no more than chance (the 95 % "
+        "interval holds 0)."
     )
 
 

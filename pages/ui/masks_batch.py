@@ -100,7 +100,11 @@ def _of_dataset() -> tuple[list[BatchFace], str]:
 def _of_uploads() -> list[BatchFace]:
     """Every face of every upload; a picture that cannot be read is named, and the others go on."""
     files = st.file_uploader(
-        "Drop several pictures", key="batch", accept_multiple_files=True, max_upload_size=MAX_BYTES // 2**20
+        "Drop several pictures",
+        key="batch",
+        accept_multiple_files=True,
+        max_upload_size=MAX_BYTES // 2**20,
+        help=pick.UPLOAD_HELP,
     )
     if len(files) > MOST_PICTURES:
         st.warning(f"Only the first {MOST_PICTURES} of {len(files)} pictures are taken.")

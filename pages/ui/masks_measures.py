@@ -75,6 +75,6 @@ def _show_classes(tables: Mapping[str, pd.DataFrame], measure: str, slug: str, t
     widgets.show_figure(figure, f"{slug}-{run}", frame)
     if signed:
         st.caption(
-            f"Orange: worse under the mask ({'above' if loss else 'below'} 0); violet: better. In brackets: no more than "
-            "chance (the 95 % interval holds 0)."
+            f"Orange: worse under the mask ({'above' if loss else 'below'} 0); violet: better. In brackets: no more "
+            "than chance (the 95 % interval holds 0)."
         )

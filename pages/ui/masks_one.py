@@ -172,6 +172,8 @@ def _show_parts(
     with picture:
         parts = occlusion_charts.parts_picture(face.image, regions.outlines(face.points))
         st.image(parts, caption="The parts", width="stretch", alt="The parts of the face, outlined")
+        if not face.points_found:
+            st.caption(pick.NO_POINTS)
         widgets.download_picture(parts, f"{face.slug}-parts", "Parts (PNG)")
     with chart:
         colours = run_colours([run.name for run in cache.runs()], found)

@@ -8,13 +8,20 @@ import streamlit as st
 from fer_core.charts import explain as charts
 from fer_core.charts.faces import annotate
 from fer_core.datasets import DRAWN, overview
+from fer_core.faces import NOTHING
+from fer_core.images import MAX_BYTES, SUFFIXES
 from fer_core.pictures import TRAIN_COMMAND, datasets_of, has_gradients, usable_runs
 from pages.ui import cache, cache_masks, state, widgets
 
 ONE_FACE = "One face"  # what pages show at first
 EVERY_CLASS = "all"
 FEW = 8  # faces that get a button each
-NO_POINTS = "landmarks not found: the usual place is taken"
+NO_POINTS = "The landmarks of this face were not found, so its parts are taken to lie where they usually do."
+NO_FACE = "No face was found in this picture, so there are no parts of a face to compare with FACS."
+UPLOAD_HELP = (
+    f"{', '.join(suffix.lstrip('.') for suffix in SUFFIXES)}; the type is told by content, not by name. Pictures stay "
+    "on the machine that runs FERscope and are not stored."
+)
 SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
 TAKEN = "taken-upload"  # name and content: what is uploaded on one page is not kept on the next
 OF_DATASETS = ("dataset", "split", "class", "picture")  # keys that only a face of a dataset has
@@ -30,6 +37,7 @@ class Face:
         title: where it comes from, for people; ``slug``: the same for file names.
         points: its landmarks, float64 (5, 2), x and y as shares of ``image``; the usual place where none were found.
         points_found: whether they were.
+        face_found: False where a face was looked for and none found: the picture is taken whole and says nothing.
     """
 
     image: np.ndarray
@@ -38,6 +46,7 @@ class Face:
     slug: str
     points: np.ndarray
     points_found: bool
+    face_found: bool = True
 
 
 def models(most: int, *, networks_first: bool = False) -> list[str]:
@@ -81,7 +90,7 @@ def face() -> Face | None:
         found = _of_picture(cache.sample_photo(), "astronaut.jpg")
     else:
         found = _of_upload()
-    if found is not None and not found.points_found:
+    if found is not None and not found.points_found and found.face_found:
         st.caption(NO_POINTS)
     return found
 
@@ -117,7 +126,9 @@ def take_upload() -> None:
 
 
 def _of_upload() -> Face | None:
-    upload = st.file_uploader("A photo with a face, or a face crop", key="upload")
+    upload = st.file_uploader(
+        "A photo with a face, or a face crop", key="upload", max_upload_size=MAX_BYTES // 2**20, help=UPLOAD_HELP
+    )
     if upload is not None:
         st.session_state.pop(TAKEN, None)
         return _of_picture(upload.getvalue(), upload.name)
@@ -140,8 +151,12 @@ def _of_picture(content: bytes, name: str) -> Face:
         widget = st.segmented_control if len(found) <= FEW else st.selectbox
         number = int(state.choice("Face", numbers, key="face", widget=widget))
     chosen = found[number - 1]
-    if chosen.note:
+    unseen = chosen.reason == NOTHING
+    if unseen:
+        st.warning(chosen.note, icon=":material/crop_free:")
+    elif chosen.note:
         st.caption(chosen.note)
     stem = name.rsplit(".", 1)[0]
     title, slug = f"{name}, face {number} of {len(found)}", f"{stem}-face{number}"
-    return Face(charts.shrink(chosen.image), None, title, slug, *cache_masks.crop_points(chosen, picture.size))
+    points = cache_masks.crop_points(chosen, picture.size)
+    return Face(charts.shrink(chosen.image), None, title, slug, *points, face_found=not unseen)

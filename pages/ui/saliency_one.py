@@ -268,7 +268,11 @@ def show_below(one: Shown, face: pick.Face, checked: bool) -> Callable[[], None]
     """What belongs to a map: its parts of the face, and its checks, which what is returned completes."""
     strip, parts = st.container(), st.container()
     with parts:
-        saliency_trust.show_regions(one.found.uncapped[0], face.points, one.target, one.stem)
+        if face.face_found:
+            note = "" if face.points_found else pick.NO_POINTS
+            saliency_trust.show_regions(one.found.uncapped[0], face.points, one.target, one.stem, note)
+        else:
+            st.caption(pick.NO_FACE)
     if not checked:
         return lambda: None
     with strip:

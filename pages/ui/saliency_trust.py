@@ -158,12 +158,17 @@ def _label(verdict: Verdict) -> str:
     return f"{verdict.name} {verdict.outcome}" + (f": {verdict.value}" if verdict.value else "")
 
 
-def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: str) -> None:
-    """The map's share in each part of the face, beside where the expression's action units show."""
+def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: str, note: str = "") -> None:
+    """The map's share in each part of the face, beside where the expression's action units show.
+
+    ``note`` is said first: how sure it is that the parts lie there.
+    """
     if not values.any():
         return
     table = cache_explain.region_table(values, points, expression)
     with st.expander("Parts of the face, beside the action units", expanded=True):
+        if note:
+            st.caption(note)
         scores = cache_explain.agreement(values, points, expression)
         if scores is None:
             lacks = "action units" if expression == NEUTRAL else "prototype here"
