@@ -152,7 +152,7 @@ def test_regions_stand_beside_facs_with_the_verdict(stored):
     assert_healthy(app)
     study = next(iter(stored.values()))
     shares, scores = saliency_numbers.share_rows(study), saliency_numbers.score_rows(study)
-    for sentence in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(study)):
+    for sentence in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(study), study.record["grid"]):
         assert sentence in plain(app)
     assert "happy 6 + 12; sad 1 + 4 + 15" in plain(app)
 

@@ -160,6 +160,18 @@ def test_the_sentence_agrees_with_the_region(study, region, said):
     made = dataclasses.replace(study, shares=shares, areas=np.full(study.areas.shape, 1 / 9))
     first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made))
     assert first.startswith(f"{said} of the map: 100% of it")
+    assert numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made), (3, 3))[0] == first
+
+
+def test_a_region_smaller_than_a_cell_stands_with_its_neighbours(study):
+    shares = np.zeros(study.shares.shape)
+    shares[:, regions.PLACES.index("brows")] = 1
+    made = dataclasses.replace(study, shares=shares, areas=np.full(study.areas.shape, 0.02))
+    first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made), (5, 5))
+    assert first.startswith(
+        "For their size the brows and what lies beside them get most of the map (5 × 5 cells, each 4% of the picture, "
+        "do not tell them from their neighbours): 100% of it on 2% of the picture"
+    )
 
 
 def test_a_region_ahead_by_chance_is_said_to_be(study):

@@ -124,5 +124,5 @@ def _print(made: saliency_study.SaliencyStudy) -> None:
         )
         table.add_row(row["score"], value, number(None) if pd.isna(row["even"]) else percent(row["even"]))
     print_table(table)
-    for line in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(made)):
+    for line in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(made), made.record["grid"]):
         typer.echo(line)

@@ -214,15 +214,18 @@ def method_grid(table: pd.DataFrame) -> pd.DataFrame:
     return grid.loc[table["run"].unique(), table["method"].unique()].fillna("")
 
 
-def verdict(shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None) -> list[str]:
+def verdict(
+    shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None, grid: Sequence[int] | None = None
+) -> list[str]:
     """What a study says, in sentences: where the model looks more than chance, and whether it agrees with FACS.
 
     Args:
         shares, scores, lifts: of :func:`share_rows`, :func:`score_rows` and :func:`lifts`.
+        grid: rows and columns of cells that the maps have, where they may be larger than a region.
     """
     if lifts is None:
         return ["No map of this study has any evidence in it."]
-    told = [_lift_sentence(shares, lifts)]
+    told = [_lift_sentence(shares, lifts, grid)]
     over_all = scores[scores["class"] == ALL_CLASSES].set_index("score")
     mass = over_all.loc["relevance_mass"]
     if not mass["n"]:
@@ -234,18 +237,25 @@ def verdict(shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None) -
     return [*told, _scores_sentence(over_all)]
 
 
-def _lift_sentence(shares: pd.DataFrame, lifts: Ranking) -> str:
+def _lift_sentence(shares: pd.DataFrame, lifts: Ranking, grid: Sequence[int] | None) -> str:
     first, last = lifts.first, list(lifts.values)[-1]
     rows = shares[(shares["region"] == first) & (shares["n"] > 0)]
     share, area = (float((rows[column] * rows["n"]).sum() / rows["n"].sum()) for column in ("share", "area"))
     tied = [f"the {title(region).lower()}" for region in lifts.tied]
     ahead = f", ahead of {_listed(tied)} by no more than chance" if tied else ""
     most, least = (lifts.values[region] for region in (first, last))
-    its, gets = agreeing(first, "its", "their"), agreeing(first, "gets", "get")
+    its, gets, it = agreeing(first, "its", "their"), agreeing(first, "gets", "get"), agreeing(first, "it", "them")
+    cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
+    beside = f" and what lies beside {it} get" if area < cell else f" {gets}"
+    coarse = (
+        f" ({grid[0]} × {grid[1]} cells, each {cell:.0%} of the picture, do not tell {it} from {its} neighbours)"
+        if grid is not None and area < cell
+        else ""
+    )
     return (
-        f"For {its} size the {title(first).lower()} {gets} most of the map{ahead}: {share:.0%} of it on {area:.0%} of "
-        f"the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} "
-        f"least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
+        f"For {its} size the {title(first).lower()}{beside} most of the map{coarse}{ahead}: {share:.0%} of it on "
+        f"{area:.0%} of the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the "
+        f"{title(last).lower()} least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
     )
 
 

@@ -126,10 +126,10 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     )
     for run, name in names.items():
         shares = cache_study.shares(name, which)
-        first, *others = saliency_numbers.verdict(
-            shares, cache_study.scores(name, which), cache_study.lifts(name, which)
-        )
         rows, columns = cache_study.study(name).record["grid"]
+        first, *others = saliency_numbers.verdict(
+            shares, cache_study.scores(name, which), cache_study.lifts(name, which), (rows, columns)
+        )
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
         if min(rows, columns) < FINE_GRID:
             st.caption(f"{rows} × {columns} cells are larger than the parts: neighbours share what lies between them.")
