@@ -1,7 +1,7 @@
 """Do the numbers of four papers hold? Printed beside measured, where they contradict each other, figures redrawn."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,18 @@ FEW_CURVES = 3
 FACE_SIDE = 128  # Feeling It masks pictures of 128x128
 MASKED = {"forehead": "Top 1/4: forehead", "eyes": "Middle 1/4: eyes", "mouth": "Bottom 1/2: nose and mouth"}
 NUMBERS = {
-    "system": st.column_config.Column("System", pinned=True, width=250),
-    "interval": st.column_config.Column("95 % interval", width=130),
-    "inside": st.column_config.Column("Inside", help="Whether the reported value lies in the measured interval"),
+    "system": st.column_config.Column("System", pinned=True, width=170),
+    "reported": st.column_config.Column("Reported", width=80),
+    "measured": st.column_config.Column("Measured", width=80),
+    "difference": st.column_config.Column("Difference", width=85),
+    "interval": st.column_config.Column("95 % interval", width=125),
+    "inside": st.column_config.Column(
+        "Inside", width=60, help="Whether the reported value lies in the measured interval"
+    ),
     "run": st.column_config.Column("Run, or why it is open", width=280),
     "differs_from_recipe": st.column_config.Column(
         "Differs from the recipe",
-        width=280,
+        width=200,
         help="Settings of the run that are not its model's recipe's, which are the paper's where it prints them",
     ),
     "reported_on": st.column_config.Column("reported on"),
@@ -68,18 +73,25 @@ def choose_paper() -> reported.Paper:
     return paper
 
 
+def choose_split(paper: reported.Paper, splits: Sequence[str]) -> str:
+    return state.choice(
+        "Measured on",
+        splits,
+        key=f"{paper.key}-split",
+        default=paper.split if paper.split in splits else splits[0],
+        widget=st.segmented_control,
+        help=SPLIT_HELP,
+    )
+
+
 def show_numbers(paper: reported.Paper) -> pd.DataFrame:
     """Reported against measured: a chart of one metric, and the table."""
+    frame = cache.paper_table(paper.key, paper.split)
     with st.container(horizontal=True):
-        split = state.choice(
-            "Measured on",
-            SPLITS,
-            key=f"{paper.key}-split",
-            default=paper.split,
-            widget=st.segmented_control,
-            help=SPLIT_HELP,
-        )
-        frame = cache.paper_table(paper.key, split)
+        split = paper.split
+        if reported.depends_on_split(frame):
+            split = choose_split(paper, SPLITS)
+            frame = cache.paper_table(paper.key, split)
         names = reported.metric_names(frame)
         default = next((name for name in ("accuracy", "val_accuracy") if name in names), None)
         metric = state.choice("Metric", names, key="metric", default=default, format_func=reported.label)
@@ -96,11 +108,20 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
     with st.container(horizontal=True, gap="small"):
         widgets.download_table(frame, f"{paper.key}-{split}", "Every number, reported and measured (CSV)")
     st.caption("Difference is measured minus reported: blue where measured is better, orange where it is worse.")
+    show_commands(paper, rows)
     show_other_data(rows)
     shorter = reported.fewer_passes(frame, cache.runs())
     if shorter:
         st.caption(shorter)
     return frame
+
+
+def show_commands(paper: reported.Paper, rows: pd.DataFrame) -> None:
+    """How to train what is open, to copy."""
+    commands = reported.open_commands(paper.key, rows)
+    if commands:
+        with st.expander(f"{len(commands)} command{'s' * (len(commands) != 1)} that train what is open"):
+            st.code("\n".join(commands), language="bash")
 
 
 def show_other_data(rows: pd.DataFrame) -> None:
@@ -164,8 +185,10 @@ def choose_run(runs: list[Run], key: str) -> Run:
     return runs[names.index(state.choice("Run", names, key=key))]
 
 
-def usable_split(run: Run, paper: reported.Paper) -> str:
-    """The split chosen above where the run was measured on it."""
+def usable_split(run: Run, paper: reported.Paper, frame: pd.DataFrame) -> str:
+    """The split chosen above where the run was measured on it; chosen here where nothing above depends on it."""
+    if not reported.depends_on_split(frame):
+        return choose_split(paper, [split for split in SPLITS if split in run.splits])
     wanted = st.session_state.get(f"{paper.key}-split") or paper.split
     return wanted if wanted in run.splits else run.splits[0]
 
@@ -185,7 +208,7 @@ def show_curves(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> 
 
 def show_confusion(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
     run = choose_run(runs, "run")
-    split = usable_split(run, paper)
+    split = usable_split(run, paper, frame)
     predictions = cache.predictions(run.name, split)
     matrix = results.confusion(predictions, "rows")
     figure = result_charts.confusion_heatmap(
@@ -223,7 +246,7 @@ def show_classes(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) ->
 
 def show_predictions(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> None:
     run = choose_run(runs, "run")
-    split = usable_split(run, paper)
+    split = usable_split(run, paper, frame)
     right = state.toggle("Right answers instead of wrong ones", key="right-answers")
     table = reported.example_predictions(cache.predictions(run.name, split), right)
     captions = [f"{row.predicted} {row.confidence:.0%}  \nactually {row.true}" for row in table.itertuples(index=False)]

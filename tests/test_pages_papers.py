@@ -156,6 +156,21 @@ def test_kumar_and_ukken_stand_beside_val_and_the_page_says_why(folder):
     assert rows["difference"].tolist() == pytest.approx([0.6 - 0.584, 0.6 - 0.6163276678740597])
 
 
+def test_the_split_is_asked_for_only_where_a_number_depends_on_it(folder):
+    app = open_page(paper="ugwu_rafdb")
+    assert "Measured on" not in [group.label for group in app.button_group]
+    app = open_page(paper="ugwu_rafdb", figure="Predictions")
+    assert "Measured on" in [group.label for group in app.button_group]
+    assert "Measured on" in [group.label for group in open_page(paper="patil_thesis").button_group]
+
+
+def test_commands_of_what_is_open_can_be_copied(folder):
+    app = open_page(paper="kumar_ukken")
+    rows = reported.of_metric(reported.comparison_table("kumar_ukken", artifacts.list_runs()[0]), "accuracy")
+    commands = reported.open_commands("kumar_ukken", rows)
+    assert commands and "\n".join(commands) in [code.value for code in app.code]
+
+
 def test_the_page_says_why_a_difference_has_no_colour(folder):
     """The runs are of a made-up dataset."""
     app = open_page(paper="ugwu_rafdb")

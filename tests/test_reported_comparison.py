@@ -342,6 +342,8 @@ def test_open_systems_say_why():
         "python -m fer_core train whole",
     ]
     assert reported.train_commands("q", models) == []
+    rows = pd.DataFrame({"run": ["", "", "a-run"], "model": ["frozen", "frozen", "scratch"]})
+    assert reported.open_commands("p", rows, models) == ["python -m fer_core train frozen"]
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -148,6 +148,18 @@ def train_commands(paper: str, models: Mapping[str, Mapping] | None = None) -> l
     return commands + [f"{TRAIN} {name}" for name in pretrained]
 
 
+def open_commands(paper: str, frame: pd.DataFrame, models: Mapping[str, Mapping] | None = None) -> list[str]:
+    """The commands of :func:`train_commands` for the models that have no run in ``frame``, each once."""
+    known = MODELS if models is None else models
+    lacking = set(frame.loc[frame["run"] == "", "model"])
+    return train_commands(paper, {name: entry for name, entry in known.items() if name in lacking})
+
+
+def depends_on_split(frame: pd.DataFrame) -> bool:
+    """Whether any number of a comparison table is measured on the split that was chosen, not always on train or val."""
+    return not frame["metric"].isin([*OF_HISTORY, "discrepancy", "param_count"]).all()
+
+
 def _entries(paper: str, system: str | None, models: Mapping[str, Mapping] | None = None) -> dict[str, Mapping]:
     known = MODELS if models is None else models
     found = {name: entry for name, entry in known.items() if entry.get("paper") == paper}
@@ -176,8 +188,9 @@ def of_metric(frame: pd.DataFrame, metric: str | None, per_class: bool = False) 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
     """A comparison table as people read it: the numbers first, then on what they were measured.
 
-    Columns: system, metric, class, reported, measured, difference, interval (text), inside (yes, no or empty), run (its
-    name, or why there is none), and the rest of :data:`COLUMNS`; metric and class only where they vary.
+    Columns: system, metric, class, reported, measured, difference, interval (text), inside (yes, no or empty),
+    differs_from_recipe, run (its name, or why there is none), and the rest of :data:`COLUMNS`; metric and class only
+    where they vary.
     """
     edges = zip(frame["low"], frame["high"], strict=True)
     interval = [f"{low:.4f} to {high:.4f}" if math.isfinite(low) else "" for low, high in edges]
@@ -187,8 +200,9 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     frame = frame.assign(interval=interval, inside=inside, run=runs, metric=frame["metric"].map(label))
     hidden = [name for name in ("metric", "class") if frame[name].nunique() < 2]
-    first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside", "run"]
-    rest = ["differs_from_recipe", "n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs"]
+    first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside"]
+    first += ["differs_from_recipe", "run"]
+    rest = ["n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs"]
     rest += ["where", "source", "better"]
     return frame[[name for name in first + rest if name not in hidden]]
 
