@@ -11,12 +11,11 @@ from fer_core.comparison import align
 from fer_core.errors import ConfigError
 from fer_core.predictions import Predictions
 
-HEADLINES: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "roc_auc", "top2_accuracy")
 CLASS_MEASURES: tuple[str, ...] = ("f1", "precision", "recall", "roc_auc")
 CONFUSION_KINDS: tuple[str, ...] = ("counts", "rows")
 
 
-def metric_rows(runs: Iterable[Run], split: str, names: Iterable[str] = HEADLINES) -> pd.DataFrame:
+def metric_rows(runs: Iterable[Run], split: str, names: Iterable[str] = tuple(metrics.METRICS)) -> pd.DataFrame:
     """Columns run, metric, value, low, high: one row per run and metric that is defined."""
     names = tuple(names)
     rows = []

@@ -147,8 +147,16 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
 
 def show_metrics(chosen: list[Run], split: str, colours: dict[str, str]) -> None:
     frame = results.metric_rows(chosen, split)
-    widgets.show_figure(charts.metric_intervals(frame, colours), f"metrics-{split}", frame)
-    st.caption("95 % bootstrap intervals of each run by itself (of ECE basic ones); for pairs look at Differences.")
+    lower = frame["metric"].isin(metrics.LOWER_IS_BETTER)
+    for rows, name in (
+        (frame[~lower], "metrics"),
+        (frame[lower], "errors"),
+    ):  # an axis each: log loss may be far above 1
+        widgets.show_figure(charts.metric_intervals(rows, colours), f"{name}-{split}", rows)
+    st.caption(
+        "95 % bootstrap intervals of each run by itself (of ECE basic ones); for pairs look at Differences. ↓ marks "
+        "metrics where lower is better."
+    )
 
 
 def show_classes(chosen: list[Run], split: str, colours: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The Models and Confusion pages on small runs, without a browser."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fer_core import artifacts, datasets, results, seed_spread
+from fer_core import artifacts, datasets, metrics, results, seed_spread
+from fer_core.charts import results as charts
 from fer_core.labels import CLASS_NAMES
 from fer_core.predictions import Predictions
 from tests import test_recipes
@@ -189,6 +191,14 @@ def test_runs_that_differ_in_the_seed_alone_stand_together(folder):
 def test_every_view_draws_and_any_choice_of_runs_suits_it(folder, view):
     for runs in ("tiny-best-s0-20260131,tiny-plain-s0-20260131", "tiny-plain-s0-20260131"):
         open_page("models", view=view, runs=runs)
+
+
+def test_every_metric_stands_in_one_of_two_charts(folder):
+    app = open_page("models", view="Metrics", runs="tiny-best-s0-20260131")
+    shown = [json.loads(chart.proto.spec)["data"][0]["y"] for chart in app.get("plotly_chart")[-2:]]
+    named = {charts.LABELS.get(name, name): name for name in metrics.METRICS}
+    assert {named[label] for label in shown[0]} == set(metrics.METRICS) - metrics.LOWER_IS_BETTER
+    assert {named[label] for label in shown[1]} == metrics.LOWER_IS_BETTER
 
 
 def test_runs_without_passes_have_no_learning_curve_and_the_page_says_so(folder):
