@@ -326,7 +326,9 @@ def test_random_masks_are_drawn_once_for_all_models_and_not_for_answers_that_are
         assert list(found) == [model for model in models if model != "full"]
         assert all(effect.controls.shape == (n, 3, 2) for effect in found.values())
     assert [first for _, _, first in drawn] == [0, masks_batch.CHUNK] * 2  # for the first three, and for the last one
-    assert [state for state in told if "full" in state[0]] == [("full: masking and classifying", 0, n)]
+    assert [state for state in told if "full" in state[0]] == [
+        ("full: masking and classifying", masks_batch.CHUNK, 3 * n)
+    ]
 
 
 def test_shapes_in_a_sample_follow_each_face(working):

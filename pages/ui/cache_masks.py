@@ -159,7 +159,7 @@ def batch_summary(effects: dict[str, BatchEffect], labels: list[str] | None) -> 
     return _batch_summary(effects, labels)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=1024, show_spinner=False)
 def _batch_effect(
     base: str,
     run_name: str,

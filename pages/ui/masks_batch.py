@@ -20,8 +20,8 @@ from fer_core.regions import CANONICAL
 from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
 
 SOURCES = {"dataset": "Dataset sample", "upload": "Upload"}
-MOST_MODELS, MOST_PICTURES, MOST_SAMPLED, SAMPLED = 4, 50, 500, 50
-CHUNK = 25  # faces between two steps of the progress bar
+MOST_MODELS, MOST_PICTURES, MOST_SAMPLED, SAMPLED = 4, 50, 500, 20
+CHUNK = 5  # faces between two steps of the progress bar
 THUMBNAIL = 96
 SHEET_COLUMNS = 8
 MOST_NAMED = 5  # pictures that are left out
@@ -67,6 +67,8 @@ def show() -> None:
         if not faces:
             place.empty()
             return
+        with place.container():
+            report = widgets.progress_bar()  # its time left is not that of the landmarks
         effects = _ask(models, faces, hidden, fill, controls, report)
         place.empty()
         if effects:
@@ -166,7 +168,8 @@ def _ask(
         images, own = [face.image for face in faces[first : first + CHUNK]], list(hidden[first : first + CHUNK])
         draw = functools.cache(functools.partial(occlusion_batch.draw_controls, own, range(controls), first))
         for model in list(parts):
-            report(f"{model}: masking and classifying", first, len(faces))
+            done = first * len(models) + len(images) * models.index(model)
+            report(f"{model}: masking and classifying", done, len(faces) * len(models))
             part = None
             with widgets.page_errors():
                 part = cache_masks.batch_effect(model, images, own, fill, controls, first, draw)
