@@ -18,7 +18,7 @@ from fer_core.commands.search import search
 from fer_core.commands.train import train
 from fer_core.errors import FerError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow says otherwise that there is no GPU, five times
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without a GPU TensorFlow says otherwise that CUDA failed
 
 app = typer.Typer(
     help="FERscope: train, measure and explain facial-expression recognition models.",

@@ -40,6 +40,7 @@ LOG_TAIL_BYTES = 64 * 1024
 OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")  # settings that `train` has an option for
 _PROJECT = Path(__file__).resolve().parent.parent
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_OF_ABSL = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} [\d:.]+ +\d+ |\d{4}-\d\d-\d\d [\d:.]+: [IWE] ")
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,7 @@ def history(job: Job) -> pd.DataFrame | None:
 
 
 def log_tail(job: Job, lines: int = 20) -> str:
-    """The last ``lines`` lines that the process printed, without colours and overwritten bars."""
+    """The last ``lines`` lines that the process printed, without colours, overwritten bars and what absl says."""
     try:
         with open(job.path / "log.txt", "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
@@ -291,7 +292,7 @@ def log_tail(job: Job, lines: int = 20) -> str:
     except OSError:
         return ""
     kept = [line.rsplit("\r", 1)[-1].rstrip() for line in _ANSI.sub("", text).replace("\r\n", "\n").split("\n")]
-    return "\n".join([line for line in kept if line][-lines:])
+    return "\n".join([line for line in kept if line and not _OF_ABSL.match(line)][-lines:])
 
 
 def failure(job: Job) -> str:

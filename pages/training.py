@@ -93,9 +93,9 @@ def show_job(job_id: str) -> None:
         if log:
             with st.expander("Log", expanded=history is None):
                 st.code(log, language=None, height=260)
-        seen = st.session_state.get("job-seen")
-        st.session_state["job-seen"] = (job.id, now)
-        if seen and seen[0] == job.id and seen[1] != now:
+        seen, known = st.session_state.get("job-seen"), (job.id, now, jobs.progress(job).get("epoch"))
+        st.session_state["job-seen"] = known
+        if seen and seen[0] == job.id and seen != known:
             st.rerun()  # the list of trainings and the form depend on it
 
 

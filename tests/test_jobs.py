@@ -233,6 +233,14 @@ def test_failures_are_read_from_the_end_of_the_log(tmp_path):
     assert jobs.failure(job) == "The loss became nan. Lower it."
     (tmp_path / "log.txt").write_bytes(b"10 %\r50 %\r\xff 100 %\nlast\n")
     assert jobs.log_tail(job, 5) == "\ufffd 100 %\nlast"
+    (tmp_path / "log.txt").write_text(
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "E0000 00:00:1764231021.406183   12034 cuda_platform.cc:51] failed call to cuInit: CUDA error 303\n"
+        "2026-11-27 08:00:01.123456: I tensorflow/core/platform/cpu_feature_guard.cc:210] rebuild TensorFlow\n"
+        "Epoch 1\nF0000 00:00:1764231021.4 12034 x.cc:1] Check failed\n",
+        encoding="utf-8",
+    )
+    assert jobs.log_tail(job) == "Epoch 1\nF0000 00:00:1764231021.4 12034 x.cc:1] Check failed"
 
 
 def test_a_job_survives_its_parent(busy, folder):

@@ -195,6 +195,9 @@ def test_learning_curves_tell_train_from_validation(runs):
     assert drawn[(f"{name}, val", "y")] == [2.1, 1.6]
     assert drawn[(f"{name}, train", "y2")] == [0.3, 0.4]
     assert (f"{name}, val", "y2") not in drawn
+    assert (figure.layout.xaxis.dtick, figure.layout.xaxis2.dtick) == (1, 1)  # no tick between two epochs
+    many = pd.DataFrame({"epoch": np.arange(1, 31), "loss": 1.0})
+    assert charts.learning_curves({name: many}, {name: "#000000"}).layout.xaxis.dtick is None
 
 
 def test_the_heatmap_shows_and_carries_every_cell():

@@ -18,6 +18,7 @@ PALETTE: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9
 SEQUENTIAL = [[0.0, "#EAF1F8"], [0.5, "#5B9BD0"], [1.0, "#08306B"]]
 DIVERGING = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#F7F7F7"], [0.75, "#998EC3"], [1.0, "#542788"]]
 GREY = "#8C8C8C"
+FEW_EPOCHS = 10
 SYMBOLS = {"a": "circle", "b": "diamond", "neither": "circle-open"}
 LABELS = {
     "balanced_accuracy": "balanced accuracy",
@@ -204,6 +205,8 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], colours: Mapping[str,
     figure.update_yaxes(title="loss", row=1, col=1)
     figure.update_yaxes(title="accuracy", row=2, col=1)
     figure.update_xaxes(title="epoch", row=2, col=1)
+    if max((len(history) for history in histories.values()), default=0) <= FEW_EPOCHS:
+        figure.update_xaxes(tick0=1, dtick=1)  # plotly would put ticks between epochs
     figure.update_layout(height=560, margin=MARGIN, legend=BELOW | {"y": -0.12})
     return figure
 
