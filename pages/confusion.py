@@ -94,6 +94,7 @@ def show_cell(
 
 def body() -> None:
     st.title("Confusion")
+    st.caption("Which expressions are taken for which: a click on a cell opens its pictures.")
     chosen = choose()
     if chosen is None:
         return

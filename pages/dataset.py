@@ -191,6 +191,7 @@ def show_report(report: datasets.AddReport) -> None:
 
 def body() -> None:
     st.title("Dataset")
+    st.caption("How many pictures of each expression there are, how they are split, and which leak into the test.")
     names = cache.known_datasets()
     with st.container(horizontal=True):
         name = state.choice("Dataset", names, key="dataset", widget=st.segmented_control)

@@ -305,6 +305,7 @@ VIEWS = {"Trainings": show_trainings, "Sweeps": sweeps_view.show, "Searches": se
 
 def body() -> None:
     st.title("Training")
+    st.caption("Train a system and watch it: it goes on when this page is closed, and can be stopped and resumed.")
     view = state.choice("Show", list(VIEWS), key="view", widget=st.segmented_control, label_visibility="collapsed")
     VIEWS[view]()
 

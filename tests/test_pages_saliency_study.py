@@ -97,6 +97,7 @@ def test_mean_maps_stand_per_class(stored):
     names = [run.name for run in able if run.name not in stored and run.model != "majority"]
     said = f"Not studied by Occlusion: {', '.join(names)}. To study them: `{saliency_study.KIND.command} --method occ"
     assert (said in plain(app)) if names else ("Not studied" not in plain(app))
+    assert saliency_numbers.strongest_sentence(saliency_numbers.share_rows(study)) in plain(app)
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
 
@@ -161,6 +162,8 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     app = open_page("saliency", query(stored, "Agreement with FACS") | {"study-which": saliency_numbers.RIGHT})
     assert_healthy(app)
     assert "what a map reaches that is the same everywhere" in plain(app)
+    scores = saliency_numbers.score_rows(next(iter(stored.values())), saliency_numbers.RIGHT, only=ALL_CLASSES)
+    assert saliency_numbers.agreement_sentence({"one": scores}) in plain(app)
     assert len(app.get("plotly_chart")) == 1
     alone = len(saliency_numbers.scored(next(iter(stored.values())), saliency_numbers.RIGHT))
     assert f"On the {alone:,} pictures that this model recognises and has a map with evidence of. Cross" in plain(app)

@@ -163,6 +163,35 @@ def test_the_sentence_agrees_with_the_region(study, region, said):
     assert numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made), (3, 3))[0] == first
 
 
+def test_the_strongest_part_of_each_expression_is_told_where_it_is_more_than_chance():
+    rows = [
+        ("happy", "mouth", 9, 3.0, 2.5),
+        ("happy", "nose", 9, 1.0, 0.9),
+        ("sad", "mouth", 9, 1.2, 1.1),
+        ("angry", "brows", 9, 1.3, 0.8),
+        ("fear", "mouth", 0, np.nan, np.nan),
+        ("angry", regions.ELSEWHERE, 9, 9.0, 9.0),
+    ]
+    shares = pd.DataFrame(rows, columns=["class", "region", "n", "lift", "lift_low"])
+    told = "Strongest for its size: the mouth for happy and sad; no part by more than chance for angry."
+    assert numbers.strongest_sentence(shares) == told
+    assert numbers.strongest_sentence(shares[shares["n"] == 0]) == "No map of this study has any evidence in it."
+
+
+def test_agreement_is_told_of_one_model_and_counted_over_several():
+    def rows(value, low):
+        row = {"score": "relevance_mass", "value": value, "low": 0.4, "high": 0.5, "even": 0.3}
+        return pd.DataFrame([row | {"lift_low": low, "lift_high": 0.2}])
+
+    one, other = rows(0.45, 0.1), rows(0.31, -0.1)
+    told = (
+        "45% [40%, 50%] of the map lies in the parts of the face that carry the expression by FACS: more than an even"
+    )
+    assert numbers.agreement_sentence({"a": one}) == f"{told} map (30%)."
+    told = numbers.agreement_sentence({"b": other, "a": one})
+    assert told.startswith("1 of 2 models have more of their map") and "the most has a with 45% [40%, 50%]" in told
+
+
 def test_a_region_smaller_than_a_cell_stands_with_its_neighbours(study):
     shares = np.zeros(study.shares.shape)
     shares[:, regions.PLACES.index("brows")] = 1

@@ -237,6 +237,46 @@ def verdict(
     return [*told, _scores_sentence(over_all)]
 
 
+def strongest_sentence(shares: pd.DataFrame) -> str:
+    """Where the mean map of each expression is strongest for the size of the place, where that is more than chance.
+
+    Args:
+        shares: of :func:`share_rows`.
+    """
+    known = shares[(shares["region"] != ELSEWHERE) & (shares["n"] > 0) & shares["lift"].notna()]
+    if known.empty:
+        return "No map of this study has any evidence in it."
+    first = known.loc[known.groupby("class", sort=False)["lift"].idxmax()]
+    beyond = first[first["lift_low"] > 1]
+    places = [
+        f"the {title(region).lower()} for {_listed(rows['class'].tolist())}"
+        for region, rows in sorted(beyond.groupby("region", sort=False), key=lambda one: -len(one[1]))
+    ]
+    rest = first.loc[~first["class"].isin(beyond["class"]), "class"].tolist()
+    places += [f"no part by more than chance for {_listed(rest)}"] if rest else []
+    return f"Strongest for its size: {'; '.join(places)}."
+
+
+def agreement_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
+    """Whether models put more of their maps where FACS places the expression than an even map would.
+
+    Args:
+        frames: model -> rows of :func:`score_rows` of one class, or of all.
+    """
+    mass = {run: rows.set_index("score").loc["relevance_mass"] for run, rows in frames.items()}
+    first = max(mass, key=lambda run: mass[run]["value"])
+    row = mass[first]
+    told = f"{row['value']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+    where = "in the parts of the face that carry the expression by FACS"
+    if len(mass) == 1:
+        return f"{told} of the map lies {where}: {JUDGED[_against_even(row)]} ({row['even']:.0%})."
+    above = sum(_against_even(of_run) > 0 for of_run in mass.values())
+    return (
+        f"{above} of {len(mass)} models have more of their map {where} than an even map would, beyond chance; the most "
+        f"has {first} with {told}, an even map {row['even']:.0%}."
+    )
+
+
 def _lift_sentence(shares: pd.DataFrame, lifts: Ranking, grid: Sequence[int] | None) -> str:
     first, last = lifts.first, list(lifts.values)[-1]
     rows = shares[(shares["region"] == first) & (shares["n"] > 0)]

@@ -67,8 +67,8 @@ def _show_hidden(face: pick.Face, models: list[str], left, right) -> None:
                 effects[model] = cache.mask_effect(model, face.image, mask, fill, controls)
         if effects:
             slug = f"{face.slug}-{choice.words}-{fill}"
-            _show_pictures(face, mask, next(iter(effects.values())), slug)
             _show_words(effects)
+            _show_pictures(face, mask, next(iter(effects.values())), slug)
             about = {"picture": face.slug, "mask": choice.words, "fill": fill, "random_masks": controls}
             _show_numbers(effects, slug, about)
 

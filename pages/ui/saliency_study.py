@@ -100,7 +100,8 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         tops = means.max(axis=(1, 2))
         top = float(pd.Series(tops).max())  # without the NaN of classes that have no picture
         st.markdown(
-            f"**{widgets.plain(run)}**, cells: {grid_words(tuple(study.record['grid']))} to tell eyes from mouth"
+            f"**{widgets.plain(run)}**, cells: {grid_words(tuple(study.record['grid']))} to tell eyes from mouth. "
+            f"**{saliency_numbers.strongest_sentence(cache_study.shares(name, which))}**"
         )
         pictures = [charts.mean_map(one, top, colormap) for one in means]
         captions = [
@@ -165,6 +166,7 @@ def _show_agreement(names: dict[str, str], which: str, label: str) -> None:
     if not n:
         st.info(f"There is no picture of this expression that {who} a map with evidence of.")
         return
+    st.markdown(f"**{widgets.plain(saliency_numbers.agreement_sentence(frames))}**")
     colours = run_colours([run.name for run in cache.runs()], frames)
     table = pd.concat([rows.assign(run=run) for run, rows in frames.items()], ignore_index=True)
     widgets.show_figure(charts.agreement(frames, colours), f"facs-{_of(names)}-{label}-{which.split()[0]}", table)
