@@ -106,8 +106,9 @@ def body() -> None:
     names = a.class_names
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(horizontal=True):
-        true = state.optional_choice("True", names, key="true", placeholder="most confused")
-        predicted = state.optional_choice("Predicted", names, key="predicted", placeholder="most confused")
+        unchosen = "most confused" if b is None else "largest difference"
+        true = state.optional_choice("True", names, key="true", placeholder=unchosen)
+        predicted = state.optional_choice("Predicted", names, key="predicted", placeholder=unchosen)
         cell = results.find_cell(matrix, *(None if name is None else names.index(name) for name in (true, predicted)))
     with left:
         counts = metrics.confusion_matrix(a) if b is None and kind == "rows" else None

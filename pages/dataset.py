@@ -81,9 +81,8 @@ def show_samples(name: str) -> None:
         )
         return
     data = cache.dataset(name)
-    with st.container(horizontal=True):
-        split_name = state.choice("Split", list(data.splits), key="split", widget=st.segmented_control)
-        label = state.choice("Class", [EVERY_CLASS, *data.class_names], key="class", widget=st.segmented_control)
+    split_name = state.choice("Split", list(data.splits), key="split", widget=st.segmented_control)
+    label = state.choice("Class", [EVERY_CLASS, *data.class_names], key="class", widget=st.segmented_control)
     split = data[split_name]
     found = overview.positions_of_class(split, None if label == EVERY_CLASS else label)
     if not len(found):
@@ -163,7 +162,7 @@ def register() -> None:
             name = st.text_input("Name", placeholder="taken from the pictures or the file", key="register-name")
             asked = st.form_submit_button("Register", type="primary")
         if asked and not path and upload is None:
-            st.warning("Give a path or upload a file.")
+            st.warning("Give a path, or upload a CSV or zip file.")
         elif asked:
             with widgets.page_errors():
                 st.session_state[REPORT] = add(path, upload, name or None)

@@ -109,6 +109,7 @@ def test_rows_and_shapes_hide_together(working, classifier, crop, points, saved)
     )
     expected = occlusion.mask_effect(classifier, crop.image, mask, "blur", range(1))
     assert np.allclose(frame_with(app, "beyond_control")["after"], expected.after, atol=1e-3)
+    assert "Hidden as well: Forehead, Chin. Take that away above" in text_of(app)
     hidden = "forehead-chin-rectangle-25-25-75-50"
     table = saved[f"astronaut-face1-{hidden}-blur-masked-probabilities"]
     assert told(table, "picture", "mask", "fill", "random_masks") == ["astronaut-face1", hidden, "blur", 1]

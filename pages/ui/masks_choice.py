@@ -68,9 +68,13 @@ def choose(face: pick.Face | None = None) -> Choice:
         format_func=SHAPES.get,
         wrap=True,
     )
-    return Choice(
-        tuple(bands), tuple(shapes), _box(face) if state.toggle("A rectangle of my own", key="rectangle") else None
-    )
+    box = None
+    if state.toggle("A rectangle of my own", key="rectangle"):
+        beside = [*(BANDS[name] for name in bands), *(SHAPES[name] for name in shapes)]
+        if beside:
+            st.caption(f"Hidden as well: {', '.join(beside)}. Take that away above to hide the rectangle alone.")
+        box = _box(face)
+    return Choice(tuple(bands), tuple(shapes), box)
 
 
 def choose_fill() -> str:
