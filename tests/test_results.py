@@ -209,6 +209,7 @@ def test_the_heatmap_shows_and_carries_every_cell():
     frame = figure.layout.shapes[0]
     assert [shape.line.color for shape in figure.layout.shapes] == ["#000000", "#FFFFFF"]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (0.5, 1.5, -0.5, 0.5)
+    assert min(figure.layout.yaxis.range) < frame.y0  # so that its line is not cut at the edge
 
 
 def test_shares_and_differences_are_written_as_such():

@@ -16,6 +16,7 @@ DIRECT = {
 
 
 def _page():
+    import numpy as np
     import pandas as pd
     import plotly.graph_objects as go
 
@@ -23,6 +24,7 @@ def _page():
 
     table = pd.DataFrame({"word": ["a", None], "number": [0.5, None], "whole": pd.array([1, None], dtype="Int64")})
     widgets.show_table(table)
+    widgets.picture_grid([np.zeros((4, 4), np.uint8)], ["happy  \nactually sad"])
     for name, layout in {
         "low": {"height": 100, "margin": {"t": 8}},
         "roomy": {"height": 100, "margin": {"t": 50}},
@@ -42,6 +44,11 @@ def test_cells_without_a_value_are_shown_empty_and_stay_missing_in_the_data(app)
     (table,) = app.dataframe
     assert table.proto.HasField("placeholder") and table.proto.placeholder == ""
     assert table.value["number"].isna().tolist() == [False, True]
+
+
+def test_pictures_are_read_out_by_their_captions(app):
+    (picture,) = app.get("image")
+    assert picture.proto.imgs[0].alt == "happy, actually sad"
 
 
 def test_figures_save_a_named_png_by_a_toolbar_that_is_always_there(app):

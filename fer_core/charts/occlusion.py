@@ -281,7 +281,7 @@ def _elsewhere(figure: go.Figure, rows: pd.DataFrame, names: list[str], run: str
         x=value,
         y=names,
         error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
-        | {"thickness": 1.5, "width": 4, "color": "#333333"},
+        | {"thickness": 1.5, "width": 4, "color": GREY},
         mode="markers",
         orientation="h",
         offsetgroup=run,
@@ -289,7 +289,7 @@ def _elsewhere(figure: go.Figure, rows: pd.DataFrame, names: list[str], run: str
         legendgroup="control",
         legendrank=2000,
         showlegend=first,
-        marker={"symbol": "diamond", "size": 9, "color": colour, "line": {"color": "#333333", "width": 1}},
+        marker={"symbol": "diamond", "size": 9, "color": colour, "line": {"color": GREY, "width": 1}},
         hovertemplate=f"%{{y}}: %{{x:+.1f}} points<extra>{run}, the same shape elsewhere</extra>",
     )
 

@@ -19,6 +19,7 @@ SEQUENTIAL = [[0.0, "#EAF1F8"], [0.5, "#5B9BD0"], [1.0, "#08306B"]]
 DIVERGING = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#F7F7F7"], [0.75, "#998EC3"], [1.0, "#542788"]]
 GREY = "#8C8C8C"
 FEW_EPOCHS = 10
+FRAME_ROOM = 0.06  # of a cell, round a matrix: the frame of a cell at its edge is not cut
 SYMBOLS = {"a": "circle", "b": "diamond", "neither": "circle-open"}
 LABELS = {
     "balanced_accuracy": "balanced accuracy",
@@ -262,12 +263,13 @@ def confusion_heatmap(
         corners = {"x0": predicted - 0.5, "x1": predicted + 0.5, "y0": true - 0.5, "y1": true + 0.5}
         for colour, width in (("#000000", 6), ("#FFFFFF", 2)):  # seen on every colour of a cell
             figure.add_shape(type="rect", **corners, line={"color": colour, "width": width})
+    low, high = -0.5 - FRAME_ROOM, k - 0.5 + FRAME_ROOM
     ticks = {"tickvals": list(range(k)), "ticktext": list(class_names), "showgrid": False, "zeroline": False}
     figure.update_layout(
         height=90 + 62 * k,
         margin=MARGIN,
-        xaxis=ticks | {"title": "predicted", "range": [-0.5, k - 0.5], "fixedrange": True},
-        yaxis=ticks | {"title": "true", "range": [k - 0.5, -0.5], "fixedrange": True},
+        xaxis=ticks | {"title": "predicted", "range": [low, high], "fixedrange": True},
+        yaxis=ticks | {"title": "true", "range": [high, low], "fixedrange": True},
         hovermode="closest",
         hoverdistance=60,
         clickmode="event+select",

@@ -43,8 +43,8 @@ def show() -> None:
         records = _narrow(records, "Dataset", "study-dataset", "dataset")
         of_split = _narrow(records, "Split", "study-split", "split", "test")
         records = _narrow(of_split, "Method", "study-method", "method", "grad_cam", METHOD_TITLES)
-        names = {record["run"]: record["name"] for record in records}
-        view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
+    names = {record["run"]: record["name"] for record in records}
+    view = state.choice("View", VIEWS, key="study-show", widget=st.segmented_control)
     if view == "Disagreement":
         _show_disagreement(records, names)
     else:

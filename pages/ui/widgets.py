@@ -184,13 +184,11 @@ def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], name
     show_figure(faces.probability_bars(probabilities, class_names), name, table)
 
 
-def picture_grid(
-    images: Sequence[np.ndarray], captions: Sequence[str], *, width: int = 96, labels: Sequence[str] | None = None
-) -> None:
-    """Pictures with captions in rows that wrap; ``labels`` are read to those who cannot see them."""
+def picture_grid(images: Sequence[np.ndarray], captions: Sequence[str], *, width: int = 96) -> None:
+    """Pictures with captions in rows that wrap; the captions are what is read to those who cannot see the pictures."""
     with st.container(horizontal=True, gap="small"):
         for image, caption in zip(images, captions, strict=True):
-            st.image(image, caption=caption, width=width)
+            st.image(image, caption=caption, width=width, alt=", ".join(map(str.strip, caption.splitlines())))
 
 
 def page_window(number: int, page_size: int = PAGE_SIZE) -> slice:
