@@ -6,6 +6,7 @@ from fer_core import metrics, results
 from fer_core.artifacts import Run, best_first
 from fer_core.charts import results as charts
 from fer_core.predictions import Predictions
+from fer_core.wording import percent
 from pages.ui import cache, samples, state, widgets
 
 SPLITS = ("test", "test_clean", "val")
@@ -79,14 +80,15 @@ def show_cell(
         table = results.cell_samples(a, *cell)
         st.subheader(f"{true} taken for {predicted}" if true != predicted else f"{true}, recognised")
         st.caption(f"{len(table)} pictures, the most confident first.")
-        captions = [f"{confidence:.0%}" for confidence in table["confidence"]]
+        captions = [f"{percent(confidence)}" for confidence in table["confidence"]]
     else:
         table = results.cell_differences(a, b, *cell)
         only = table["only"].value_counts()
         st.subheader(f"{true} taken for {predicted} by one of the two")
         st.caption(f"{only.get('a', 0)} pictures by A only, {only.get('b', 0)} by B only.")
         captions = [
-            f"{row.only.upper()} only  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
+            f"{row.only.upper()} only  \nA {row.pred_a} {percent(row.confidence_a)}  \n"
+            f"B {row.pred_b} {percent(row.confidence_b)}"
             for row in table.itertuples()
         ]
     samples.show_samples(table, captions, run=run, split=split, key="page")

@@ -10,6 +10,7 @@ from fer_core.errors import FerError
 from fer_core.images import MAX_BYTES
 from fer_core.labels import CLASS_NAMES
 from fer_core.pictures import Picture, PictureResult
+from fer_core.wording import percent
 from pages.ui import cache, pick, state, widgets
 
 SOURCES = {"upload": "Upload", "camera": "Camera", "sample": "Samples"}
@@ -116,7 +117,7 @@ def show_face(result: PictureResult, index: int, key: str) -> None:
     crop, probabilities = result.crops[index], result.probabilities[index]
     best = int(probabilities.argmax())
     with st.container(border=True):
-        st.markdown(f"**Face {crop.number}: {result.class_names[best]}**, {probabilities[best]:.0%}")
+        st.markdown(f"**Face {crop.number}: {result.class_names[best]}**, {percent(probabilities[best])}")
         if crop.note:
             st.info(crop.note, icon=":material/crop_free:")
         seen, bars = st.columns([1, 3])

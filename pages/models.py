@@ -7,6 +7,7 @@ from fer_core import comparison, metrics, results
 from fer_core.artifacts import Run, best_first
 from fer_core.charts import results as charts
 from fer_core.pictures import datasets_of
+from fer_core.wording import percent
 from pages.ui import cache, models_seeds, samples, state, widgets
 
 SPLITS = ("test", "test_clean", "val")
@@ -193,7 +194,7 @@ def show_disagreements(chosen: list[Run], split: str, colours: dict[str, str]) -
         "contradictions first. Each caption names the true class first."
     )
     captions = [
-        f"{row.true}  \nA {row.pred_a} {row.confidence_a:.0%}  \nB {row.pred_b} {row.confidence_b:.0%}"
+        f"{row.true}  \nA {row.pred_a} {percent(row.confidence_a)}  \nB {row.pred_b} {percent(row.confidence_b)}"
         for row in shown.itertuples()
     ]
     run = next(run for run in chosen if run.name == a)

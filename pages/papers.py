@@ -12,6 +12,7 @@ from fer_core.artifacts import Run
 from fer_core.charts import papers as charts
 from fer_core.charts import results as result_charts
 from fer_core.charts.explain import enlarge
+from fer_core.wording import percent
 from pages.ui import cache, samples, state, widgets
 
 SPLITS = ("test", "test_clean", "val")
@@ -249,7 +250,9 @@ def show_predictions(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]
     split = usable_split(run, paper, frame)
     right = state.toggle("Right answers instead of wrong ones", key="right-answers")
     table = reported.example_predictions(cache.predictions(run.name, split), right)
-    captions = [f"{row.predicted} {row.confidence:.0%}  \nactually {row.true}" for row in table.itertuples(index=False)]
+    captions = [
+        f"{row.predicted} {percent(row.confidence)}  \nactually {row.true}" for row in table.itertuples(index=False)
+    ]
     st.caption(f"{run.run['system']}, {split}: {len(table):,} pictures, the most confident first.")
     samples.show_samples(table, captions, run=run, split=split, key="page")
 

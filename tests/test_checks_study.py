@@ -88,12 +88,12 @@ def test_a_coarse_grid_fails_on_all_faces_alike():
     [
         (
             FACES,
-            "Grad-CAM of a passes every check on 29 of 40 faces [57%, 84%]; most often fails: insertion (7 faces); "
-            "most often undecided: deletion and trainings (4 faces each).",
+            "Grad-CAM of a passes every check on 29 of 40 faces [57.2 %, 83.9 %]; most often fails: insertion (7 "
+            "faces); most often undecided: deletion and trainings (4 faces each).",
         ),
-        (["ppnpnp"] * 2, "Grad-CAM of a passes all 4 checks that apply on 2 of 2 faces [34%, 100%]."),
-        (["ppnppp", "pppppp"], "passes every check on 2 of 2 faces [34%, 100%]."),
-        (["fppppp"], "on 0 of 1 face [0%, 79%]; most often fails: deletion (1 face)."),
+        (["ppnpnp"] * 2, "Grad-CAM of a passes all 4 checks that apply on 2 of 2 faces [34.2 %, 100.0 %]."),
+        (["ppnppp", "pppppp"], "passes every check on 2 of 2 faces [34.2 %, 100.0 %]."),
+        (["fppppp"], "on 0 of 1 face [0.0 %, 79.3 %]; most often fails: deletion (1 face)."),
     ],
 )
 def test_the_verdict_in_one_sentence(faces, said):

@@ -17,6 +17,7 @@ CORE = PROJECT / "fer_core"
 LEVELS: dict[str, int] = {
     "errors": 0,
     "labels": 1,
+    "wording": 1,
     "storage": 1,
     "images": 1,
     "masks": 1,

@@ -17,6 +17,7 @@ from fer_core.charts.saliency import SCORE_TITLES
 from fer_core.errors import ModelError
 from fer_core.explain import across_trainings, action_units, check_pieces, faithfulness, gradients, saliency
 from fer_core.models import features
+from fer_core.wording import percent
 from pages.ui import cache_explain, saliency_more
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -224,7 +225,7 @@ def test_integrated_gradients_say_how_well_they_add_up(working, classifier, firs
         assert_healthy(app)
         assert not app.error
         (told,) = [one.value for one in app.get(kind) if one.value.startswith("Completeness")]
-        assert f"off by {gap:.1%} of what it should be" in told
+        assert f"off by {percent(gap)} of what it should be" in told
         assert "-probabilities" in downloads(app)
 
 
@@ -252,7 +253,9 @@ def test_parts_of_the_face_are_those_of_the_library(working, classifier, first_t
     assert table["score"].tolist() == list(SCORE_TITLES.values())
     np.testing.assert_allclose(table[["map", "even"]], np.stack([list(score.values()), even], axis=1), atol=1e-6)
     assert "Agreement (CSV)" in [button.label for button in app.get("download_button")]
-    assert f"**{score['relevance_mass']:.0%}** of the map lies where happy shows (action units 6 + 12)" in text_of(app)
+    assert f"**{percent(score['relevance_mass'])}** of the map lies where happy shows (action units 6 + 12)" in text_of(
+        app
+    )
     app = open_page("saliency", address | {"explain": "neutral"})
     assert_healthy(app)
     assert "neutral has no action units to compare with" in text_of(app) or "The map is empty" in text_of(app)

@@ -18,6 +18,7 @@ from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import ALL_CLASSES
 from fer_core.explain.studies import studies_folder
+from fer_core.wording import percent
 from pages.ui import cache, cache_study
 from pages.ui.saliency_study import VIEWS
 from tests.test_checks_study import by_hand
@@ -205,7 +206,7 @@ def test_a_model_whose_maps_are_all_empty_takes_no_picture_from_the_others(store
     for view, said in {
         "Agreement with FACS": f"{second}: no map speaks for anything; left out.",
         "Facial regions": "No map of this study has any evidence in it.",
-        "Mean maps": f"{second}: maps without any evidence, left out here: angry 100%",
+        "Mean maps": f"{second}: maps without any evidence, left out here: angry 100.0 %",
     }.items():
         app = open_page("saliency", query(stored, view, first, second))
         assert_healthy(app)
@@ -228,7 +229,7 @@ def test_disagreement_shows_the_least_alike_first(stored):
     assert "Pictures that both take for the same wrong expression are left out" in plain(app)
     least = found.pictures.iloc[0]
     shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]
-    assert shown == f"{least['sample_id']}, {least['class']}: {least['similarity']:.0%} alike"
+    assert shown == f"{least['sample_id']}, {least['class']}: {percent(least['similarity'])} alike"
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("These pictures (PNG)") == labels.count("All of these (CSV)") == 1
 

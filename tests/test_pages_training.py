@@ -332,7 +332,7 @@ def test_a_sweep_is_shown_with_its_best_trial(folder):
     export_sweep()
     app = open_page(view="Sweeps")
     said = text(app)
-    assert "trial 1 with **60.0%** on val (train 80.0%)" in said
+    assert "trial 1 with **60.0 %** on val (train 80.0 %)" in said
     assert "3 complete, 1 fail" in said
     assert app.code[0].value == "python -m fer_core train compact drawn --epochs 2 --learning-rate 0.01"
     assert len(app.get("plotly_chart")) == 2
@@ -350,7 +350,7 @@ def test_a_sweep_of_this_machine_is_shown_as_it_goes_on(folder):
     study.tell(trial, 0.25)
     lock.close()
     said = text(app.run())
-    assert "trial 0 with **25.0%** on val" in said and "1 complete" in said
+    assert "trial 0 with **25.0 %** on val" in said and "1 complete" in said
     assert app.code[-1].value == "python -m fer_core sweep export live"
 
 

@@ -17,6 +17,7 @@ from fer_core.explain import saliency_numbers as numbers
 from fer_core.explain.action_units import SCORES
 from fer_core.explain.gradients import cam_layers
 from fer_core.models import features, registry
+from fer_core.wording import percent
 from tests.mask_readers import store_run
 
 NAMES = ("happy", "surprise", "neutral")
@@ -121,16 +122,17 @@ LIFTS = {1: (0.1, 0.2), 0: (-0.1, 0.1), -1: (-0.3, -0.2)}
     [
         (
             (1, 1, 1, 1),
-            "more than an even map (40%). The other scores agree (in brackets an even map's): above an even map "
-            "pointing game 50% (40%), IoU 50% (40%) and cosine 50% (40%).",
+            "more than an even map (40.0 %). The other scores agree (in brackets an even map's): above an even map "
+            "pointing game 50.0 % (40.0 %), IoU 50.0 % (40.0 %) and cosine 50.0 % (40.0 %).",
         ),
         (
             (1, -1, 0, -1),
-            "more than an even map (40%). The other scores do not all agree (in brackets an even map's): no different "
-            "from one IoU 50% (40%); below one pointing game 50% (40%) and cosine 50% (40%).",
+            "more than an even map (40.0 %). The other scores do not all agree (in brackets an even map's): no "
+            "different from one IoU 50.0 % (40.0 %); below one pointing game 50.0 % (40.0 %) and cosine 50.0 % "
+            "(40.0 %).",
         ),
-        ((0, 0, 0, 1), "no more than an even map (40%). The other scores do not all agree"),
-        ((-1, -1, -1, -1), "less than an even map (40%). The other scores agree"),
+        ((0, 0, 0, 1), "no more than an even map (40.0 %). The other scores do not all agree"),
+        ((-1, -1, -1, -1), "less than an even map (40.0 %). The other scores agree"),
     ],
 )
 def test_the_verdict_tells_all_four_scores(study, signs, said):
@@ -159,7 +161,7 @@ def test_the_sentence_agrees_with_the_region(study, region, said):
     shares[:, regions.PLACES.index(region)] = 1
     made = dataclasses.replace(study, shares=shares, areas=np.full(study.areas.shape, 1 / 9))
     first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made))
-    assert first.startswith(f"{said} of the map: 100% of it")
+    assert first.startswith(f"{said} of the map: 100.0 % of it")
     assert numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made), (3, 3))[0] == first
 
 
@@ -184,12 +186,15 @@ def test_agreement_is_told_of_one_model_and_counted_over_several():
         return pd.DataFrame([row | {"lift_low": low, "lift_high": 0.2}])
 
     one, other = rows(0.45, 0.1), rows(0.31, -0.1)
-    told = (
-        "45% [40%, 50%] of the map lies in the parts of the face that carry the expression by FACS: more than an even"
+    assert numbers.agreement_sentence({"a": one}) == (
+        "45.0 % [40.0 %, 50.0 %] of the map lies in the parts of the face that carry the expression by FACS: more "
+        "than an even map (30.0 %)."
     )
-    assert numbers.agreement_sentence({"a": one}) == f"{told} map (30%)."
     told = numbers.agreement_sentence({"b": other, "a": one})
-    assert told.startswith("1 of 2 models have more of their map") and "the most has a with 45% [40%, 50%]" in told
+    assert (
+        told.startswith("1 of 2 models have more of their map")
+        and "the most has a with 45.0 % [40.0 %, 50.0 %]" in told
+    )
 
 
 def test_a_region_smaller_than_a_cell_stands_with_its_neighbours(study):
@@ -198,8 +203,8 @@ def test_a_region_smaller_than_a_cell_stands_with_its_neighbours(study):
     made = dataclasses.replace(study, shares=shares, areas=np.full(study.areas.shape, 0.02))
     first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), numbers.lifts(made), (5, 5))
     assert first.startswith(
-        "For their size the brows and what lies beside them get most of the map (5 × 5 cells, each 4% of the picture, "
-        "do not tell them from their neighbours): 100% of it on 2% of the picture"
+        "For their size the brows and what lies beside them get most of the map (5 × 5 cells, each 4.0 % of the "
+        "picture, do not tell them from their neighbours): 100.0 % of it on 2.0 % of the picture"
     )
 
 
@@ -214,7 +219,7 @@ def test_a_region_ahead_by_chance_is_said_to_be(study):
     assert lifts.values["mouth"].value == lifts.values["mouth"].high == pytest.approx(4.5)
     first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), lifts)
     said = (
-        "For its size the mouth gets most of the map, ahead of the nose by no more than chance: 50% of it on 11% of the"
+        "For its size the mouth gets most of the map, ahead of the nose by no more than chance: 50.0 % of it on 11.1 %"
     )
     assert first.startswith(said)
     shares[:, place["nose"]] -= 0.2
@@ -303,7 +308,7 @@ def test_methods_stand_side_by_side(study):
     assert table[["run", "method", "n"]].values.tolist() == [["a", "Occlusion", 10], ["b", "LIME", 10]]
     assert table["value"].tolist() == [cosine["value"]] * 2
     grid = numbers.method_grid(table)
-    said = f"{cosine['value']:.1%} [{cosine['low']:.1%}, {cosine['high']:.1%}], n = 10"
+    said = f"{percent(cosine['value'])} [{percent(cosine['low'])}, {percent(cosine['high'])}], n = 10"
     assert (grid.columns.tolist(), grid.index.tolist()) == (["Occlusion", "LIME"], ["a", "b"])
     assert grid.values.tolist() == [[said, ""], ["", said]]
     assert numbers.method_rows({("c", "LIME"): none}, "cosine").empty
@@ -428,7 +433,7 @@ def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
     mouth, again, brows = (made(tmp_path, Reader(region), run) for region in ("mouth", "mouth", "brows"))
     alike, other = numbers.disagreement(mouth, again), numbers.disagreement(mouth, brows)
     told = numbers.Disagreement(alike.pictures, 0.6012, 0.59, 0.611, 0.58).words()
-    assert told[0].endswith("their maps are 60.1 % alike [59.0, 61.1].")
+    assert told[0].endswith("their maps are 60.1 % alike [59.0 %, 61.1 %].")
     assert "are already 58.0 % alike: only the 2.1 points above that come from the picture itself" in told[1]
     told = numbers.Disagreement(alike.pictures, 0.6, 0.59, 0.61, 0.62).words()
     assert "62.0 % alike: nothing above that comes from the picture itself" in told[1]

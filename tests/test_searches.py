@@ -85,7 +85,7 @@ def test_page_shows_the_best_and_how_to_train_it(stored):
     assert_healthy(app)
     assert not app.error
     text = text_of(app)
-    assert "best of 9 settings is **C 3, gamma 0.4** with **50.0%**" in text
+    assert "best of 9 settings is **C 3, gamma 0.4** with **50.0 %**" in text
     assert "3-fold cross-validation by picture on 90 pictures of the train split" in text
     assert "One other setting lies within one standard deviation" in text and "best gamma stands at the edge" in text
     (command,) = [element.value for element in app.code]

@@ -272,7 +272,7 @@ def test_words_by_hand(white):
     found = shapley.explain(CornerReader(), white, CORNERS, fill="zero")
     first, second = shapley.words(found, "angry", {"nw": "Brow", "ne": "Left eye"})
     assert first == (
-        "**angry** has 80%, and 10% with all 4 parts hidden: together they are worth 70 points. "
+        "**angry** has 80.0 %, and 10.0 % with all 4 parts hidden: together they are worth 70 points. "
         "The largest shares: brow (40 points), left eye (15 points) and sw (15 points)."
     )
     assert second == "Left eye and sw are worth 30 points more together than apart."

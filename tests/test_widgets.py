@@ -4,6 +4,7 @@ import ast
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -19,11 +20,15 @@ def _page():
     import numpy as np
     import pandas as pd
     import plotly.graph_objects as go
+    import streamlit as st
 
     from pages.ui import widgets
 
     table = pd.DataFrame({"word": ["a", None], "number": [0.5, None], "whole": pd.array([1, None], dtype="Int64")})
     widgets.show_table(table)
+    shares = st.column_config.NumberColumn("Share", format="percent")
+    widgets.show_table(pd.DataFrame({"share": [0.7283, None]}, index=[3, 3]), column_config={"share": shares})
+    widgets.show_table(pd.DataFrame({"share": [0.5]}).style.format("{:.2f}"), column_config={"share": shares})
     widgets.picture_grid([np.zeros((4, 4), np.uint8)], ["happy  \nactually sad"])
     for name, layout in {
         "low": {"height": 100, "margin": {"t": 8}},
@@ -41,9 +46,19 @@ def app():
 
 
 def test_cells_without_a_value_are_shown_empty_and_stay_missing_in_the_data(app):
-    (table,) = app.dataframe
+    table, *_ = app.dataframe
     assert table.proto.HasField("placeholder") and table.proto.placeholder == ""
     assert table.value["number"].isna().tolist() == [False, True]
+
+
+def test_shares_are_written_as_in_sentences_and_stay_shares(app):
+    _, table, styled = app.dataframe
+    assert table.value["share"].iloc[0] == 0.7283
+    shown = pa.ipc.open_stream(table.proto.arrow_data.styler.display_values).read_pandas()
+    assert shown.iloc[:, 0].tolist() == ["72.8 %", ""]
+    assert "percent" not in table.proto.columns
+    own = pa.ipc.open_stream(styled.proto.arrow_data.styler.display_values).read_pandas()
+    assert own.iloc[0, 0] == "0.50"
 
 
 def test_pictures_are_read_out_by_their_captions(app):

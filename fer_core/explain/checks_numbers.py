@@ -15,6 +15,7 @@ from fer_core.explain.checks_study import OUTCOMES, ChecksStudy
 from fer_core.explain.faithfulness import grid_verdict
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import EVERY, RIGHT
+from fer_core.wording import percent
 
 MOST_PASS, MOST_FAIL = "most pass", "most fail"  # else UNDECIDED
 COLUMNS = ["check", "says", "passed", "undecided", "failed", "n", "share", "low", "high", "median", "words"]
@@ -57,7 +58,7 @@ def verdict(study: ChecksStudy, which: str = EVERY) -> str:
     whole = _whole(outcomes)[0]
     low, high = metrics.wilson(whole / n, n)
     every = "every check" if of_use == len(record["checks"]) else f"all {of_use} checks that apply"
-    said = f"{title} passes {every} on {whole} of {n} {_faces(n)} [{low:.0%}, {high:.0%}]"
+    said = f"{title} passes {every} on {whole} of {n} {_faces(n)} [{percent(low)}, {percent(high)}]"
     for outcome, words in ((FAILED, "most often fails"), (UNDECIDED, "most often undecided")):
         counts = (outcomes == OUTCOMES.index(outcome)).sum(axis=0)
         most = int(counts.max())

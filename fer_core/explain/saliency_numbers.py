@@ -17,6 +17,7 @@ from fer_core.explain.action_units import PROTOTYPES, SCORES, prototype
 from fer_core.explain.ranking import Ranking, rank_resampled
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.regions import ELSEWHERE, PLACES, agreeing, title
+from fer_core.wording import percent
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
 ALL_CLASSES = "all"
@@ -50,9 +51,9 @@ class Disagreement:
         beyond = round(100 * self.mean, 1) - round(100 * self.shuffled, 1)
         own = f"only the {beyond:.1f} points above that come" if beyond >= 0.1 else "nothing above that comes"
         return [
-            f"On {len(self.pictures):,} pictures that both recognise, their maps are {100 * self.mean:.1f} % alike "
-            f"[{100 * self.low:.1f}, {100 * self.high:.1f}].",
-            f"Maps of two different pictures of one expression are already {100 * self.shuffled:.1f} % alike: {own} "
+            f"On {len(self.pictures):,} pictures that both recognise, their maps are {percent(self.mean)} alike "
+            f"[{percent(self.low)}, {percent(self.high)}].",
+            f"Maps of two different pictures of one expression are already {percent(self.shuffled)} alike: {own} "
             "from the picture itself.",
         ]
 
@@ -208,8 +209,10 @@ def method_rows(rows: Mapping[tuple[str, str], pd.DataFrame], score: str) -> pd.
 
 
 def method_grid(table: pd.DataFrame) -> pd.DataFrame:
-    """:func:`method_rows` as text: a row per run, a column per method, ``41.2% [40.1%, 42.3%], n = 412`` or empty."""
-    told = [f"{one.value:.1%} [{one.low:.1%}, {one.high:.1%}], n = {one.n:,}" for one in table.itertuples()]
+    """:func:`method_rows` as text, a row per run and a column per method: ``41.2 % [40.1 %, 42.3 %], n = 412``."""
+    told = [
+        f"{percent(one.value)} [{percent(one.low)}, {percent(one.high)}], n = {one.n:,}" for one in table.itertuples()
+    ]
     grid = table.assign(told=told).pivot(index="run", columns="method", values="told")
     return grid.loc[table["run"].unique(), table["method"].unique()].fillna("")
 
@@ -231,8 +234,8 @@ def verdict(
     if not mass["n"]:
         return told
     told.append(
-        f"{mass['value']:.0%} [{mass['low']:.0%}, {mass['high']:.0%}] of the map lies in the parts of the face that "
-        f"carry the expression by FACS: {JUDGED[_against_even(mass)]} ({mass['even']:.0%})."
+        f"{_told(mass)} of the map lies in the parts of the face that carry the expression by FACS: "
+        f"{JUDGED[_against_even(mass)]} ({percent(mass['even'])})."
     )
     return [*told, _scores_sentence(over_all)]
 
@@ -266,14 +269,14 @@ def agreement_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
     mass = {run: rows.set_index("score").loc["relevance_mass"] for run, rows in frames.items()}
     first = max(mass, key=lambda run: mass[run]["value"])
     row = mass[first]
-    told = f"{row['value']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+    told = _told(row)
     where = "in the parts of the face that carry the expression by FACS"
     if len(mass) == 1:
-        return f"{told} of the map lies {where}: {JUDGED[_against_even(row)]} ({row['even']:.0%})."
+        return f"{told} of the map lies {where}: {JUDGED[_against_even(row)]} ({percent(row['even'])})."
     above = sum(_against_even(of_run) > 0 for of_run in mass.values())
     return (
         f"{above} of {len(mass)} models have more of their map {where} than an even map would, beyond chance; the most "
-        f"has {first} with {told}, an even map {row['even']:.0%}."
+        f"has {first} with {told}, an even map {percent(row['even'])}."
     )
 
 
@@ -288,13 +291,13 @@ def _lift_sentence(shares: pd.DataFrame, lifts: Ranking, grid: Sequence[int] | N
     cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
     beside = f" and what lies beside {it} get" if area < cell else f" {gets}"
     coarse = (
-        f" ({grid[0]} × {grid[1]} cells, each {cell:.0%} of the picture, do not tell {it} from {its} neighbours)"
+        f" ({grid[0]} × {grid[1]} cells, each {percent(cell)} of the picture, do not tell {it} from {its} neighbours)"
         if grid is not None and area < cell
         else ""
     )
     return (
-        f"For {its} size the {title(first).lower()}{beside} most of the map{coarse}{ahead}: {share:.0%} of it on "
-        f"{area:.0%} of the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the "
+        f"For {its} size the {title(first).lower()}{beside} most of the map{coarse}{ahead}: {percent(share)} of it on "
+        f"{percent(area)} of the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the "
         f"{title(last).lower()} least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
     )
 
@@ -304,10 +307,15 @@ def _scores_sentence(over_all: pd.DataFrame) -> str:
     judged: dict[int, list[str]] = {1: [], 0: [], -1: []}
     for score, name in OTHER_SCORES.items():
         row = over_all.loc[score]
-        judged[_against_even(row)].append(f"{name} {row['value']:.0%} ({row['even']:.0%})")
+        judged[_against_even(row)].append(f"{name} {percent(row['value'])} ({percent(row['even'])})")
     said = "; ".join(f"{PLACED[sign]} {_listed(names)}" for sign, names in judged.items() if names)
     one = len(judged[_against_even(over_all.loc["relevance_mass"])]) == len(OTHER_SCORES)
     return f"The other scores {'agree' if one else 'do not all agree'} (in brackets an even map's): {said}."
+
+
+def _told(row: Mapping) -> str:
+    """A score with its interval."""
+    return f"{percent(row['value'])} [{percent(row['low'])}, {percent(row['high'])}]"
 
 
 def _against_even(row: Mapping) -> int:

@@ -23,6 +23,7 @@ from fer_core import masks
 from fer_core.errors import ConfigError
 from fer_core.explain.occlusion import points
 from fer_core.predictions import Classifier
+from fer_core.wording import percent
 
 MOST_PLAYERS = 10  # 1024 coalitions
 REST = "rest"
@@ -210,8 +211,8 @@ def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[st
     named = [titles.get(name, name).lower() for name in found.players]
     total = found.full[k] - found.empty[k]
     lines = [
-        f"**{class_name}** has {found.full[k]:.0%}, and {found.empty[k]:.0%} with all {len(named)} parts hidden: "
-        f"together they are worth {points(total)}."
+        f"**{class_name}** has {percent(found.full[k])}, and {percent(found.empty[k])} with all {len(named)} parts "
+        f"hidden: together they are worth {points(total)}."
     ]
     order = np.argsort(-np.abs(found.values[:, k]), kind="stable")[:3]
     lines[0] += f" The largest shares: {_listed([f'{named[i]} ({points(found.values[i, k])})' for i in order])}."

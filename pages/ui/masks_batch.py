@@ -17,6 +17,7 @@ from fer_core.explain import occlusion, occlusion_batch
 from fer_core.explain.occlusion_batch import BatchEffect
 from fer_core.images import MAX_BYTES
 from fer_core.regions import CANONICAL
+from fer_core.wording import percent
 from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
 
 SOURCES = {"dataset": "Dataset sample", "upload": "Upload"}
@@ -219,7 +220,7 @@ def _show(
 
 def _sentence(row: Mapping) -> str:
     def rate(name: str) -> str:
-        return f"{row[name]:.0%} [{row[f'{name}_low']:.0%}, {row[f'{name}_high']:.0%}]"
+        return f"{percent(row[name])} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
 
     said = f"**{row['run']}** changes its answer on {row['flips']} of {row['n']} faces, {rate('flip_rate')}"
     if not pd.isna(row["control_flip_rate"]):

@@ -15,6 +15,7 @@ from fer_core.explain.faithfulness import grid_words
 from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.shapley import Shapley
+from fer_core.wording import percent
 from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
 
 MOST_MODELS = 4
@@ -81,7 +82,7 @@ def _show_pictures(face: pick.Face, mask: np.ndarray, effect: MaskEffect, slug: 
         st.image(outlined, caption="Whole, what will be hidden outlined", width="stretch", alt="The whole face")
     with after:
         masked = charts.enlarge(effect.masked)
-        st.image(masked, caption=f"Masked, {effect.area:.0%} hidden", width="stretch", alt="The masked face")
+        st.image(masked, caption=f"Masked, {percent(effect.area)} hidden", width="stretch", alt="The masked face")
         widgets.download_picture(masked, slug, "Masked picture (PNG)")
     if len(effect.control_images):
         st.caption(f"Random masks: {occlusion.control_words(masks.movable(mask))}")
@@ -100,10 +101,12 @@ def _show_words(effects: Mapping[str, MaskEffect]) -> None:
         before, after = effect.predicted
         top = effect.class_names.index(before)
         change = f"turns from **{before}** to **{after}**" if effect.flipped else f"stays **{before}**"
-        line = f"**{run_name}** {change}: {before} had {effect.before[top]:.0%}, masked {effect.after[top]:.0%}"
+        line = (
+            f"**{run_name}** {change}: {before} had {percent(effect.before[top])}, masked {percent(effect.after[top])}"
+        )
         if len(effect.controls):
             line += (
-                f", under random masks as large {effect.control_mean[top]:.0%} on average; these change the class "
+                f", under random masks as large {percent(effect.control_mean[top])} on average; these change the class "
                 f"in {effect.control_flips} of {len(effect.controls)}"
             )
         st.markdown(f"{line}.")
@@ -243,7 +246,7 @@ def _show_maps(
         with columns[place % len(columns)]:
             overlay = occlusion_charts.fall_overlay(face.image, fall, end)
             st.image(overlay, width="stretch", alt=f"Fall of {target} under the patch, over the face")
-            said = f"**{target}** ({before:.0%}) {occlusion.change_words(fall)}"
+            said = f"**{target}** ({percent(before)}) {occlusion.change_words(fall)}"
             st.markdown(f"**{model}**: {said}.")
             st.caption(f"Cells of the map: {grid_words(grid)} to tell eyes from mouth.")
             with st.container(horizontal=True, gap="small"):

@@ -11,6 +11,7 @@ from fer_core.explain.checks_numbers import MOST_FAIL, MOST_PASS
 from fer_core.explain.faithfulness import grid_verdict
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import RIGHT
+from fer_core.wording import percent
 from pages.ui import cache_study, state, widgets
 from pages.ui.saliency_trust import ABOUT, LOOKS
 
@@ -107,6 +108,6 @@ def _sentence(row: Mapping, record: Mapping) -> str:
     if row["check"] == grid.name:
         return grid.sentence
     return (
-        f"Passes on {row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}] of {row['n']} faces, undecided on "
-        f"{row['undecided']}, fails on {row['failed']}."
+        f"Passes on {percent(row['share'])} [{percent(row['low'])}, {percent(row['high'])}] of {row['n']} faces, "
+        f"undecided on {row['undecided']}, fails on {row['failed']}."
     )

@@ -21,6 +21,7 @@ from fer_core.explain.options import words
 from fer_core.explain.saliency import METHODS, SaliencyMap, map_frame
 from fer_core.pictures import has_gradients, is_network
 from fer_core.reporting import duration_text
+from fer_core.wording import percent
 from pages.ui import cache, cache_explain, pick, saliency_trust, state, widgets
 from pages.ui.cache_explain import Asked
 from pages.ui.saliency_trust import LOOKS
@@ -263,7 +264,7 @@ def show_class_pictures(models: list[Explained], face: pick.Face) -> None:
                 report(f"{name} ...", index, len(names))
                 picture, probability = cache_explain.class_picture(model.run_name, index)
                 pictures.append(charts.enlarge(picture, 2 * SMALL))
-                captions.append(f"{name}, {probability:.0%}")
+                captions.append(f"{name}, {percent(probability)}")
                 rows.append((model.run_name, name, probability))
             place.empty()
             widgets.picture_grid(pictures, captions, width=SMALL)

@@ -15,6 +15,7 @@ from fer_core.explain.gradients import is_earlier
 from fer_core.explain.options import slug, words
 from fer_core.explain.saliency import METHODS, LayerChoice, SaliencyMap
 from fer_core.pictures import has_gradients, is_network
+from fer_core.wording import percent
 from pages.ui import cache, cache_explain, pick, saliency_more, saliency_options, saliency_trust, state, widgets
 from pages.ui.cache_explain import Asked
 
@@ -237,8 +238,8 @@ def show_words(
     where = f" at {found.layer}" if found.layer else ""
     options = words({option: value for option, value in found.given.items() if option != "layer"})
     st.markdown(
-        f"Predicted **{names[int(probabilities.argmax())]}** with {probabilities.max():.0%}. The map explains "
-        f"**{target}** ({probabilities[names.index(target)]:.0%}): {METHODS[found.method].title}{where}"
+        f"Predicted **{names[int(probabilities.argmax())]}** with {percent(probabilities.max())}. The map explains "
+        f"**{target}** ({percent(probabilities[names.index(target)])}): {METHODS[found.method].title}{where}"
         f"{f' ({options})' if options else ''}, "
         f"{found.grid[0]} × {found.grid[1]} cells."
     )
@@ -255,13 +256,13 @@ def show_completeness(run_name: str, asked: Asked) -> None:
     if gap is None:
         return
     told = (
-        f"Completeness: the map's sum is off by {abs(gap):.1%} of what it should be, the class score of this face "
+        f"Completeness: the map's sum is off by {percent(abs(gap))} of what it should be, the class score of this face "
         "minus that of the baseline"
     )
     if abs(gap) > MAX_GAP:
-        st.warning(f"{told}; at most {MAX_GAP:.0%} is asked for. More steps (see Options) bring it nearer.")
+        st.warning(f"{told}; at most {percent(MAX_GAP)} is asked for. More steps (see Options) bring it nearer.")
     else:
-        st.caption(f"{told} (Sundararajan et al. 2017; at most {MAX_GAP:.0%} is asked for).")
+        st.caption(f"{told} (Sundararajan et al. 2017; at most {percent(MAX_GAP)} is asked for).")
 
 
 def show_below(one: Shown, face: pick.Face, checked: bool) -> Callable[[], None]:

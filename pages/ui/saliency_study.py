@@ -16,6 +16,7 @@ from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
 from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
+from fer_core.wording import percent
 from pages.ui import cache, cache_study, pick, saliency_checks, state, widgets
 from pages.ui.saliency_one import EXPLAINED, TRUE
 
@@ -225,7 +226,7 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
     wide = {name: st.column_config.Column(width="medium") for name in grid.columns.drop("run")}  # or cells are cut off
     widgets.show_table(grid, column_config=wide | {"run": st.column_config.Column("Model", pinned=True)})
     low, high = table["even"].min(), table["even"].max()
-    even = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
+    even = f"{percent(low)}" if f"{percent(low)}" == f"{percent(high)}" else f"{percent(low)} to {percent(high)}"
     st.caption(
         f"{charts.SCORE_TITLES[score]} with its 95 % bootstrap interval over n pictures"
         + (", the same in all cells" if same else ", each study's own")
@@ -307,11 +308,12 @@ def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
     for place, row in enumerate(rows.itertuples(index=False)):
         maps = [study.coarse[at] for study, at in zip(studies, (row.a, row.b), strict=True)]
         drawn = [charts.mean_map(one.astype(float), 255.0) for one in maps]
-        captions = [f"{study.record['model']}, {prob:.0%}" for study, prob in zip(studies, (row.prob_a, row.prob_b))]  # noqa: B905
+        probs = (row.prob_a, row.prob_b)
+        captions = [f"{one.record['model']}, {percent(prob)}" for one, prob in zip(studies, probs, strict=True)]
         own = [] if where is None else [cache.dataset(record["dataset"])[record["split"]].images[where[place]]]
         lines.append([*own, *drawn])
         with beside.container(border=True, width=len(lines[-1]) * (MAP_WIDTH + 16) + 32):
-            st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {row.similarity:.0%} alike")
+            st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {percent(row.similarity)} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
             if where is not None:
                 asked = (record, int(where[place]), [study.record["run"] for study in studies])
@@ -353,7 +355,7 @@ def _show_conditions(records: list[dict]) -> None:
         empty = saliency_numbers.empty_maps(cache_study.study(record["name"]))
         many = {name: share for name, share in empty.items() if share >= MANY_EMPTY}
         if many:
-            told = ", ".join(f"{name} {share:.0%}" for name, share in many.items())
+            told = ", ".join(f"{name} {percent(share)}" for name, share in many.items())
             why = "Everything in that layer speaks against the class; another method or layer may tell more."
             why = why if record["layer"] else "No hidden place lowers the probability of the class."
             st.warning(

@@ -13,6 +13,7 @@ from fer_core.explain.action_units import EMFACS, words
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED, Trust, Verdict
 from fer_core.pictures import has_gradients
 from fer_core.reporting import duration_text
+from fer_core.wording import percent
 from pages.ui import cache, cache_explain, widgets
 from pages.ui.cache_explain import Asked
 
@@ -178,8 +179,8 @@ def show_regions(values: np.ndarray, points: np.ndarray, expression: str, stem: 
         else:
             mass = scores.set_index("score").loc["relevance_mass"]
             st.markdown(
-                f"**{mass['map']:.0%}** of the map lies where {expression} shows (action units "
-                f"{words(expression)}); of an even map {mass['even']:.0%} would."
+                f"**{percent(mass['map'])}** of the map lies where {expression} shows (action units "
+                f"{words(expression)}); of an even map {percent(mass['even'])} would."
             )
             _show_scores(scores, stem)
         widgets.show_figure(charts.region_bars(table), f"{stem}-regions", table)

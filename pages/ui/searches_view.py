@@ -5,6 +5,7 @@ import streamlit as st
 from fer_core import jobs
 from fer_core.charts import training as charts
 from fer_core.training import searches
+from fer_core.wording import percent
 from pages.ui import state, widgets
 
 COMMAND = "python -m fer_core search svm_hog_rbf fer2013 --limit 6000"
@@ -26,7 +27,7 @@ def _show(name: str) -> None:
     found = ", ".join(f"{setting} {best[setting]:.3g}" for setting in tried)
     st.markdown(
         f"**{record['model']}** on **{record['dataset']}**: best of {len(frame)} settings is **{found}** with "
-        f"**{best['accuracy']:.1%}** (standard deviation over folds {100 * best['accuracy_std']:.1f} points)."
+        f"**{percent(best['accuracy'])}** (standard deviation over folds {100 * best['accuracy_std']:.1f} points)."
     )
     how = "on a grid" if record["method"] == "grid" else "drawn at random"
     st.caption(

@@ -6,6 +6,7 @@ import streamlit as st
 from fer_core import jobs
 from fer_core.charts import training as charts
 from fer_core.training import sweep_export
+from fer_core.wording import percent
 from pages.ui import cache, state, widgets
 
 LOOK_EVERY_S = 5.0
@@ -55,8 +56,8 @@ def _show_trials(name: str, frame: pd.DataFrame, record: dict) -> None:
     counts = ", ".join(f"{count} {kind}" for kind, count in record["states"].items())
     st.markdown(
         f"**{record['model']}** on **{record['dataset']}**, sampler {record['sampler']}: {counts}. Best is trial "
-        f"{number} with **{best['val_accuracy']:.1%}** on val (train {best['train_accuracy']:.1%}), judged on val "
-        "alone; test was not looked at."
+        f"{number} with **{percent(best['val_accuracy'])}** on val (train {percent(best['train_accuracy'])}), judged "
+        "on val alone; test was not looked at."
     )
     widgets.show_figure(charts.sweep_lines(frame, record["space"]), f"sweep-{name}", frame)
     st.subheader("Does a higher val accuracy come with a larger gap to train?")

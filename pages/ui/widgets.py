@@ -16,6 +16,7 @@ from fer_core.errors import FerError
 from fer_core.explain.mask_study import trained_mask
 from fer_core.images import encode_png
 from fer_core.training import recipes
+from fer_core.wording import percent
 from pages.ui import cache
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 24  # pictures on one page of a gallery
 PNG_SCALE = 2
+MOST_STYLED = 5000  # rows of a table whose cells are written one by one
 TOOLBAR_HEIGHT, TITLE_HEIGHT = 36, 24  # pixels
 TOOLS_LEFT_OUT = ("lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d")  # zooming by drag, reset and PNG stay
 
@@ -172,10 +174,26 @@ def make_room_for_toolbar(figure: Figure) -> None:
 def show_table(table: "pd.DataFrame | Styler", **settings: Any) -> Any:
     """``st.dataframe`` of ``table`` without its index; cells without a value are empty.
 
+    Columns with the format ``percent`` are written as in sentences; what they are sorted and saved by stays a share.
+
     Args:
         settings: passed on; with ``on_select`` it returns what is selected.
     """
+    config = settings.get("column_config") or {}
+    names = table if isinstance(table, pd.DataFrame) else ()  # a Styler writes its cells itself
+    shares = [name for name, column in config.items() if name in names and _format(column) == "percent"]
+    if shares and len(table) <= MOST_STYLED:
+        table = table.reset_index(drop=True).style.format(dict.fromkeys(shares, percent), na_rep="")
+        plain_numbers = {
+            name: config[name] | {"type_config": config[name]["type_config"] | {"format": None}} for name in shares
+        }
+        settings = settings | {"column_config": config | plain_numbers}
     return st.dataframe(table, hide_index=True, placeholder="", **settings)
+
+
+def _format(column: Any) -> str | None:
+    """How Streamlit is to write the numbers of a column."""
+    return (column.get("type_config") or {}).get("format") if isinstance(column, dict) else None
 
 
 def probability_bars(probabilities: np.ndarray, class_names: Sequence[str], name: str) -> None:
