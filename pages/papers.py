@@ -28,14 +28,14 @@ KINDS = {
     "wording": "said in two ways",
     "implausible": "implausible",
 }
-FEW_CURVES = 3
+FEW_CURVES, FEW_COMMANDS = 3, 6
 FACE_SIDE = 128  # Feeling It masks pictures of 128x128
 MASKED = {"forehead": "Top 1/4: forehead", "eyes": "Middle 1/4: eyes", "mouth": "Bottom 1/2: nose and mouth"}
 NUMBERS = {
-    "system": st.column_config.Column("System", pinned=True, width=170),
-    "reported": st.column_config.Column("Reported", width=80),
-    "measured": st.column_config.Column("Measured", width=80),
-    "difference": st.column_config.Column("Difference", width=85),
+    "system": st.column_config.Column("System", pinned=True, width=150),
+    "reported": st.column_config.Column("Reported", width=72),
+    "measured": st.column_config.Column("Measured", width=76),
+    "difference": st.column_config.Column("Difference", width=80),
     "interval": st.column_config.Column("95 % interval", width=125),
     "inside": st.column_config.Column(
         "Inside", width=60, help="Whether the reported value lies in the measured interval"
@@ -43,7 +43,7 @@ NUMBERS = {
     "run": st.column_config.Column("Run, or why it is open", width=280),
     "differs_from_recipe": st.column_config.Column(
         "Differs from the recipe",
-        width=200,
+        width=150,
         help="Settings of the run that are not its model's recipe's, which are the paper's where it prints them",
     ),
     "reported_on": st.column_config.Column("reported on"),
@@ -121,7 +121,8 @@ def show_commands(paper: reported.Paper, rows: pd.DataFrame) -> None:
     """How to train what is open, to copy."""
     commands = reported.open_commands(paper.key, rows)
     if commands:
-        with st.expander(f"{len(commands)} command{'s' * (len(commands) != 1)} that train what is open"):
+        told = f"{len(commands)} command{'s' * (len(commands) != 1)} that train what is open"
+        with st.expander(told, expanded=len(commands) <= FEW_COMMANDS):
             st.code("\n".join(commands), language="bash")
 
 

@@ -98,7 +98,7 @@ def test_mean_maps_stand_per_class(stored):
     names = [run.name for run in able if run.name not in stored and run.model != "majority"]
     said = f"Not studied by Occlusion: {', '.join(names)}. To study them: `{saliency_study.KIND.command} --method occ"
     assert (said in plain(app)) if names else ("Not studied" not in plain(app))
-    assert saliency_numbers.strongest_sentence(saliency_numbers.share_rows(study)) in plain(app)
+    assert saliency_numbers.strongest_sentence(saliency_numbers.share_rows(study), study.record["grid"]) in plain(app)
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
 

@@ -174,9 +174,10 @@ def test_the_strongest_part_of_each_expression_is_told_where_it_is_more_than_cha
         ("fear", "mouth", 0, np.nan, np.nan),
         ("angry", regions.ELSEWHERE, 9, 9.0, 9.0),
     ]
-    shares = pd.DataFrame(rows, columns=["class", "region", "n", "lift", "lift_low"])
+    shares = pd.DataFrame(rows, columns=["class", "region", "n", "lift", "lift_low"]).assign(area=0.05)
     told = "Strongest for its size: the mouth for happy and sad; no part by more than chance for angry."
-    assert numbers.strongest_sentence(shares) == told
+    assert numbers.strongest_sentence(shares) == numbers.strongest_sentence(shares, (5, 5)) == told
+    assert numbers.strongest_sentence(shares, (3, 3)) == told.replace("mouth", "mouth and what lies beside it")
     assert numbers.strongest_sentence(shares[shares["n"] == 0]) == "No map of this study has any evidence in it."
 
 

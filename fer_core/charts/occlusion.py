@@ -289,7 +289,7 @@ def _elsewhere(figure: go.Figure, rows: pd.DataFrame, names: list[str], run: str
         legendgroup="control",
         legendrank=2000,
         showlegend=first,
-        marker={"symbol": "diamond", "size": 9, "color": colour, "line": {"color": GREY, "width": 1}},
+        marker={"symbol": "diamond", "size": 9, "color": "#FFFFFF", "line": {"color": colour, "width": 2}},
         hovertemplate=f"%{{y}}: %{{x:+.1f}} points<extra>{run}, the same shape elsewhere</extra>",
     )
 

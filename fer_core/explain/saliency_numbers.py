@@ -240,24 +240,31 @@ def verdict(
     return [*told, _scores_sentence(over_all)]
 
 
-def strongest_sentence(shares: pd.DataFrame) -> str:
+def strongest_sentence(shares: pd.DataFrame, grid: Sequence[int] | None = None) -> str:
     """Where the mean map of each expression is strongest for the size of the place, where that is more than chance.
 
     Args:
         shares: of :func:`share_rows`.
+        grid: rows and columns of cells that the maps have, where they may be larger than a region.
     """
+    cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
     known = shares[(shares["region"] != ELSEWHERE) & (shares["n"] > 0) & shares["lift"].notna()]
     if known.empty:
         return "No map of this study has any evidence in it."
     first = known.loc[known.groupby("class", sort=False)["lift"].idxmax()]
     beyond = first[first["lift_low"] > 1]
-    places = [
-        f"the {title(region).lower()} for {_listed(rows['class'].tolist())}"
-        for region, rows in sorted(beyond.groupby("region", sort=False), key=lambda one: -len(one[1]))
-    ]
+    places = []
+    for region, rows in sorted(beyond.groupby("region", sort=False), key=lambda one: -len(one[1])):
+        beside = _beside(region, rows["area"].mean() < cell)
+        places.append(f"the {title(region).lower()}{beside} for {_listed(rows['class'].tolist())}")
     rest = first.loc[~first["class"].isin(beyond["class"]), "class"].tolist()
     places += [f"no part by more than chance for {_listed(rest)}"] if rest else []
     return f"Strongest for its size: {'; '.join(places)}."
+
+
+def _beside(region: str, coarse: bool) -> str:
+    """What a region is named with where cells cannot tell it from its neighbours."""
+    return f" and what lies beside {agreeing(region, 'it', 'them')}" if coarse else ""
 
 
 def agreement_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
@@ -289,16 +296,17 @@ def _lift_sentence(shares: pd.DataFrame, lifts: Ranking, grid: Sequence[int] | N
     most, least = (lifts.values[region] for region in (first, last))
     its, gets, it = agreeing(first, "its", "their"), agreeing(first, "gets", "get"), agreeing(first, "it", "them")
     cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
-    beside = f" and what lies beside {it} get" if area < cell else f" {gets}"
+    gets = "get" if area < cell else gets
     coarse = (
         f" ({grid[0]} × {grid[1]} cells, each {percent(cell)} of the picture, do not tell {it} from {its} neighbours)"
         if grid is not None and area < cell
         else ""
     )
     return (
-        f"For {its} size the {title(first).lower()}{beside} most of the map{coarse}{ahead}: {percent(share)} of it on "
-        f"{percent(area)} of the picture, {most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the "
-        f"{title(last).lower()} least ({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
+        f"For {its} size the {title(first).lower()}{_beside(first, area < cell)} {gets} most of the map{coarse}"
+        f"{ahead}: {percent(share)} of it on {percent(area)} of the picture, "
+        f"{most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} least "
+        f"({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
     )
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core.charts import masks as charts
 from fer_core.charts import occlusion as occlusion_charts
-from fer_core.charts.results import other_colours, run_colours
+from fer_core.charts.results import other_colours, run_colours, short_names
 from fer_core.explain import mask_numbers
 from fer_core.explain.headline import headline
 from fer_core.explain.mask_numbers import MaskSummary
@@ -15,6 +15,7 @@ from fer_core.explain.mask_study import KIND, REGIONS
 from fer_core.explain.studies import Kind
 from fer_core.models import views
 from fer_core.pictures import answers_alike
+from fer_core.wording import percent
 from pages.ui import cache, cache_masks, masks_measures, state, widgets
 
 VIEWS = ("Paper's tables", "Recall per class", "Flips", "Every measure")
@@ -153,8 +154,11 @@ def views_words(records: Sequence[Mapping], whole: Mapping[str, float]) -> str:
     of_views: dict[str, list[str]] = {}
     for record in records:
         of_views.setdefault(views.words(record["tta"]), []).append(record["run"])
-    several = len(of_views) > 1
-    told = [about + (f" for {widgets.plain(', '.join(runs))}" if several else "") for about, runs in of_views.items()]
+    several, short = len(of_views) > 1, short_names(record["run"] for record in records)
+    told = [
+        about + (f" for {widgets.plain(', '.join(short[run] for run in runs))}" if several else "")
+        for about, runs in of_views.items()
+    ]
     lines = [f"Averaged here: {'; '.join(told)}."]
     elsewhere: dict[str, list[str]] = {}
     for record in records:
@@ -162,7 +166,7 @@ def views_words(records: Sequence[Mapping], whole: Mapping[str, float]) -> str:
         own = (run.run.get("config") or {}).get("tta", "none")
         if own != record["tta"] and record["split"] in run.splits:
             there, here = run.metrics(record["split"])["accuracy"], whole[run.name]
-            line = f"{widgets.plain(run.name)} {100 * there:.1f} % there, {100 * here:.1f} % here"
+            line = f"{widgets.plain(short[run.name])} {percent(there)} there, {percent(here)} here"
             elsewhere.setdefault(views.words(own), []).append(line)
     for own, runs in elsewhere.items():
         lines.append(f"Averaged on Models: {own}. Accuracy on whole pictures: {'; '.join(runs)}.")

@@ -102,7 +102,7 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         top = float(pd.Series(tops).max())  # without the NaN of classes that have no picture
         st.markdown(
             f"**{widgets.plain(run)}**, cells: {grid_words(tuple(study.record['grid']))} to tell eyes from mouth. "
-            f"**{saliency_numbers.strongest_sentence(cache_study.shares(name, which))}**"
+            f"**{saliency_numbers.strongest_sentence(cache_study.shares(name, which), study.record['grid'])}**"
         )
         pictures = [charts.mean_map(one, top, colormap) for one in means]
         captions = [
