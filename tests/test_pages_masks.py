@@ -1,6 +1,7 @@
 """The Masks page on one face and on several: what it shows is what the library says."""
 
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from fer_core.datasets import overview
 from fer_core.errors import ConfigError
 from fer_core.explain import faithfulness, gradients, occlusion, occlusion_batch, shapley
 from fer_core.models.features import landmark_points
-from pages.ui import cache, cache_masks, masks_batch, masks_choice, widgets
+from pages.ui import cache, cache_masks, masks_batch, masks_choice, state, widgets
 from tests.bad_files import bad_files
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -227,31 +228,41 @@ def test_patch_says_what_the_map_says(working, classifier, crop, saved):
     assert told(table, "run", "class", "patch", "fill") == [working.run, "sad", 0.333, "zero"]
 
 
-@pytest.mark.parametrize("origin", ["Sample photo", "Upload"])
-def test_the_map_of_a_patch_is_checked_on_saliency(working, classifier, crop, monkeypatch, origin):
+@pytest.mark.parametrize(
+    ("origin", "patch", "fill"), [("Sample photo", 0.25, "blur"), ("Upload", 0.25, "zero"), ("Dataset", 1 / 6, "mean")]
+)
+def test_the_map_of_a_patch_is_checked_on_saliency(working, classifier, crop, monkeypatch, origin, patch, fill):
     """Whatever Saliency showed before; it is the very same map that is checked."""
     checked, real = [], faithfulness.assemble
     monkeypatch.setattr(faithfulness, "assemble", lambda found, parts: checked.append(found) or real(found, parts))
-    left = {"method": "Occlusion", "occlusion-patch": "1/3", "occlusion-stride": "1", "check": "false", "from": origin}
-    app = open_page("saliency", left)
+    left = {"occlusion-patch": "1/3", "occlusion-stride": "1", "occlusion-fill": "Noise"}
+    left |= {"method": "Occlusion", "check": "false", "picture": "2"}
+    app = open_page("saliency", left | {"from": "Dataset", "dataset": working.dataset, "class": "angry"})
     assert_healthy(app)
-    for name, value in {"ask": "Patch", "explain": "sad", "patch": 0.25, "fill": "blur"}.items():
+    for name, value in {"ask": "Patch", "explain": "sad", "patch": patch, "fill": fill}.items():
         app.session_state[name] = value
     app.switch_page("pages/masks.py").run()
+    widget(app.button_group, "Picture").set_value(origin.split()[0].lower()).run()
     if origin == "Upload":
         app.file_uploader[0].set_value(("astronaut.jpg", ASTRONAUT.read_bytes(), "image/jpeg")).run()
     assert_healthy(app)
     assert not checked
-    widget(app.button, "Check this map").click().run()
+    (link,) = [link.proto for link in app.get("page_link") if link.proto.label == "Check this map"]
+    assert link.page == "saliency"
+    app.query_params.update(dict(parse_qsl(link.query_string)))
+    app.switch_page("pages/saliency.py").run()
     assert_healthy(app)
-    assert app.title[0].value == "Saliency"
-    target = classifier.class_names.index("sad")
-    maps, grid = occlusion.occlusion_map(classifier, crop.image[None], np.array([target]), patch=0.25, fill="blur")
+    split, target = datasets.load(working.dataset)["test"], classifier.class_names.index("sad")
+    angry = np.asarray(split.images[overview.positions_of_class(split, "angry")[1]])
+    image = angry if origin == "Dataset" else crop.image
+    maps, grid = occlusion.occlusion_map(classifier, image[None], np.array([target]), patch=patch, fill=fill)
     (found,) = checked
     assert (found.method, found.grid, found.class_index.tolist()) == ("occlusion", grid, [target])
     np.testing.assert_allclose(found.raw, maps, atol=1e-4)
-    assert "The map explains **sad**" in text_of(app) and "Occlusion (patch 0.25, fill blur)" in text_of(app)
+    assert "The map explains **sad**" in text_of(app) and state.FOLLOWED not in app.query_params
     assert len(frame_with(app, "outcome")) == 6
+    if origin == "Upload":
+        assert "uploaded before on another page" in text_of(app)
 
 
 # Several pictures

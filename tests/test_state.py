@@ -100,6 +100,47 @@ def test_the_sample_photo_comes_first_where_no_dataset_is_registered(tmp_path, m
     assert source(**{"from": "Sample photo"}) == "sample"
 
 
+def linked(address, left):
+    """Values of a page that a link with ``address`` leads to, in a session that has ``left``."""
+
+    def page():
+        import streamlit as st
+
+        from pages.ui import state
+
+        state.follow_link({"letter", "on", "number"})
+        letter, on = state.choice("Letter", list("abc"), key="letter"), state.toggle("On", key="on", default=True)
+        st.session_state["shown"] = letter, on, state.number("Number", 1, 9, 1, key="number")
+
+    app = AppTest.from_function(page, default_timeout=60)
+    for name, value in left.items():
+        app.session_state[name] = value
+    app.query_params.update(address)
+    app.run()
+    assert not app.exception
+    assert state.FOLLOWED not in app.query_params
+    return app.session_state["shown"], app
+
+
+def test_a_link_says_defaults_too_whatever_the_session_has():
+    left = {"letter": "c", "on": False, "number": 7}
+    assert linked({}, left)[0] == ("c", False, 7)
+    shown, app = linked(state.link({"letter": "a", "on": True, "other": "x"}), left)
+    assert shown == ("a", True, 7) and "other" not in app.session_state
+
+
+def test_what_a_link_chose_stands_in_the_address(tmp_path):
+    shown, app = linked(state.link({"letter": "c", "on": False}), {})
+    assert shown == ("c", False, 1)
+    assert {key: app.query_params.get(key) for key in ("letter", "on")} == {"letter": ["c"], "on": ["false"]}
+
+
+def test_a_link_of_nonsense_changes_nothing():
+    of_wrong_types = state.link({"letter": ["a"], "on": "yes", "number": "2"})[state.FOLLOWED]
+    for told in (of_wrong_types, '{"chosen": 1, "words": 2}', '{"letter": "c"}', "[1, 2]", "{", ""):
+        assert linked({state.FOLLOWED: told}, {})[0] == ("a", True, 1), told
+
+
 def test_a_page_of_studies_opens_with_one_run_of_each_model_first():
     wide = [{"run": f"wide-s{seed}", "model": "wide"} for seed in range(7)]
     vgg = {"run": "vgg16-s0", "model": "vgg16"}

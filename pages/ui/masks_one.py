@@ -16,7 +16,7 @@ from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.shapley import Shapley
 from fer_core.wording import percent
-from pages.ui import cache, cache_masks, masks_choice, pick, state, widgets
+from pages.ui import cache, cache_masks, masks_choice, pick, saliency_options, state, widgets
 
 MOST_MODELS = 4
 MOST_PLACES = 5
@@ -253,7 +253,7 @@ def _show_maps(
                 widgets.download_picture(overlay, f"{slug}-{model}-{target}")
                 table = occlusion.map_frame(fall).assign(run=model, **{"class": target}, **about)
                 widgets.download_table(table, f"{slug}-{model}-{target}", "Map (CSV)")
-                _offer_checks(model, target, patch, fill)
+                _link_checks(model, target, patch, fill)
     st.image(occlusion_charts.fall_scale(), width="stretch", alt="Colour scale")
     st.caption(
         f"From a rise of {occlusion.points(end)} (violet) over none to a fall of as many (orange), the same for all "
@@ -261,27 +261,20 @@ def _show_maps(
     )
 
 
-def _offer_checks(model: str, target: str, patch: float, fill: str) -> None:
-    """A button that opens Saliency at a map of this page, where its checks stand below it."""
-    pressed = st.button(
-        "Check this map",
-        key=f"check-{model}",
+def _link_checks(model: str, target: str, patch: float, fill: str) -> None:
+    """A link that opens Saliency at a map of this page, where its checks stand below it."""
+    options = METHODS["occlusion"].options | {"patch": patch, "fill": fill}
+    chosen = {"scope": pick.ONE_FACE, "models": [model], "method": "occlusion", "explain": target, "check": True}
+    chosen |= pick.chosen_face() | saliency_options.by_key("occlusion", options)
+    words = {"from": pick.SOURCES[chosen["from"]], "method": METHODS["occlusion"].title}
+    words |= saliency_options.words("occlusion", options)
+    st.page_link(
+        "pages/saliency.py",
+        label="Check this map",
         icon=":material/fact_check:",
-        type="tertiary",
         help="Can it be trusted? Saliency shows the same map with its checks.",
-        on_click=_set_saliency,
-        args=(model, target, {"patch": patch, "fill": fill}),
+        query_params=state.link(chosen, words),
     )
-    if pressed:
-        st.switch_page("pages/saliency.py")
-
-
-def _set_saliency(model: str, target: str, options: Mapping[str, object]) -> None:
-    """Choose an occlusion map for Saliency; for a button, whose callback runs before the widgets are drawn."""
-    given = METHODS["occlusion"].options | options
-    chosen = {"models": [model], "explain": target, "method": "occlusion", "check": True}
-    st.session_state.update(chosen | {f"occlusion-{name}": value for name, value in given.items()})
-    pick.take_upload()
 
 
 def _choose_class(models: list[str]) -> str:

@@ -23,8 +23,9 @@ UPLOAD_HELP = (
     "on the machine that runs FERscope and are not stored."
 )
 SOURCES = {"dataset": "Dataset", "upload": "Upload", "sample": "Sample photo"}
-TAKEN = "taken-upload"  # name and content: what is uploaded on one page is not kept on the next
 OF_DATASETS = ("dataset", "split", "class", "picture")  # keys that only a face of a dataset has
+FACE_KEYS = ("from", *OF_DATASETS, "face")
+KEPT = "kept-upload"  # name and content: an uploader forgets its picture when the page changes
 
 
 @dataclass(frozen=True)
@@ -118,25 +119,32 @@ def _of_dataset() -> Face | None:
     return Face(image, true, title, slug, *cache_masks.points(image))
 
 
-def take_upload() -> None:
-    """Let the page that comes next show the uploaded picture, if one is shown here; for a button's callback."""
-    upload = st.session_state.get("upload")
-    if upload is not None:
-        st.session_state[TAKEN] = upload.name, upload.getvalue()
+def chosen_face() -> dict[str, object]:
+    """What leads to the face that is shown, for links to other pages; an upload is kept in the session."""
+    return {key: st.session_state[key] for key in FACE_KEYS if key in st.session_state}
 
 
 def _of_upload() -> Face | None:
     upload = st.file_uploader(
-        "A photo with a face, or a face crop", key="upload", max_upload_size=MAX_BYTES // 2**20, help=UPLOAD_HELP
+        "A photo with a face, or a face crop",
+        key="upload",
+        max_upload_size=MAX_BYTES // 2**20,
+        help=UPLOAD_HELP,
+        on_change=_forget_upload,
     )
     if upload is not None:
-        st.session_state.pop(TAKEN, None)
-        return _of_picture(upload.getvalue(), upload.name)
-    if TAKEN not in st.session_state:
+        st.session_state[KEPT] = upload.name, upload.getvalue()
+    if KEPT not in st.session_state:
         return None
-    name, content = st.session_state[TAKEN]
-    st.caption(f"{widgets.plain(name)}, uploaded on another page; another upload replaces it.")
+    name, content = st.session_state[KEPT]
+    if upload is None:
+        st.caption(f"{widgets.plain(name)}, uploaded before on another page.")
     return _of_picture(content, name)
+
+
+def _forget_upload() -> None:
+    """When another picture is chosen, or none; not when the page changes, which empties the uploader too."""
+    st.session_state.pop(KEPT, None)
 
 
 def _of_picture(content: bytes, name: str) -> Face:

@@ -166,7 +166,7 @@ def choose_layer(run_name: str, method: str, key: str) -> str | None:
         list(titles),
         key=key,
         default=default,
-        format_func=titles.get,
+        format_func=titles.__getitem__,
         help="Later layers know more about expressions, but their grid is coarser.",
     )
     return None if chosen == OWN else chosen

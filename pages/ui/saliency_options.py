@@ -77,8 +77,23 @@ def setting(method: str, name: str) -> Setting:
     return COPIES if (method, name) == ("smoothgrad", "samples") else SETTINGS[name]
 
 
+def by_key(method: str, options: Mapping[str, object]) -> dict[str, object]:
+    """``options`` by the keys of their widgets."""
+    return {_key(method, name): value for name, value in options.items()}
+
+
+def words(method: str, options: Mapping[str, object]) -> dict[str, str]:
+    """What the address has for ``options`` that are chosen by titles, by the keys of their widgets."""
+    asked = {name: setting(method, name).titles for name in options}
+    return by_key(method, {name: titles[options[name]] for name, titles in asked.items() if titles})
+
+
+def _key(method: str, name: str) -> str:
+    return f"{method}-{name}".replace("_", "-")
+
+
 def _ask(method: str, name: str, default: Any) -> Any:
-    asked, key = setting(method, name), f"{method}-{name}".replace("_", "-")
+    asked, key = setting(method, name), _key(method, name)
     if isinstance(default, bool):
         return state.toggle(asked.title, key=key, default=default, help=asked.help)
     if asked.titles:

@@ -5,7 +5,8 @@ be an option, the page says what the link asks for and what is shown instead), a
 (``dataset``, ``model``, ``split``) is kept on the next page that has a widget of the same key.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from streamlit.errors import StreamlitAPIException
 from pages.ui import widgets
 
 MOST_STUDIED = 6  # models whose studies a page opens with
+FOLLOWED = "link"  # in the address until the page that it leads to has read it
 LINKED: dict[str, str] = {"bind": "query-params", "persist_state": "session"}
 
 
@@ -96,6 +98,7 @@ def choices(
 
 def toggle(label: str, *, key: str, default: bool = False, **settings: Any) -> bool:
     """A switch."""
+    _replace_unless(key, lambda value: isinstance(value, bool), default)
     return st.toggle(label, default, key=key, **LINKED, **settings)
 
 
@@ -169,9 +172,13 @@ def choose(values: Mapping[str, Any], words: Mapping[str, str] | None = None) ->
     """
     st.session_state.update(values)
     for key, value in ({**values, **(words or {})}).items():
-        said = [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
+        said = [str(one) for one in value] if isinstance(value, list | tuple) else _said(value)
         with suppress(StreamlitAPIException):  # of a widget that is there, which Streamlit keeps for itself
             st.query_params[key] = said
+
+
+def _said(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def begin_with(key: str, value: Any) -> None:
@@ -188,6 +195,30 @@ def begin_with(key: str, value: Any) -> None:
 def has_begun(key: str) -> bool:
     """Whether :func:`begin_with` chose the value of ``key`` and the address does not say so yet."""
     return bool(st.session_state.get(f"{key}-begun"))
+
+
+def link(chosen: Mapping[str, Any], words: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The address of a link to a page that calls :func:`follow_link`: there ``chosen`` (key -> value) holds.
+
+    Plain addresses would not do inside a session: it keeps its own value where they name the default, and of every key
+    that the page of the link has a widget of as well. ``words`` are those of :func:`choose`.
+    """
+    return {FOLLOWED: json.dumps({"chosen": dict(chosen), "words": dict(words or {})})}
+
+
+def follow_link(keys: Collection[str]) -> None:
+    """Choose what the :func:`link` that led here says of ``keys``; before any widget is drawn."""
+    if FOLLOWED not in st.query_params:
+        return
+    try:
+        told = json.loads(st.query_params[FOLLOWED])
+    except ValueError:
+        told = None
+    del st.query_params[FOLLOWED]
+    chosen, words = (told.get(part) if isinstance(told, dict) else None for part in ("chosen", "words"))
+    if isinstance(chosen, dict) and isinstance(words, dict):
+        known = {key: chosen[key] for key in keys if key in chosen}
+        choose(known, {key: str(words[key]) for key in known if key in words})
 
 
 def first_studied(records: Sequence[Mapping]) -> list[str]:
