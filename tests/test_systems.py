@@ -219,6 +219,7 @@ def test_a_normalised_input_keeps_the_spread_that_imagenet_weights_expect(tmp_pa
     assert normalised.std() == pytest.approx(64, rel=0.02)  # VGG16's weights expect pixels with only the mean taken off
 
 
+@pytest.mark.slow
 def test_missing_and_damaged_imagenet_weights_name_both_remedies(tmp_path, monkeypatch):
     from fer_core.models.backbones import load_imagenet
     from fer_core.models.registry import build_network

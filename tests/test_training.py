@@ -264,6 +264,7 @@ def test_one_training_at_a_time_in_a_folder_and_fresh_discards_it(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.slow
 def test_a_refused_training_is_not_in_the_way_of_the_next(drawn, tmp_path):
     refused = dataclasses.replace(QUICK, classes=["happi", "sad"])
     with pytest.raises(DatasetError, match="happi"):
