@@ -165,7 +165,9 @@ def test_no_run_with_weights_says_what_to_do(tmp_path, monkeypatch):
     [
         ({"method": "grad_cam", "model": "compact"}, "conv", None, False),
         ({"method": "grad_cam", "model": "compact"}, "another", None, True),
-        ({"method": "grad_cam", "model": "ensemble"}, "another", None, False),  # members take layers of their own
+        ({"method": "grad_cam", "model": "ensemble"}, "conv", None, False),
+        ({"method": "grad_cam", "model": "ensemble", "layer": "conv, last"}, "conv", None, True),
+        ({"method": "grad_cam", "model": "ensemble", "layer": "conv, last"}, None, None, False),
         ({"method": "occlusion", "model": "compact", "layer": None}, "another", None, False),
         ({"method": "lime", "model": "compact", "layer": None}, None, {"samples": 9}, True),
         ({"method": "lime", "model": "compact", "layer": None}, None, {}, False),

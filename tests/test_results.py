@@ -163,7 +163,9 @@ def test_the_leaderboard_keeps_numbers_and_writes_intervals(runs):
     assert results.leaderboard(masked)["altered"].eq("mouth hidden").all()
     board = results.leaderboard(artifacts.runs_frame(runs))
     assert "altered" not in board
-    assert board["accuracy"].tolist() == [metrics.accuracy(run.predictions("test")) for run in artifacts.best_first(runs)]
+    assert board["accuracy"].tolist() == [
+        metrics.accuracy(run.predictions("test")) for run in artifacts.best_first(runs)
+    ]
     assert board["interval"].str.fullmatch(r"\d+\.\d – \d+\.\d %").all()
     assert board["f1_angry"].dtype == float
     assert results.leaderboard(artifacts.runs_frame([])).empty

@@ -271,6 +271,8 @@ def test_the_command_that_does_it_again_names_what_the_study_was_made_with(study
         ({}, ""),
         ({"n_split": 99}, f" --pictures {N}"),
         ({"method": "grad_cam", "layer": "conv_3"}, " --layer conv_3"),
+        ({"method": "grad_cam", "layer": "conv_3", "model": "ensemble"}, " --layer conv_3"),
+        ({"method": "grad_cam", "layer": "conv_3, conv_5", "model": "ensemble"}, ""),
         ({"method": "grad_cam", "layer": "conv_3", "n_split": 99}, f" --layer conv_3 --pictures {N}"),
         ({"options": {"patch": 0.25, "fill": "zero"}}, " --option patch=0.25 --option fill=zero"),
     ):

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_core import artifacts, datasets
-from fer_core.artifacts import ENSEMBLE, Run
+from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, DatasetError, FerError, RunError
 from fer_core.explain import studies
@@ -48,13 +48,10 @@ Again = Annotated[bool, typer.Option("--again", help="Also where a study of thes
 
 
 def is_other(record: Mapping | None, layer: str | None, options: Mapping | None) -> bool:
-    """Whether a stored study of maps, if any, is of another layer or other options than asked for (None: any).
-
-    Members of an ensemble take layers of their own.
-    """
+    """Whether a stored study of maps, if any, is of another layer or other options than asked for (None: any)."""
     if record is None:
         return False
-    by_layer = METHODS[record["method"]].takes_layer and record["model"] != ENSEMBLE
+    by_layer = METHODS[record["method"]].takes_layer
     return (options is not None and record["options"] != options) or (
         layer is not None and by_layer and record["layer"] != layer
     )

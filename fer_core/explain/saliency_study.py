@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fer_core import regions
-from fer_core.artifacts import ENSEMBLE, Run
+from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.explain import action_units
 from fer_core.explain.studies import Kind, OfPictures, read_part, write_part
@@ -40,8 +40,8 @@ def _shapes(record: Mapping, k: int) -> dict[str, tuple[int, ...]]:
 def method_options(record: Mapping) -> str:
     """What the command was given of the method: ``--option name=value --layer layer``; empty for defaults."""
     given = [f"--option {name}={value}" for name, value in record["options"].items()]
-    # of an ensemble the record has its members' layers, which no option can ask for
-    layer = None if record["model"] == ENSEMBLE else record["layer"]
+    # networks of an ensemble that took different layers took their own, which no option can ask for
+    layer = None if ", " in (record["layer"] or "") else record["layer"]
     return " ".join([*given, *([f"--layer {layer}"] if layer else [])])
 
 
