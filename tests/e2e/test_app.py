@@ -84,9 +84,9 @@ def test_masking_the_mouth_changes_the_probabilities(tab, app):
     settle(tab)
     expect_no_exception(tab)
     expect(tab.get_by_alt_text("The masked face")).to_be_visible()
-    expect(tab.get_by_text(re.compile(r"Masked, 50.0 % hidden"))).to_be_visible()
+    expect(tab.get_by_text(re.compile(r"Masked, 50\.0 % hidden"))).to_be_visible()
     line = tab.get_by_test_id("stMarkdown").filter(has_text="under random masks").first.inner_text()
-    before, after = map(int, re.search(r"had (\d+)%, masked (\d+)%", line).groups())
+    before, after = map(float, re.search(r"had (\d+\.\d) %, masked (\d+\.\d) %", line).groups())
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Data (CSV)").click()
     rows = download.value.path().read_text(encoding="utf-8").splitlines()
