@@ -229,7 +229,12 @@ def test_patch_says_what_the_map_says(working, classifier, crop, saved):
 
 
 @pytest.mark.parametrize(
-    ("origin", "patch", "fill"), [("Sample photo", 0.25, "blur"), ("Upload", 0.25, "zero"), ("Dataset", 1 / 6, "mean")]
+    ("origin", "patch", "fill"),
+    [
+        ("Upload", 0.25, "zero"),
+        pytest.param("Sample photo", 0.25, "blur", marks=pytest.mark.slow),
+        pytest.param("Dataset", 1 / 6, "mean", marks=pytest.mark.slow),
+    ],
 )
 def test_the_map_of_a_patch_is_checked_on_saliency(working, classifier, crop, monkeypatch, origin, patch, fill):
     """Whatever Saliency showed before; it is the very same map that is checked."""
