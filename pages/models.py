@@ -212,7 +212,7 @@ DRAW = dict(
 
 def body() -> None:
     st.title("Models")
-    st.caption("Which model is best, by how much, and whether the difference is more than chance.")
+    st.caption("Which model is best, by how much, and is it more than chance? The best on val stand first.")
     runs = cache.runs()
     if not runs:
         widgets.empty_state("No run is stored yet. Train one:", "python -m fer_core train compact")
