@@ -24,6 +24,7 @@ from fer_core.training.recipes import network_of
 PROJECT = Path(__file__).resolve().parent.parent
 PAIR = ("patil_cnn", "patil_cnn_ckplus")
 ONLY_PAIR = [word for model in PAIR for word in ("--only", model)]
+SMALL = ("ugwu_depth_3", "ugwu_depth_4")  # at 24 pixels a pass takes a moment
 WAIT_S = 240
 
 
@@ -174,7 +175,7 @@ def test_a_system_that_cannot_be_started_does_not_keep_the_others(folder, monkey
         raise ConfigError(f"Training {model} takes 99.0 GB of memory.")
 
     monkeypatch.setattr(reproduce, "_job", no_room)
-    failures = reproduce._train_all(list(PAIR), "drawn", {}, {})
+    failures = reproduce._train_all(list(PAIR), "drawn", {}, {}, "")
     assert list(failures) == list(PAIR) and "99.0 GB" in failures["patil_cnn"]
 
 
@@ -188,10 +189,18 @@ def test_two_that_start_the_same_system_at_once_share_its_job(folder, monkeypatc
 
     job = jobs.start("patil_cnn", "drawn", {"epochs": 2})
     monkeypatch.setattr(jobs, "list_jobs", none_at_first)
-    assert reproduce._job("patil_cnn", "drawn", {"epochs": 2}).id == job.id
+    assert reproduce._job("patil_cnn", "drawn", {"epochs": 2}, "").id == job.id
     looked.clear()
     with pytest.raises(ConfigError):
-        reproduce._job("patil_cnn", "drawn", {"epochs": 3})
+        reproduce._job("patil_cnn", "drawn", {"epochs": 3}, "")
+
+
+def test_a_training_that_ended_since_the_plan_is_not_done_again(folder):
+    fingerprint = datasets.load("drawn").fingerprint
+    store("patil_cnn")
+    assert reproduce._job("patil_cnn", "drawn", {}, fingerprint) is None
+    assert reproduce._train_all(["patil_cnn"], "drawn", {}, {"patil_cnn": None}, fingerprint) == {}
+    assert not jobs.list_jobs()[0]
 
 
 def test_dry_run_lists_and_trains_nothing(folder):
@@ -262,26 +271,28 @@ def test_a_training_that_was_refused_before_its_first_epoch_is_not_in_the_way(fo
     result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", "--only", "patil_cnn", "--dry-run")
     assert result.exit_code == 0 and "unfinished" not in result.output
     assert unfinished.epochs_done("patil_cnn", "drawn", 0) == 0
-    assert reproduce._job("patil_cnn", "drawn", {"epochs": 1}).state in jobs.LIVE
+    assert reproduce._job("patil_cnn", "drawn", {"epochs": 1}, "").state in jobs.LIVE
 
 
 @pytest.mark.slow
 def test_a_failure_does_not_keep_the_others_and_is_told_at_the_end(folder):
     """The work folder of the first system holds an unfinished training with other settings."""
-    leave_unfinished("patil_cnn", epochs=2)
-    result = run("patil_thesis", "--dataset", "drawn", "--epochs", "1", *ONLY_PAIR)
+    leave_unfinished(SMALL[0], epochs=2)
+    only = [word for model in SMALL for word in ("--only", model)]
+    result = run("ugwu_rafdb", "--dataset", "drawn", "--epochs", "1", "--set", "input_size=24", *only)
     assert result.exit_code == 1
     assert "1 of 2 systems have a run on drawn" in result.output
-    assert "patil_cnn: " in result.output and "unfinished training with other" in result.output
+    assert f"{SMALL[0]}: " in result.output and "unfinished training with other" in result.output
     assert "--fresh" in result.output
-    assert [stored.model for stored in artifacts.list_runs()[0]] == ["patil_cnn_ckplus"]
+    assert [stored.model for stored in artifacts.list_runs()[0]] == [SMALL[1]]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_and_started_again_it_finishes_and_redoes_nothing(folder):
-    command = [sys.executable, "-m", "fer_core", "reproduce", "patil_thesis", "--dataset", "drawn", *ONLY_PAIR]
-    command += ["--epochs", "2", "--set", "precision=float32"]
+    command = [sys.executable, "-m", "fer_core", "reproduce", "ugwu_rafdb", "--dataset", "drawn"]
+    command += [word for model in SMALL for word in ("--only", model)]
+    command += ["--epochs", "8", "--set", "input_size=24", "--set", "precision=float32"]
 
     def start_and_kill_when(reached):
         process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -295,23 +306,23 @@ def test_killed_and_started_again_it_finishes_and_redoes_nothing(folder):
     def epoch_of(model):
         return lambda: unfinished.epochs_done(model, "drawn", 0) >= 1
 
-    start_and_kill_when(epoch_of(PAIR[0]))  # its training goes on by itself and is joined
+    start_and_kill_when(epoch_of(SMALL[0]))  # its training goes on by itself and is joined
     (first,) = jobs.list_jobs()[0]
-    start_and_kill_when(epoch_of(PAIR[1]))
+    start_and_kill_when(epoch_of(SMALL[1]))
     second = jobs.list_jobs()[0][0]
-    assert second.model == PAIR[1]
+    assert second.model == SMALL[1]
     if jobs.is_alive(second):
         os.killpg(second.pid, signal.SIGKILL)  # this one dies with it
     while jobs.is_alive(second):
         time.sleep(0.05)
     runs = artifacts.list_runs()[0]
-    assert [stored.model for stored in runs if stored.model == PAIR[0]] == [PAIR[0]]
+    assert [stored.model for stored in runs if stored.model == SMALL[0]] == [SMALL[0]]
     before = {path: path.stat().st_mtime_ns for path in runs[0].path.iterdir()}
 
     subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
     runs, problems = artifacts.list_runs()
     assert not problems
-    assert sorted(stored.model for stored in runs) == sorted(PAIR), "none is missing, none twice"
-    assert all(stored.history()["epoch"].tolist() == [1, 2] for stored in runs)
+    assert sorted(stored.model for stored in runs) == sorted(SMALL), "none is missing, none twice"
+    assert all(stored.history()["epoch"].tolist() == list(range(1, 9)) for stored in runs)
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert len(jobs.list_jobs()[0]) == 2 and jobs.read(first.id).state == "finished"

@@ -12,6 +12,7 @@ from fer_core.explain import faithfulness, randomised, saliency
 from fer_core.explain.faithfulness import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED
 from fer_core.explain.saliency import SaliencyMap
 from fer_core.faces import FRAME
+from tests.conftest import NARROW
 
 CLASSES = ("angry", "happy", "sad")
 SIDE = 12
@@ -466,7 +467,7 @@ def test_eight_threads_get_the_answers_of_one(keras):
     from fer_core.inference import Predictor
     from fer_core.models.registry import NetworkClassifier, build_network
 
-    model = Predictor(NetworkClassifier(build_network("compact")))
+    model = Predictor(NetworkClassifier(build_network("compact", arguments=NARROW)))
     images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
     work = [(image, method) for image in images for method in ("grad_cam", "smoothgrad")]
 

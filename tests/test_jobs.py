@@ -448,22 +448,22 @@ def test_damaged_jobs_are_named_and_the_others_listed(busy):
 
 @pytest.mark.slow
 def test_a_network_is_stopped_and_goes_on_where_it_was(folder):
-    settings = {"epochs": 5, "batch_size": 28, "precision": "float32", "learning_rate": 0.001}
-    job = jobs.start("compact", "drawn", settings)
+    settings = {"epochs": 12, "batch_size": 28, "input_size": 24}
+    job = jobs.start("ugwu_depth_3", "drawn", settings)
     deadline = time.monotonic() + 200
     while (jobs.history(job) is None or len(jobs.history(job)) < 2) and time.monotonic() < deadline:
         assert jobs.read(job.id).state in jobs.LIVE, jobs.log_tail(job)
         time.sleep(0.05)
     shown = jobs.progress(jobs.read(job.id))
     assert jobs.read(job.id).state == "running"
-    assert 0 < shown["share"] < 1 and shown["epochs"] == 5
+    assert 0 < shown["share"] < 1 and shown["epochs"] == 12
     job = jobs.stop(job)
     assert job.state == "stopped"
     before = jobs.history(job)
-    assert 2 <= len(before) < 5
+    assert 2 <= len(before) < 12
     job = wait_until(jobs.resume(job), "finished")
     after = jobs.history(job)
-    assert after["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert after["epoch"].tolist() == list(range(1, 13))
     certain = len(before) - 1  # stopped between its row and its weights, the last epoch is done again
     np.testing.assert_allclose(after["seconds"][:certain], before["seconds"][:certain], atol=1e-5)
     assert jobs.progress(job)["share"] == 1.0

@@ -301,10 +301,9 @@ def test_sweep_with_a_model_is_sweep_run(folder):
 @pytest.mark.timeout(900)
 def test_two_processes_train_a_grid_and_one_is_killed(folder):
     """Real trainings. Measured on val without averaged views, which is what history.csv says of the best epoch too."""
-    command = [sys.executable, "-m", "fer_core", "sweep", "compact", "drawn", "--sampler", "grid", "--epochs", "2"]
+    command = [sys.executable, "-m", "fer_core", "sweep", "ugwu_depth_3", "drawn", "--sampler", "grid", "--epochs", "6"]
     command += ["--space", "learning_rate=0.001,0.01", "--space", "batch_size=28,56", "--name", "grid"]
-    for given in ("optimizer=adam", "sizes=[]", "input_size=24", "precision=float32", "ema=0", "warmup_epochs=0"):
-        command += ["--set", given]
+    command += ["--set", "input_size=24"]
     processes = [
         subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
@@ -323,7 +322,7 @@ def test_two_processes_train_a_grid_and_one_is_killed(folder):
     assert frame["state"].tolist() == ["complete"] * 4
     pairs = collections.Counter(zip(frame["learning_rate"], frame["batch_size"], strict=True))
     assert pairs == {(rate, size): 1 for rate in (0.001, 0.01) for size in (28, 56)}
-    assert (frame["epochs"] == 2).all()
+    assert (frame["epochs"] == 6).all()
     assert (frame["discrepancy"] - (frame["train_accuracy"] - frame["val_accuracy"])).abs().max() < 1e-9
     n = {split: len(datasets.load("drawn")[split]) for split in ("train", "val")}
     for split, count in n.items():

@@ -20,6 +20,7 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
 from fer_core.training.config import TrainConfig, rescale_sizes
 from fer_core.training.run import recipe, train, without_effect
+from tests.conftest import NARROW
 
 PROJECT = Path(__file__).resolve().parent.parent
 QUICK = TrainConfig(
@@ -427,7 +428,9 @@ def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
 @pytest.mark.slow
 def test_compact_learns_drawn_faces(tmp_path):
     dataset = synthetic.dataset(n_train=420, n_val=70, n_test=140, size=48, seed=2)
-    config = TrainConfig(epochs=10, batch_size=28, optimizer="adam", learning_rate=2e-3, precision="float32")
+    config = TrainConfig(
+        epochs=10, batch_size=28, optimizer="adam", learning_rate=2e-3, precision="float32", arguments=NARROW
+    )
     run = artifacts.read_run(train("compact", dataset, config=config, work_root=tmp_path, root=tmp_path))
     assert run.metrics("test")["accuracy"] > 0.7
 
@@ -435,8 +438,9 @@ def test_compact_learns_drawn_faces(tmp_path):
 @pytest.mark.slow
 def test_a_training_killed_by_the_system_goes_on_with_the_same_command(tmp_path):
     environment = os.environ | {"FER_DATA_DIR": str(tmp_path / "data"), "FER_ARTIFACTS_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "fer_core", "train", "compact", "drawn", "--epochs", "4", "--batch-size", "56"]
-    state = tmp_path / "data" / "work" / "drawn-compact-s0" / "state.npz"
+    command = [sys.executable, "-m", "fer_core", "train", "ugwu_depth_3", "drawn", "--epochs", "8"]
+    command += ["--batch-size", "28", "--set", "input_size=24"]
+    state = tmp_path / "data" / "work" / "drawn-ugwu_depth_3-s0" / "state.npz"
     first = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
     while not state.exists() and first.poll() is None and time.monotonic() < deadline:
@@ -448,7 +452,7 @@ def test_a_training_killed_by_the_system_goes_on_with_the_same_command(tmp_path)
     subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
     runs, problems = artifacts.list_runs(tmp_path)
     assert len(runs) == 1 and not problems
-    assert runs[0].history()["epoch"].tolist() == [1, 2, 3, 4]
+    assert runs[0].history()["epoch"].tolist() == list(range(1, 9))
 
 
 @pytest.mark.parametrize("name", ["majority", "hog_logistic"])

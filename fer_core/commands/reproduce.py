@@ -70,7 +70,7 @@ def reproduce(
     typer.echo(_time_in_all(plan, expected, changes))
     if dry_run:
         return
-    failures = _train_all(waiting, dataset, changes, expected)
+    failures = _train_all(waiting, dataset, changes, expected, fingerprint)
     for model, reason in failures.items():
         typer.secho(f"{model}: {reason}", fg="red", err=True)
     typer.echo(f"{len(models) - len(failures)} of {len(models)} systems have a run on {dataset}.")
@@ -179,7 +179,9 @@ def _may_end_early(models: Iterable[str], changes: dict) -> bool:
     return any(spec(model)["family"] == "network" and _config(model, changes).patience > 0 for model in models)
 
 
-def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[str, float | None]) -> dict[str, str]:
+def _train_all(
+    models: list[str], dataset: str, changes: dict, expected: dict[str, float | None], fingerprint: str
+) -> dict[str, str]:
     """Train one after the other. Returns why, for each that failed."""
     failures: dict[str, str] = {}
     pace = Pace(expected)
@@ -188,10 +190,13 @@ def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[st
         whole = bars.add_task("systems", total=len(models), left="")
         for number, model in enumerate(models, start=1):
             try:
-                job = _job(model, dataset, changes)
+                job = _job(model, dataset, changes, fingerprint)
             except FerError as error:  # too little memory for this one, or it is trained with other settings now
                 failures[model] = str(error)
                 bars.console.print(f"{model}: not started")
+                continue
+            if job is None:
+                bars.console.print(f"{number} of {len(models)}: {model} has been trained in the meantime")
                 continue
             bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
             task = bars.add_task(model, total=1.0, left="starting")
@@ -222,12 +227,14 @@ def _train_all(models: list[str], dataset: str, changes: dict, expected: dict[st
     return failures
 
 
-def _job(model: str, dataset: str, changes: dict) -> jobs.Job:
-    """The job that trains ``model`` already, or the last one that did, or a new one."""
+def _job(model: str, dataset: str, changes: dict, fingerprint: str) -> jobs.Job | None:
+    """The job that trains ``model`` already, or the last one that did, or a new one; None where none is needed."""
     settings = jobs.settings_changed(model, changes)
     found = _unfinished(model, dataset, settings)
     if found and found[0].state in jobs.LIVE:
         return found[0]
+    if finished_run(model, fingerprint, changes):  # looked for last: the one that trained it may have ended just now
+        return None
     try:
         return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
     except FerError:

@@ -2,7 +2,11 @@
 
 from playwright.sync_api import Page, expect
 
-BUSY = "[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton]"
+# The icon of a running script comes late and goes early; the state of the app is what the browser was last told.
+BUSY = (
+    "[data-testid=stApp]:not([data-test-script-state=notRunning]), "
+    "[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton]"
+)
 
 
 def visit(tab: Page, address: str, path: str = "") -> None:
