@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core import jobs
 from fer_core.charts import results as result_charts
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, FerError
 from fer_core.labels import KNOWN_NAMES
 from fer_core.masks import REGIONS
 from fer_core.models.preprocess import EQUALIZERS
@@ -235,8 +235,8 @@ def choose_fresh(model: str, dataset: str, seed: int, settings: dict) -> tuple[b
     return st.toggle("Discard it and begin anew", key=f"fresh-{model}-{dataset}-{seed}"), differs
 
 
-def show_form(busy: bool) -> None:
-    """Choose, see the command, start."""
+def show_form(busy: list[str]) -> None:
+    """Choose, see the command, start; ``busy`` names the trainings that run or wait."""
     model = choose_system()
     names = cache.dataset_names()
     dataset = state.choice("Dataset", names, key="dataset", width=220)
@@ -251,10 +251,17 @@ def show_form(busy: bool) -> None:
             now = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=blocked)
             about = "Starts when the others have ended"
             later = busy and st.button("Queue", icon=":material/queue:", help=about, disabled=blocked)
+        asked = (model, dataset, settings, fresh, busy)
         if now or later:
-            job = jobs.start(model, dataset, settings, fresh=fresh, queue=bool(later))
-            state.set_query("job", job.id)
-            st.rerun()
+            try:
+                job = jobs.start(model, dataset, settings, fresh=fresh, queue=bool(later))
+            except FerError as error:  # told until something changes: the training that is watched draws the page anew
+                st.session_state["refused"] = asked, error
+            else:
+                state.set_query("job", job.id)
+                st.rerun()
+        if (refused := st.session_state.get("refused")) and refused[0] == asked:
+            raise refused[1]
         command = jobs.train_arguments(model, dataset, settings)
         st.code(jobs.command_text([*command, "--fresh"] if fresh else command), language="bash")
 
@@ -292,7 +299,7 @@ def show_trainings() -> None:
     if elsewhere:
         st.caption(f"Started from a terminal and running: {', '.join(elsewhere)}.")
     with st.expander("New training", expanded=not live):
-        show_form(bool(live or elsewhere))
+        show_form([job.id for job in live] + elsewhere)
     if found:
         st.subheader("Trainings")
         show_list(found, chosen)

@@ -196,6 +196,17 @@ def test_a_training_that_would_not_fit_is_refused_and_can_be_queued_stopped_and_
     assert "There is no room" in app.error[0].value
 
 
+def test_a_refusal_is_told_until_something_changes(busy):
+    """The training that is watched draws the page anew at each epoch."""
+    app = open_page(system="majority")
+    button(app, "Start").click().run()
+    for _ in range(2):
+        assert "There is no room for another training" in app.error[0].value
+        app.run()
+    next(box for box in app.number_input if box.label == "Seed").set_value(1).run()
+    assert not app.error
+
+
 @pytest.fixture
 def process():
     """A process that stands for a training: its number, and what tells it from others."""
