@@ -261,7 +261,7 @@ def show_form(busy: list[str]) -> None:
                 state.set_query("job", job.id)
                 st.rerun()
         if (refused := st.session_state.get("refused")) and refused[0] == asked:
-            raise refused[1]
+            raise refused[1].with_traceback(None)  # or it would grow by each time it is told
         command = jobs.train_arguments(model, dataset, settings)
         st.code(jobs.command_text([*command, "--fresh"] if fresh else command), language="bash")
 
