@@ -21,6 +21,7 @@ from pages.ui import cache, searches_view, state, sweeps_view, widgets
 
 OWN = "FERscope"
 LOOK_EVERY_S = 1.0
+SEEN = "job-seen"
 COLOURS = {"running": "blue", "finished": "green", "failed": "red"}
 CHOICES = {
     "optimizer": configs.OPTIMIZERS,
@@ -93,8 +94,8 @@ def show_job(job_id: str) -> None:
         if log:
             with st.expander("Log", expanded=history is None):
                 st.code(log, language=None, height=260)
-        seen, known = st.session_state.get("job-seen"), (job.id, now, jobs.progress(job).get("epoch"))
-        st.session_state["job-seen"] = known
+        seen, known = st.session_state.get(SEEN), (job.id, now, jobs.progress(job).get("epoch"))
+        st.session_state[SEEN] = known
         if seen and seen[0] == job.id and seen != known:
             st.rerun()  # the list of trainings and the form depend on it
 
@@ -295,6 +296,7 @@ def show_trainings() -> None:
         chosen = state.query_choice("job", [job.id for job in found], default)
         shown = next(job for job in found if job.id == chosen)
         every = LOOK_EVERY_S if shown.state in jobs.LIVE else None
+        st.session_state.pop(SEEN, None)  # or a full run might start over, and lose the press of a button
         st.fragment(show_job, run_every=every)(chosen)
     if elsewhere:
         st.caption(f"Started from a terminal and running: {', '.join(elsewhere)}.")

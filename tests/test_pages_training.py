@@ -233,6 +233,15 @@ def test_a_training_that_runs_tells_how_far_it_is(folder, process):
     assert said == "Stage 4 of 8: answers to train pictures: 14,000 of 28,709, 30 s left of this stage"
 
 
+def test_a_press_at_the_end_of_an_epoch_is_not_lost(folder, process):
+    path = write_job("20260131-120000-compact", "running", **process)
+    app = open_page()
+    shown = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+    (path / "progress.json").write_text(json.dumps(shown | {"epoch": 3}), encoding="utf-8")
+    button(app, "Start").click().run()
+    assert "compact with seed 0 is being trained on drawn already." in app.error[0].value
+
+
 def test_an_unfinished_training_is_shown_with_its_curve(folder):
     write_job("20260131-120000-compact", "stopped")
     app = open_page()

@@ -1,6 +1,10 @@
 """A training started on the page: its curve appears, it is stopped, resumed, and ends as a stored run."""
 
+import os
 import re
+import signal
+import time
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
@@ -37,6 +41,23 @@ def fill(tab, label, value):
     expect(tab.get_by_test_id("stCode").filter(has_text="fer_core train")).to_contain_text(value)
 
 
+@contextmanager
+def held(job):
+    """Meanwhile the training of ``job`` stands still, however slow the browser is."""
+    os.killpg(job.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(job.pid, signal.SIGCONT)
+
+
+def wait_for_first_epoch(job):
+    deadline = time.monotonic() + LONG_MS / 1000
+    while jobs.history(job) is None:
+        assert time.monotonic() < deadline and jobs.is_alive(job), jobs.log_tail(job)
+        time.sleep(0.05)
+
+
 def test_a_training_is_watched_stopped_resumed_and_finished(tab, training_app, own, monkeypatch):
     """Meanwhile other pages answer, and no second training is started."""
     visit(tab, training_app, "training?dataset=toy")
@@ -45,19 +66,24 @@ def test_a_training_is_watched_stopped_resumed_and_finished(tab, training_app, o
     tab.get_by_role("button", name="Start").click()
     expect(tab).to_have_url(re.compile("job="), timeout=LONG_MS)
     monkeypatch.setenv("FER_DATA_DIR", str(own.data))
-    expect(tab.get_by_role("button", name="Start")).to_be_hidden()
-    tab.get_by_text("New training", exact=True).click()
-    tab.get_by_role("button", name="Start").click()
-    expect(tab.get_by_text("compact with seed 0 is being trained on toy already.")).to_be_visible()
-    assert len(jobs.list_jobs()[0]) == 1
-    other = tab.context.new_page()
-    visit(other, training_app, "dataset?dataset=toy")
-    expect(other.get_by_text("Class balance")).to_be_visible()
-    assert len(jobs.live_jobs()) == 1, "the page came while the training went on"
-    other.close()
-    expect(tab.get_by_text("Epoch 1 of 3").or_(tab.get_by_text("Epoch 2 of 3"))).to_be_visible(timeout=LONG_MS)
-    expect(tab.get_by_test_id("stPlotlyChart").first).to_be_visible(timeout=LONG_MS)  # the first epoch is over
-    tab.get_by_role("button", name="Stop training").click()
+    (job,) = jobs.list_jobs()[0]
+    with held(job):
+        expect(tab.get_by_role("button", name="Start")).to_be_hidden()
+        tab.get_by_text("New training", exact=True).click()
+        tab.get_by_role("button", name="Start").click()
+        refusal = tab.get_by_text("compact with seed 0 is being trained on toy already.")
+        expect(refusal).to_be_visible(timeout=LONG_MS)
+        assert len(jobs.list_jobs()[0]) == 1
+        other = tab.context.new_page()
+        visit(other, training_app, "dataset?dataset=toy")
+        expect(other.get_by_text("Class balance")).to_be_visible()
+        other.close()
+    wait_for_first_epoch(job)
+    with held(job):
+        expect(tab.get_by_text(re.compile(r"Epoch [123] of 3"))).to_be_visible(timeout=LONG_MS)
+        expect(tab.get_by_test_id("stPlotlyChart").first).to_be_visible(timeout=LONG_MS)
+        expect(refusal).to_be_visible()
+        tab.get_by_role("button", name="Stop training").click()
     expect(tab.get_by_role("button", name="Resume training")).to_be_visible(timeout=LONG_MS)
     assert not of_three_epochs(own)
 
