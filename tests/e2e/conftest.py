@@ -18,7 +18,7 @@ def chromium():
         pytest.skip(reason)
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=30_000)  # what is expected comes at once, unless the machine trains meanwhile
+    expect.set_options(timeout=120_000)  # what is expected comes at once, unless the machine trains meanwhile
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(server.FLAGS))
         yield browser

@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-START_LIMIT_S = 60.0
+START_LIMIT_S = 180.0
 
 
 def find_chromium() -> str | None:

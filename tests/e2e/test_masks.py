@@ -52,11 +52,12 @@ def draw(tab, left, top, right, bottom):
     """Drag a rectangle over the face, in shares of it."""
     canvas = tab.get_by_role("figure", name=CANVAS).locator(".nsewdrag").first
     canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    box, before = canvas.bounding_box(), tab.url
     tab.mouse.move(box["x"] + left * box["width"], box["y"] + top * box["height"])
     tab.mouse.down()
     tab.mouse.move(box["x"] + right * box["width"], box["y"] + bottom * box["height"], steps=8)
     tab.mouse.up()
+    expect(tab).not_to_have_url(before)
     settle(tab)
 
 

@@ -8,10 +8,9 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
 
 from tests.e2e import server
-from tests.e2e.visits import BUSY, visit
+from tests.e2e.visits import settle, visit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -44,16 +43,8 @@ def open_all(tabs, address, paths):
         tab.goto(f"{address}/{path}", wait_until="commit")
     for tab in tabs:
         tab.locator("h1").first.wait_for()
-    settle_all(tabs)
+    settle(*tabs)
     return dict(zip(paths, tabs, strict=True))
-
-
-def settle_all(tabs):
-    """Wait until nothing is running on any page, and still nothing a moment later."""
-    for _ in range(2):
-        tabs[0].wait_for_timeout(700)
-        for tab in tabs:
-            expect(tab.locator(BUSY)).to_have_count(0, timeout=240_000)
 
 
 def next_pictures(tabs, number):
@@ -63,7 +54,7 @@ def next_pictures(tabs, number):
         field = tab.get_by_test_id("stNumberInput").filter(has_text="Picture (of").locator("input")
         field.fill(str(picture))
         field.press("Enter")
-    settle_all(tabs)
+    settle(*tabs)
     assert all(text_of(tab) != old for tab, old in zip(tabs, before, strict=True))
 
 

@@ -3,25 +3,26 @@
 from playwright.sync_api import Page, expect
 
 # The icon of a running script comes late and goes early; the state of the app is what the browser was last told.
-BUSY = (
-    "[data-testid=stApp]:not([data-test-script-state=notRunning]), "
-    "[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton]"
-)
+READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+BUSY = "[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton]"
+LIMIT_MS = 240_000
 
 
 def visit(tab: Page, address: str, path: str = "") -> None:
     """Open ``path`` and wait until the page has drawn everything."""
     tab.goto(f"{address}/{path}")
-    expect(tab.locator("h1").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("h1").first).to_be_visible(timeout=LIMIT_MS)
     settle(tab)
     expect_no_exception(tab)
 
 
-def settle(tab: Page) -> None:
-    """Wait until nothing is running, and still nothing a moment later."""
+def settle(*tabs: Page) -> None:
+    """Wait until nothing is running on any of the pages, and still nothing a moment later."""
     for _ in range(2):
-        tab.wait_for_timeout(700)
-        expect(tab.locator(BUSY)).to_have_count(0, timeout=240_000)
+        tabs[0].wait_for_timeout(700)
+        for tab in tabs:
+            expect(tab.locator(READY)).to_have_count(1, timeout=LIMIT_MS)
+            expect(tab.locator(BUSY)).to_have_count(0, timeout=LIMIT_MS)
 
 
 def expect_no_exception(tab: Page) -> None:
