@@ -478,11 +478,8 @@ def test_help_names_every_command():
 def test_settings_on_the_command_line_are_json_or_words():
     from fer_core.commands.train import parse_settings
 
-    assert parse_settings(["mixup=0.2", "schedule=linear", "sizes=[[32, 1]]"]) == {
-        "mixup": 0.2,
-        "schedule": "linear",
-        "sizes": [[32, 1]],
-    }
+    parsed = {"mixup": 0.2, "schedule": "linear", "sizes": [[32, 1]]}
+    assert parse_settings(["mixup=0.2", "schedule=linear", "sizes=[[32, 1]]"]) == parsed
     with pytest.raises(ConfigError, match="NAME=VALUE"):
         parse_settings(["mixup"])
 
