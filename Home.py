@@ -44,8 +44,9 @@ st.set_page_config(
 page = st.navigation({"FERscope": pages()})
 
 # The menu is drawn before these imports, which take a second or two in a new process.
-from pages.ui import widgets  # noqa: E402
+from pages.ui import upkeep, widgets  # noqa: E402
 
+upkeep.spare("pages.ui.cache")
 widgets.sidebar()
 with widgets.page_errors():
     page.run()

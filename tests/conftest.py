@@ -1,6 +1,8 @@
 """What several test modules share: settings of the environment, and a workshop with a real dataset and a real run."""
 
+import gc
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,17 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 PROJECT = Path(__file__).resolve().parent.parent
 NARROW = {"width": 12}  # of 32 channels: the same layers and grids, and maps checked three times as fast
+
+
+spared = {"modules": 0}
+
+
+def pytest_runtest_setup(item):
+    """Streamlit and Keras collect garbage after every run of a page: libraries are spared, see pages/ui/upkeep.py."""
+    if len(sys.modules) > spared["modules"] + 200:
+        spared["modules"] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 class Workshop(NamedTuple):

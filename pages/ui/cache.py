@@ -22,10 +22,12 @@ from fer_core.explain.occlusion import MaskEffect
 from fer_core.explain.saliency import LayerChoice, SaliencyMap
 from fer_core.explain.studies import studies_folder
 from fer_core.models.ensemble import ensemble_of
+from fer_core.models.specs import spec
 from fer_core.predictions import Predictions
 from fer_core.reported import reading
 from fer_core.training import recipes, sweep_export
 from fer_core.training.sweeps import sweeps_dir
+from pages.ui import upkeep
 from pages.ui.stamps import MOST_RUNS, Stamp, digest, stamp
 
 # Runs
@@ -106,6 +108,15 @@ def classifier(run_name: str):
     return _classifier(str(base), run_name, stamp(base / "runs" / run_name))
 
 
+def load(run: Run, tta: str = "run"):
+    """What :func:`fer_core.models.registry.load_classifier` makes of a run, not cached."""
+    from fer_core.models import registry
+
+    if run.model == artifacts.ENSEMBLE or spec(run.model)["family"] == "network":
+        upkeep.spare("keras")
+    return registry.load_classifier(run, tta)
+
+
 def predictor(run_name: str):
     """The compiled ``inference.Predictor`` of a run; itself a ``Classifier``."""
     base = artifacts.root()
@@ -169,9 +180,7 @@ def _history(base: str, run_name: str, stamp: Stamp) -> pd.DataFrame | None:
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the network ...")
 def _classifier(base: str, run_name: str, stamp: Stamp):
-    from fer_core.models import registry  # TensorFlow
-
-    return registry.load_classifier(artifacts.find_run(run_name, Path(base)))
+    return load(artifacts.find_run(run_name, Path(base)))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Compiling the network ...")
@@ -360,9 +369,8 @@ def _saliency(
 def _explained(base: str, run_name: str, stamp: Stamp):
     """The model on the face as it is: a map averaged over shifted and mirrored views would not lie on the face."""
     from fer_core.inference import Predictor
-    from fer_core.models import registry
 
-    return Predictor(registry.load_classifier(artifacts.find_run(run_name, Path(base)), tta="none"))
+    return Predictor(load(artifacts.find_run(run_name, Path(base)), tta="none"))
 
 
 @st.cache_data(max_entries=128, show_spinner="Masking ...")

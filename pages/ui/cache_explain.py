@@ -214,9 +214,7 @@ def _map_of_other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp
 @st.cache_resource(max_entries=4, show_spinner=False)  # two more trainings of two models
 def _other(base: str, other: str, stamp: Stamp, of: tuple[str, str, Stamp]):
     """Another training, a network by the graphs of the model ``of``: nothing is compiled for it."""
-    from fer_core.models import registry
-
-    loaded = registry.load_classifier(artifacts.find_run(other, Path(base)), tta="none")
+    loaded = cache.load(artifacts.find_run(other, Path(base)), tta="none")
     return twins.other_training(loaded, cache.explained(of[1]))
 
 

@@ -210,7 +210,7 @@ def test_narrow_window_does_not_scroll_sideways(chromium, app, page, scheme):
     with chromium.new_context(viewport={"width": 420, "height": 900}, color_scheme=scheme) as context:
         tab = context.new_page()
         tab.set_default_timeout(90_000)
-        visit(tab, app, f"{page}?source=sample" if page == "" else page)
+        visit(tab, app, f"{page}?source=Samples" if page == "" else page)
         assert overflow(tab) <= 1
 
 
