@@ -94,6 +94,14 @@ def test_speed_is_the_measured_one(what):
     assert f"benchmarks/results/{file}" in README
 
 
+def test_gains_beside_plain_libraries_are_the_measured_ones():
+    words = " ".join(README.split())
+    step = RESULTS["onednn.json"]["vgg16"]["training step of 64 faces"]["ratio"]
+    assert f"a training step of `vgg16` is {step:.1f} times as fast" in words
+    ratios = [page["ratio"] for page in RESULTS["reruns.json"]["pages"].values()]
+    assert f"is free again {min(ratios):.1f} to {max(ratios):.1f} times as soon" in words
+
+
 def test_every_speed_is_held_against_a_measurement():
     assert len(of_the_time(README)) == len(MEASURED)
 
