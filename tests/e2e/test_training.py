@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from playwright.sync_api import expect
@@ -48,7 +48,8 @@ def held(job):
     try:
         yield
     finally:
-        os.killpg(job.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGCONT)
 
 
 def wait_for_first_epoch(job):
