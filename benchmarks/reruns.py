@@ -3,7 +3,7 @@
     python benchmarks/reruns.py                        three processes each way
 
 Streamlit's AppTest opens a page with the stored run of `compact` on the sample photo, and runs it again as each click
-does: all is cached then. Seconds last until the script has ended and the garbage is collected; until then no other
+does: all is cached then. Seconds last until the script has ended and the garbage is collected, during which no other
 session of the process is answered. `spared` is how the app is, see pages/ui/upkeep.py; `not spared` is plain Streamlit.
 Writes benchmarks/results/reruns.json.
 """

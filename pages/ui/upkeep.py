@@ -1,7 +1,7 @@
 """Libraries stay out of garbage collection.
 
 After every run of a page Streamlit collects garbage, and so does Keras, which Streamlit resets then. Either walks every
-object of every library, of which TensorFlow alone brings a quarter of a million, while no other session is answered.
+object of every library, most of them TensorFlow's, while no other session is answered.
 """
 
 import gc
