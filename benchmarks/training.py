@@ -3,10 +3,13 @@
     python benchmarks/training.py                      compact at 44 pixels, and a head on frozen MobileNetV2
     python benchmarks/training.py --model patil_cnn    another network
 
-Both train the same network on the same drawn pictures, in turn, so that a busy machine slows both; the median of the
-rounds is kept. The engine augments each picture on the fly; plain `model.fit` gets finished float32 arrays and does
-not. The second part trains the same head on cached features of a frozen backbone, and behind that backbone in every
-epoch, and compares seconds per epoch and accuracy on val: on FER2013 with ImageNet weights where it is registered and
+All ways train the same network on the same drawn pictures, in turn, each in a process of its own, so that a busy
+machine slows all; the median of the rounds is kept. `model.fit` runs as TensorFlow comes, and once more with oneDNN's
+convolutions, which the engine always turns on and TensorFlow for some processors only. The engine augments each
+picture on the fly; `model.fit` gets finished float32 arrays and does not.
+
+The second part trains the same head on cached features of a frozen backbone, and behind that backbone in every epoch,
+and compares seconds per epoch and accuracy on val: on FER2013 with ImageNet weights where it is registered and
 FER_PRETRAINED_DIR holds MobileNetV2, else on drawn faces with random weights, as the result says. Writes
 benchmarks/results/training-<model>.json, and fails where a goal is missed.
 """
@@ -14,71 +17,50 @@ benchmarks/results/training-<model>.json, and fails where a goal is missed.
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from timing import PROJECT, judge, missed
+from training_ways import BATCH, FIT, FIT_ONEDNN, OURS, WAYS
 
 from fer_core import artifacts, datasets
 from fer_core.datasets import Split, synthetic
 
-BATCH = 128
 BACKBONE, FROZEN_SIDE = "mobilenetv2", 96
 PRETRAINED_DIR = "FER_PRETRAINED_DIR"
 GOALS = {"engine": 2.0, "cached_features": 20.0}  # times as fast as the other way
 
 
-def engine_pass(model: str, size: int, split):
-    """A function that trains some steps of the engine, augmentation included."""
-    from fer_core.training.batches import epoch_batches
-    from fer_core.training.engine import _compile, _training_network
-    from fer_core.training.run import recipe
-
-    config = recipe(model, {"batch_size": BATCH})
-    network = _training_network(model, 7, config)
-    _compile(network, config)
-    channels = network.input_shape[3]
-
-    def train(steps: int) -> None:
-        for pixels, targets, _ in islice(epoch_batches(split, config, 0, size, channels), steps):
-            network.train_on_batch(pixels, targets)
-
-    return train
+def started(way: str, model: str, size: int, steps: int) -> subprocess.Popen:
+    """A process that trains ``model`` one way whenever it gets a line, with TensorFlow's own settings."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    command = [sys.executable, str(Path(__file__).with_name("training_ways.py")), way, model]
+    command += ["--size", str(size), "--steps", str(steps)]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def plain_pass(model: str, size: int, split):
-    """A function that trains as many steps by `model.fit`, as Keras' own examples do: float32, stock layers."""
-    import keras
-
-    from fer_core.models.preprocess import preprocess
-    from fer_core.models.registry import build_network
-
-    network = build_network(model, input_size=size)
-    network.compile(
-        keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), "categorical_crossentropy", metrics=["accuracy"]
-    )
-    pixels = preprocess(split.images, (size, size), network.input_shape[3])
-    targets = keras.utils.to_categorical(split.y_true, 7)
-
-    def train(steps: int) -> None:
-        network.fit(pixels[: steps * BATCH], targets[: steps * BATCH], batch_size=BATCH, epochs=1, verbose=0)
-
-    return train
-
-
-def images_per_second(ways: dict, steps: int, rounds: int) -> dict[str, float]:
-    for train in ways.values():
-        train(2)
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, train in ways.items():
-            started = time.perf_counter()
-            train(steps)
-            rates[name].append(steps * BATCH / (time.perf_counter() - started))
-    return {name: float(np.median(values)) for name, values in rates.items()}
+def images_per_second(model: str, size: int, steps: int, rounds: int) -> dict[str, float]:
+    """Pictures a second of each of ``WAYS``: the median over ``rounds``, in which they take turns."""
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
+    processes = {way: started(way, model, size, steps) for way in WAYS}
+    try:
+        for way, process in processes.items():
+            if process.stdout.readline().strip() != "ready":
+                raise SystemExit(f"{way} did not start.")
+        for _ in range(rounds):
+            for way, process in processes.items():
+                print(file=process.stdin, flush=True)
+                rates[way].append(float(process.stdout.readline()))
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    return {way: float(np.median(values)) for way, values in rates.items()}
 
 
 def frozen_faces(n_train: int, n_val: int) -> tuple[Split, Split, str]:
@@ -171,19 +153,18 @@ def main() -> None:
     from fer_core.models.specs import spec
 
     size = args.size or spec(args.model)["input_size"]
-    split = synthetic.faces(args.steps * BATCH, size=48, seed=0)
-    ways = {"FERscope's engine": engine_pass(args.model, size, split), "model.fit": plain_pass(args.model, size, split)}
-    rates = images_per_second(ways, args.steps, args.rounds)
+    rates = images_per_second(args.model, size, args.steps, args.rounds)
     conditions = {"model": args.model, "input": f"{size} x {size}", "batch_size": BATCH, "rounds": args.rounds}
     conditions |= artifacts.environment() | {"load_average": os.getloadavg()[0]}
     conditions |= {"note": args.note} if args.note else {}
-    ratio = rates["FERscope's engine"] / rates["model.fit"]
+    ratio = rates[OURS] / rates[FIT]
     frozen = frozen_epochs(*frozen_faces(args.train, args.val), args.epochs)
     result = {
         "conditions": conditions,
         "goals": judge(GOALS, {"engine": {"ratio": ratio}, "cached_features": frozen}),
         "images_per_second": rates,
         "ratio": ratio,
+        "ratio_with_onednn_both_ways": rates[OURS] / rates[FIT_ONEDNN],
         "frozen": frozen,
     }
     output = args.output or PROJECT / "benchmarks" / "results" / f"training-{args.model}.json"

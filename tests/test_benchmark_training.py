@@ -18,7 +18,7 @@ def training(monkeypatch):
     import training
 
     yield training
-    for name in ("training", "timing"):
+    for name in ("training", "training_ways", "timing"):
         sys.modules.pop(name, None)
 
 
@@ -48,3 +48,9 @@ def test_the_head_learns_the_same_both_ways(training):
     assert (found["weights"], found["faces"], found["pictures"]) == ("random", "drawn", {"train": 140, "val": 70})
     assert found["same_val_answers"] > 0.95
     assert abs(found["val_accuracy_difference"]) <= 0.05 and np.isfinite(found["ratio"])
+
+
+@pytest.mark.slow
+def test_every_way_trains_in_a_process_of_its_own(training):
+    rates = training.images_per_second("ugwu_depth_3", 48, steps=1, rounds=2)
+    assert tuple(rates) == training.WAYS and min(rates.values()) > 0
