@@ -163,7 +163,7 @@ def test_integrated_gradients_of_a_linear_network_are_weight_times_input(keras, 
 
 
 def test_score_cam_worked_out_by_hand(classifier, pictures):
-    """Weights are the probability through each of the two maps that vary most, less that of a black picture."""
+    """Weights are the probability through each of the two maps that vary most, less the least of them and black."""
     import cv2
     import keras
 
@@ -174,15 +174,33 @@ def test_score_cam_worked_out_by_hand(classifier, pictures):
     features = np.asarray(layer(pixels))
     black = np.asarray(network(np.zeros_like(pixels[:1])))[0]
     for index, target in enumerate([1, 2]):
-        expected = np.zeros(features.shape[1:3], np.float32)
         spread = features[index].std(axis=(0, 1))
-        for channel in np.argsort(-spread)[:2]:
-            window = cv2.resize(features[index, ..., channel], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        chosen = [features[index, ..., channel] for channel in np.argsort(-spread)[:2]]
+        through = []
+        for feature in chosen:
+            window = cv2.resize(feature, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
             window = (window - window.min()) / np.ptp(window)
-            through = np.asarray(network(pixels[index : index + 1] * window[None, ..., None]))[0]
-            expected += (through[target] - black[target]) * features[index, ..., channel]
+            through.append(np.asarray(network(pixels[index : index + 1] * window[None, ..., None]))[0, target])
+        least = min(*through, black[target])
+        expected = sum((one - least) * feature for one, feature in zip(through, chosen, strict=True))
         np.testing.assert_allclose(found[index], np.maximum(expected, 0), atol=2e-4)
     assert found.max() > 1e-3
+
+
+def test_score_cam_of_the_class_that_black_is_taken_for(keras):
+    """Whoever takes a black picture for angry has an angry map all the same: it shows what is dark."""
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.Conv2D(2, 1, activation="relu", name="bright_and_dark")(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(3, "softmax", name="out")(keras.layers.GlobalMaxPooling2D()(x)))
+    network.get_layer("bright_and_dark").set_weights([np.array([[[[1, -1]]]], np.float32), np.array([0.0, 100])])
+    network.get_layer("out").set_weights([np.array([[-0.01, 0, 0], [0, 0, 0]], np.float32), np.array([4.0, 0, 0])])
+    classifier = NetworkClassifier(network, CLASSES)
+    picture = np.zeros((1, SIDE, SIDE), np.uint8)
+    picture[:, 2:7, 2:7] = 200
+    black, bright = classifier.predict_proba(np.concatenate([np.zeros_like(picture), picture]))
+    assert black.argmax() == 0 and black[0] > bright[0]
+    shown = saliency.explain(classifier, picture, 0, "score_cam", "bright_and_dark").values[0]
+    assert shown[8:, 8:].min() == 1 and not shown[2:7, 2:7].any()
 
 
 def test_more_channels_than_there_are_means_all(classifier, pictures):

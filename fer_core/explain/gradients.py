@@ -294,11 +294,12 @@ def _layer_gradient(both, pixels, classes):
 
 
 def _score_cam_graph(both, pixels, classes, channels, down, across):
-    """Feature maps weighted by what showing only their place does to the probability (Wang et al. 2020, definition 3).
+    """Feature maps weighted by the probability of the picture seen through them alone (Wang et al. 2020, algorithm 1).
 
-    The weight is the probability of the picture seen through the feature map, scaled to 0..1, minus that of a black
-    picture. A map that is the same everywhere shows no place and counts as black. ``down`` and ``across``: see
-    :func:`fer_core.explain.placement.shares`.
+    A picture is seen through a feature map scaled to 0..1; one that is the same everywhere shows nothing of it. From
+    all weights the least is taken off, that of a black picture among them: their algorithm's softmax cancels any such
+    constant. Black alone, as in their definition 3, would empty the maps of the class that a network takes black for.
+    ``down`` and ``across``: see :func:`fer_core.explain.placement.shares`.
     """
     import tensorflow as tf
 
@@ -313,9 +314,9 @@ def _score_cam_graph(both, pixels, classes, channels, down, across):
     seen = tf.reshape(seen, tf.concat([[-1], tf.shape(pixels)[1:]], 0))
     shown = tf.concat([seen, tf.zeros_like(pixels[:1])], axis=0)
     probabilities = tf.nn.softmax(both(shown, training=False)[1])
-    black = class_scores(tf.repeat(probabilities[-1:], tf.shape(classes)[0], axis=0), classes)
-    through = class_scores(probabilities[:-1], tf.repeat(classes, channels))
-    weights = tf.reshape(through, (-1, channels)) - black[:, None]
+    black = tf.gather(probabilities[-1], classes)[:, None]
+    through = tf.reshape(class_scores(probabilities[:-1], tf.repeat(classes, channels)), (-1, channels))
+    weights = through - tf.minimum(tf.reduce_min(through, axis=1, keepdims=True), black)
     return tf.nn.relu(tf.reduce_sum(features * weights[:, None, None, :], axis=-1))
 
 
