@@ -17,6 +17,7 @@ from fer_core.errors import ConfigError, RunError
 from fer_core.predictions import Predictions
 
 ECE_BINS = 15
+FEWEST = 20  # samples for a bootstrap interval of a mean: resamples of fewer hardly differ
 Z_95 = 1.959964  # 97.5 % point of the standard normal distribution
 COUNTED_AT_ONCE = 2**14  # counters that fit a core's first cache
 Metric = Callable[..., "float | np.ndarray"]

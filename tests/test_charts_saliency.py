@@ -40,15 +40,18 @@ def test_lift_has_no_place_outside_of_the_face():
     model = charts.region_shares(share_frame(), "lift").data[0]
     assert len(model.x) == 8
     np.testing.assert_allclose(model.z[0], np.arange(8) / 4)
-    np.testing.assert_allclose(model.customdata[0], np.stack([np.arange(8) / 8, np.arange(8) / 2], axis=1))
-    assert "[%{customdata[0]:.2f}, %{customdata[1]:.2f}]" in model.hovertemplate
+    assert list(model.text[0][:3]) == [" [0.00, 0.00]", " [0.12, 0.50]", " [0.25, 1.00]"]
+    assert "%{text}" in model.hovertemplate
+    few = charts.region_shares(share_frame().assign(lift_low=np.nan, lift_high=np.nan), "lift").data[0]
+    assert not any("".join(row) for row in few.text)
 
 
 def test_agreement_draws_intervals_and_the_even_map():
     figure = charts.agreement({"a": score_frame(0.5), "b": score_frame(0.4)}, {"a": "#111111", "b": "#222222"})
     points = {trace.name: trace for trace in figure.data if trace.name in ("a", "b")}
     assert list(points["a"].x) == [0.5] * 4
-    assert points["a"].customdata[0].tolist() == pytest.approx([0.4, 0.7, 0.3, 7])
+    assert points["a"].customdata[0].tolist() == pytest.approx([0.3, 7])
+    assert points["a"].text[0] == " [40.0%, 70.0%]"
     assert points["a"].error_x.array == pytest.approx([0.2] * 4)
     assert points["a"].error_x.arrayminus == pytest.approx([0.1] * 4)
     crosses = [trace for trace in figure.data if trace.name == charts.EVEN_MAP and trace.x[0] is not None]

@@ -65,7 +65,7 @@ def test_shares_and_intervals_worked_by_hand():
         ("p" * 16 + "f" * 4, "most pass", 20),  # 80 % [58, 92]
         ("p" * 13 + "f" * 7, "undecided", 20),  # 65 % [43, 82]
         ("f" * 16 + "p" * 4, "most fail", 20),
-        ("u" * 16 + "p" * 4, "undecided", 20),  # few pass, but it is not shown that most fail
+        ("u" * 16 + "p" * 4, "most do not pass", 20),  # though it is not shown that most fail
         ("n" * 12 + "p" * 8, "most pass", 8),  # 100 % [68, 100]
         ("n" * 20, "not applicable", 0),
     ],
@@ -151,7 +151,7 @@ def test_networks_of_an_ensemble_are_drawn_anew_once_for_all_pictures(keras, mon
     monkeypatch.setattr(randomised, "_made", lambda network: drawn.append(network) or real(network))
     for module in (randomised, faithfulness):
         monkeypatch.setattr(module, "COPIES", ((1.0, 0),))
-    monkeypatch.setattr(randomised, "MAX_PARAMETERS", 0)  # one network's copies are kept, the other's not
+    monkeypatch.setattr(randomised, "MAX_PARAMETERS", 0)
     both = Ensemble([model(keras, 0), model(keras, 1)], np.array([0.5, 0.5]), ("a", "b"), CLASSES)
     arrays, about = checks_study.check_split(both, faces(), "grad_cam", positions=np.arange(2))
     assert len(drawn) == 2 and arrays["randomised"].shape == (2, 1)
@@ -211,7 +211,7 @@ def test_the_command_goes_on_after_a_kill_and_does_nothing_twice(runs, tmp_path)
     np.testing.assert_allclose(study.trainings, 1, atol=1e-6)  # the same reader
     assert (study.outcomes[:, -1] == OUTCOMES.index("failed")).all()  # 2 x 2 cells
     assert study.record["left_out"].keys() == {"Randomisation"}
-    assert "is stored and up to date (2 of 30 pictures, patch 0.5)" in call().stdout
+    assert "is stored and up to date (2 of 60 pictures, patch 0.5)" in call().stdout
     assert not list((tmp_path / "data" / "work" / "studies").iterdir())
     _other_weights(run)
     (_, (problem,)) = KIND.list_records()

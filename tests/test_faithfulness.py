@@ -246,7 +246,7 @@ def keras():
 
 def dense_network(keras, seed=0):
     """Its gradient is its weights: some in the region, none elsewhere."""
-    inputs = keras.Input((SIDE, SIDE, 1))
+    inputs = keras.Input((SIDE, SIDE, 1), name="pixels")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     network = keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
     kernel = np.zeros((SIDE, SIDE, 3), np.float32)
@@ -411,6 +411,25 @@ def test_ensemble_of_networks_is_randomised_member_by_member(keras, picture):
     expected = 0.75 * copies[0][1].predict_proba(picture[None]) + 0.25 * copies[1][1].predict_proba(picture[None])
     assert np.allclose(randomised.randomised_copies(both)[1].predict_proba(picture[None]), expected, atol=1e-6)
     assert not randomised.can_be_randomised(Ensemble([members[0], ReadsRegion()]))
+
+
+def test_all_of_an_ensembles_copies_stay_and_members_that_do_not_count_need_none(keras, picture, monkeypatch):
+    from fer_core.explain import twins
+    from fer_core.models.ensemble import Ensemble
+    from fer_core.models.registry import NetworkClassifier
+
+    monkeypatch.setattr(randomised, "MAX_PARAMETERS", 0)
+    first = dense_network(keras, 0)
+    networks = [first, keras.models.clone_model(first), dense_network(keras, 2)]  # the second with weights of its own
+    members = [NetworkClassifier(network, CLASSES) for network in networks]
+    both = Ensemble([*members[:2], ReadsRegion()], weights=[3, 1, 0])
+    assert randomised.can_be_randomised(both)
+    once, again = ([copy.members for copy in randomised.randomised_copies(both)] for _ in range(2))
+    for one, other in zip(once, again, strict=True):
+        assert all(a.network is b.network for a, b in zip(one[:2], other[:2], strict=True)) and one[2] is other[2]
+    assert twins.twin_of(members[0].network) is twins.twin_of(members[1].network)  # compiled once
+    randomised.randomised_copies(members[2])
+    assert list(randomised._copies) == [members[2].network]
 
 
 def test_model_without_network_is_told_why(picture):

@@ -43,7 +43,7 @@ def test_the_verdict_tells_all_four_scores(study, signs, said):
         {
             "class": "all",
             "score": score,
-            "n": 9,
+            "n": 29,
             "value": 0.5,
             "low": 0.4,
             "high": 0.6,
@@ -70,15 +70,19 @@ def test_the_sentence_agrees_with_the_region(study, region, said):
 
 def test_the_strongest_part_of_each_expression_is_told_where_it_is_more_than_chance():
     rows = [
-        ("happy", "mouth", 9, 3.0, 2.5),
-        ("happy", "nose", 9, 1.0, 0.9),
-        ("sad", "mouth", 9, 1.2, 1.1),
-        ("angry", "brows", 9, 1.3, 0.8),
+        ("happy", "mouth", 29, 3.0, 2.5),
+        ("happy", "nose", 29, 1.0, 0.9),
+        ("sad", "mouth", 29, 1.2, 1.1),
+        ("angry", "brows", 29, 1.3, 0.8),
         ("fear", "mouth", 0, np.nan, np.nan),
-        ("angry", regions.ELSEWHERE, 9, 9.0, 9.0),
+        ("disgust", "nose", 2, 4.0, np.nan),
+        ("angry", regions.ELSEWHERE, 29, 9.0, 9.0),
     ]
     shares = pd.DataFrame(rows, columns=["class", "region", "n", "lift", "lift_low"]).assign(area=0.05)
-    told = "Strongest for its size: the mouth for happy and sad; no part by more than chance for angry."
+    told = (
+        "Strongest for its size: the mouth for happy and sad; no part by more than chance for angry; too few maps to "
+        "say for disgust."
+    )
     assert numbers.strongest_sentence(shares) == numbers.strongest_sentence(shares, (5, 5)) == told
     assert numbers.strongest_sentence(shares, (3, 3)) == told.replace("mouth", "mouth and what lies beside it")
     assert numbers.strongest_sentence(shares[shares["n"] == 0]) == "No map of this study has any evidence in it."
@@ -86,7 +90,7 @@ def test_the_strongest_part_of_each_expression_is_told_where_it_is_more_than_cha
 
 def test_agreement_is_told_of_one_model_and_counted_over_several():
     def rows(value, low):
-        row = {"score": "relevance_mass", "value": value, "low": 0.4, "high": 0.5, "even": 0.3}
+        row = {"score": "relevance_mass", "n": 29, "value": value, "low": 0.4, "high": 0.5, "even": 0.3}
         return pd.DataFrame([row | {"lift_low": low, "lift_high": 0.2}])
 
     one, other = rows(0.45, 0.1), rows(0.31, -0.1)
@@ -98,6 +102,26 @@ def test_agreement_is_told_of_one_model_and_counted_over_several():
     assert (
         told.startswith("1 of 2 models have more of their map")
         and "the most has a with 45.0 % [40.0 %, 50.0 %]" in told
+    )
+
+
+def test_few_pictures_have_no_interval_and_prove_nothing(study):
+    few = dataclasses.replace(
+        study, **{name: getattr(study, name)[:12] for name in ("shares", "areas", "scores", "even_scores")}
+    )
+    few = dataclasses.replace(few, y_true=study.y_true[:12], y_pred=study.y_pred[:12], sample_ids=study.sample_ids[:12])
+    shares, scores = numbers.share_rows(few), numbers.score_rows(few)
+    assert shares[["low", "high", "lift_low", "lift_high"]].isna().all(axis=None) and shares["share"].notna().all()
+    assert numbers.lifts(few) is None
+    assert numbers.verdict(shares, scores, None) == [
+        "Maps with evidence: of 12 pictures only, too few to say where they lie."
+    ]
+    assert numbers.strongest_sentence(shares) == (
+        "Strongest for its size: too few maps to say for happy, surprise and neutral."
+    )
+    mass = scores.set_index(["class", "score"]).loc[("all", "relevance_mass"), "value"]
+    assert numbers.agreement_sentence({"a": scores[scores["class"] == "all"]}).startswith(
+        f"{100 * mass:.1f} % (8 pictures, no interval) of the map lies"
     )
 
 
@@ -115,12 +139,12 @@ def test_a_region_smaller_than_a_cell_stands_with_its_neighbours(study):
 def test_a_region_ahead_by_chance_is_said_to_be(study):
     place = {region: at for at, region in enumerate(regions.PLACES)}
     shares = np.zeros(study.shares.shape)
-    shares[:, place["mouth"]], shares[:, place["nose"]] = 0.5, np.where(np.arange(N) % 2, 0.30, 0.68)
+    shares[:, place["mouth"]], shares[:, place["nose"]] = 0.5, np.where(np.arange(N) % 2, 0.30, 0.69)
     areas = np.full(study.areas.shape, 1 / 9)
     made = dataclasses.replace(study, shares=shares, areas=areas)
     lifts = numbers.lifts(made)
     assert list(lifts.values)[:2] == ["mouth", "nose"] and lifts.tied == ("nose",)
-    assert lifts.values["mouth"].value == lifts.values["mouth"].high == pytest.approx(4.5)
+    assert [lifts.values["mouth"].value, lifts.values["mouth"].high] == pytest.approx([4.5, 4.5])
     first, *_ = numbers.verdict(numbers.share_rows(made), numbers.score_rows(made), lifts)
     said = (
         "For its size the mouth gets most of the map, ahead of the nose by no more than chance: 50.0 % of it on 11.1 %"

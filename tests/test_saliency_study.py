@@ -20,7 +20,7 @@ from fer_core.wording import percent
 from tests.mask_readers import store_run
 
 NAMES = ("happy", "surprise", "neutral")
-N = 30
+N = 60
 
 
 class Reader:
@@ -160,16 +160,16 @@ def test_models_that_stand_together_are_scored_on_the_pictures_that_all_have_a_m
     gaps = without(both, slice(0, 6))
     ids = numbers.scored_by_all([both, gaps])
     assert sorted(ids) == sorted(f"p{at}" for at in range(6, N) if at % 3 < 2)  # neutral has no prototype
-    assert [len(numbers.scored(one)) for one in (both, gaps)] == [20, 16]
-    assert len(numbers.scored(gaps, only="happy")) == 8
+    assert [len(numbers.scored(one)) for one in (both, gaps)] == [40, 36]
+    assert len(numbers.scored(gaps, only="happy")) == 18
     alone, together = (
         [numbers.score_rows(one, n_boot=50, among=among) for one in (both, gaps)] for among in (None, ids)
     )
     assert (alone[0]["value"] < alone[1]["value"]).all()
     pd.testing.assert_frame_equal(*together)
-    assert together[0]["n"].unique().tolist() == [16, 8]
+    assert together[0]["n"].unique().tolist() == [36, 18]
     wrong = dataclasses.replace(gaps, y_pred=np.where(np.arange(N) < 9, 2, study.y_true))
-    assert len(numbers.scored_by_all([both, wrong], numbers.RIGHT)) == 14
+    assert len(numbers.scored_by_all([both, wrong], numbers.RIGHT)) == 34
 
 
 def test_a_study_of_empty_maps_takes_no_picture_from_the_others(study):
@@ -186,10 +186,10 @@ def test_methods_stand_side_by_side(study):
     none = numbers.score_rows(without(study, slice(None)), n_boot=50, only="happy")
     table = numbers.method_rows({("a", "Occlusion"): rows, ("b", "LIME"): rows, ("c", "LIME"): none}, "cosine")
     cosine = rows.set_index("score").loc["cosine"]
-    assert table[["run", "method", "n"]].values.tolist() == [["a", "Occlusion", 10], ["b", "LIME", 10]]
+    assert table[["run", "method", "n"]].values.tolist() == [["a", "Occlusion", 20], ["b", "LIME", 20]]
     assert table["value"].tolist() == [cosine["value"]] * 2
     grid = numbers.method_grid(table)
-    said = f"{percent(cosine['value'])} [{percent(cosine['low'])}, {percent(cosine['high'])}], n = 10"
+    said = f"{percent(cosine['value'])} [{percent(cosine['low'])}, {percent(cosine['high'])}], n = 20"
     assert (grid.columns.tolist(), grid.index.tolist()) == (["Occlusion", "LIME"], ["a", "b"])
     assert grid.values.tolist() == [[said, ""], ["", said]]
     assert numbers.method_rows({("c", "LIME"): none}, "cosine").empty
@@ -198,7 +198,7 @@ def test_methods_stand_side_by_side(study):
 def test_only_rightly_recognised_pictures_count_where_asked(study):
     wrong = dataclasses.replace(study, y_pred=np.where(np.arange(N) < 6, 2, study.y_true))
     counted = numbers.share_rows(wrong, numbers.RIGHT)
-    assert counted.groupby("class")["n"].first().to_dict() == {"happy": 8, "surprise": 8, "neutral": 10}
+    assert counted.groupby("class")["n"].first().to_dict() == {"happy": 18, "surprise": 18, "neutral": 20}
 
 
 def test_maps_without_evidence_are_counted_and_left_out(study):
@@ -295,7 +295,7 @@ def test_a_damaged_file_is_named(study, tmp_path):
 
 def test_the_study_that_leaves_out_most_pictures_is_found(tmp_path):
     run = store_run(tmp_path)
-    whole = made(tmp_path, run=run)  # happy and surprise have a prototype: 20 of 30 pictures
+    whole = made(tmp_path, run=run)  # happy and surprise have a prototype: 40 of 60 pictures
 
     def part(kept):
         scores = np.where(np.isin(np.arange(N), kept)[:, None], whole.scores, np.nan)
@@ -304,8 +304,8 @@ def test_the_study_that_leaves_out_most_pictures_is_found(tmp_path):
     happy, surprise = np.arange(0, N, 3), np.arange(1, N, 3)
     studies = {"all": whole, "few": part(happy[:4]), "happy": part(happy), "silent": part([])}
     rows = numbers.shared_rows(studies).set_index("study")
-    assert rows["own"].to_dict() == {"few": 4, "happy": 10, "all": 20}  # the one that leaves out most comes first
-    assert rows["without"].to_dict() == {"few": 10, "happy": 4, "all": 4}
+    assert rows["own"].to_dict() == {"few": 4, "happy": 20, "all": 40}  # the one that leaves out most comes first
+    assert rows["without"].to_dict() == {"few": 20, "happy": 4, "all": 4}
     assert set(rows["shared"]) == {4} == {len(numbers.scored_by_all(studies.values()))}
     assert numbers.shared_rows({"all": whole, "other": part(surprise)}, only="happy")["shared"].tolist() == [0, 0]
     assert numbers.shared_rows({"silent": part([])}).empty

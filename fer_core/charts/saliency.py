@@ -96,7 +96,7 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
     model = _grid(frame, measure, classes, places)
     human = _grid(frame, "prototype", classes, places[: len(regions.REGIONS)])
     ends = ("low", "high") if measure == "share" else ("lift_low", "lift_high")
-    edges = np.stack([_grid(frame, end, classes, places) for end in ends], axis=-1)
+    low, high = (_grid(frame, end, classes, places) for end in ends)
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -108,7 +108,6 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
     form = ".0%" if measure == "share" else ".1f"
     told = "%{z:.1%} of the map" if measure == "share" else "%{z:.2f} times an even map"
     fine = ".1%" if measure == "share" else ".2f"
-    interval = f" [%{{customdata[0]:{fine}}}, %{{customdata[1]:{fine}}}]"
     titles = [regions.title(place) for place in places]
     common = {"colorscale": SEQUENTIAL, "showscale": False, "xgap": 1, "ygap": 1, "zmin": 0, "hoverongaps": False}
     figure.add_heatmap(
@@ -116,9 +115,9 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
         x=titles,
         y=classes,
         zmax=float(np.nanmax(model[:, : len(regions.REGIONS)], initial=0.01)),  # elsewhere would leave the face pale
-        customdata=edges,
+        text=_intervals(low, high, fine),
         texttemplate=f"%{{z:{form}}}",
-        hovertemplate=f"%{{y}}, %{{x}}: {told}{interval}<extra></extra>",
+        hovertemplate=f"%{{y}}, %{{x}}: {told}%{{text}}<extra></extra>",
         row=1,
         col=1,
         **common,
@@ -138,6 +137,15 @@ def region_shares(frame: pd.DataFrame, measure: str = "share") -> go.Figure:
     figure.update_xaxes(tickangle=-40, title=None)
     figure.update_layout(height=150 + ROW_HEIGHT * len(classes), margin=MARGIN)
     return figure
+
+
+def _intervals(low: np.ndarray, high: np.ndarray, form: str) -> np.ndarray:
+    """``" [3.1 %, 4.2 %]"`` for each pair, empty where there is none: object, of their shape."""
+    told = [
+        "" if np.isnan(a) else f" [{format(a, form)}, {format(b, form)}]"
+        for a, b in zip(low.ravel(), high.ravel(), strict=True)
+    ]
+    return np.array(told, dtype=object).reshape(low.shape)
 
 
 def agreement(frames: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) -> go.Figure:
@@ -164,9 +172,10 @@ def agreement(frames: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) ->
                 "width": 4,
             },
             marker={"color": colours.get(label, GREY), "size": 10},
-            customdata=rows[["low", "high", "even", "n"]],
-            hovertemplate="%{y}: %{x:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}], even map "
-            f"%{{customdata[2]:.1%}}, n = %{{customdata[3]:,}}<extra>{label}</extra>",
+            text=_intervals(*rows[["low", "high"]].to_numpy(float).T, ".1%"),
+            customdata=rows[["even", "n"]],
+            hovertemplate="%{y}: %{x:.1%}%{text}, even map %{customdata[0]:.1%}, n = %{customdata[1]:,}"
+            f"<extra>{label}</extra>",
             **look,
         )
         figure.add_scatter(

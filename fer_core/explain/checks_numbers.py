@@ -17,7 +17,7 @@ from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import EVERY, RIGHT
 from fer_core.wording import percent
 
-MOST_PASS, MOST_FAIL = "most pass", "most fail"  # else UNDECIDED
+MOST_PASS, MOST_FAIL, FEW_PASS = "most pass", "most fail", "most do not pass"  # else UNDECIDED
 COLUMNS = ["check", "says", "passed", "undecided", "failed", "n", "share", "low", "high", "median", "words"]
 
 
@@ -25,7 +25,8 @@ def check_table(study: ChecksStudy, which: str = EVERY) -> pd.DataFrame:
     """A row per check, in the order of a single map's strip.
 
     Columns: check; says (:data:`MOST_PASS` or :data:`MOST_FAIL` where the interval of the pictures that pass, or fail,
-    lies above one half, ``UNDECIDED`` otherwise, ``NOT_APPLICABLE`` without pictures); passed, undecided, failed and n,
+    lies above one half, :data:`FEW_PASS` where that of those that pass lies below it, ``UNDECIDED`` otherwise,
+    ``NOT_APPLICABLE`` without pictures); passed, undecided, failed and n,
     numbers of pictures, those left out to which the check does not apply; share that passes, low, high; median of the
     check's number (:func:`fer_core.explain.check_rows.check_rows`); words, why it applies to none, else empty.
 
@@ -147,7 +148,7 @@ def _says(check: str, counts: dict[str, int], n: int, grid: list[int]) -> str:
     for outcome, said in ((PASSED, MOST_PASS), (FAILED, MOST_FAIL)):
         if _interval(check, counts[outcome], n, grid)[0] > 0.5:
             return said
-    return UNDECIDED
+    return FEW_PASS if _interval(check, counts[PASSED], n, grid)[1] < 0.5 else UNDECIDED
 
 
 def _faces(n: int) -> str:

@@ -146,7 +146,7 @@ def check_split(
         if part is None:
             started = time.monotonic()
             if copies is None and can_be_randomised(classifier):
-                copies = randomised_copies(classifier)  # held here: an ensemble has more of them than are kept
+                copies = randomised_copies(classifier)  # held here: others may use what is kept
             image = np.asarray(split.images[position])
             tell = partial(_tell, report, place, len(positions))
             part = _checked(classifier, image, int(y_true[place]), method, layer, options or {}, others, copies, tell)

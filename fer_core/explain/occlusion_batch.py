@@ -10,11 +10,11 @@ from fer_core import masks, metrics
 from fer_core.errors import ConfigError
 from fer_core.explain.conditions import control_seed
 from fer_core.explain.ranking import estimates
+from fer_core.metrics import FEWEST
 from fer_core.predictions import Classifier
 
 CHUNK = 256  # pictures per call of the classifier
 N_BOOT = 1000
-FEWEST = 20  # faces for a bootstrap interval
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,7 @@ def summary_frame(effects: Mapping[str, BatchEffect], labels: Sequence[str] | No
     """A row per run with 95 % intervals over the faces (``_low``, ``_high``).
 
     Rates have Wilson's interval, which for the mean rate of several random masks is rather too wide. That of ``beyond``
-    is a bootstrap interval, NaN below :data:`FEWEST` faces and where all faces say the same: resamples of few faces
-    hardly differ.
+    is a bootstrap interval, NaN below :data:`FEWEST` faces and where all faces say the same.
 
     Args:
         labels: the true class of each face, where it is known.

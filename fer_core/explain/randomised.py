@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Share of the layers with weights that are drawn anew, from the top, and the seed: a cascade of two, then other draws.
 COPIES: tuple[tuple[float, int], ...] = ((0.5, 0), (1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3))
-MAX_PARAMETERS = 60_000_000  # of all copies kept, some 8 bytes each with what explains them; one network's always may
+MAX_PARAMETERS = 60_000_000  # of all copies kept, some 8 bytes each with what explains them; those of one model always
 MODEL_WITHOUT_WEIGHTS = "This model has no network whose weights could be drawn anew; it would have to be fitted again."
 
 
@@ -28,10 +28,10 @@ _lock = threading.Lock()
 
 
 def can_be_randomised(classifier: Classifier) -> bool:
-    """Whether it is a network, or an ensemble of networks."""
+    """Whether it is a network, or an ensemble of which every member that counts is one."""
     ensemble = ensemble_of(classifier)
     if ensemble is not None:
-        return all(can_be_randomised(member) for member in ensemble.members)
+        return all(can_be_randomised(ensemble.members[place]) for place in np.flatnonzero(ensemble.weights))
     return getattr(classifier, "network", None) is not None and hasattr(classifier, "preprocess")
 
 
@@ -41,17 +41,13 @@ def randomised_copies(classifier: Classifier) -> list[Classifier]:
     Args:
         classifier: one that :func:`can_be_randomised`; its network is a functional Keras model.
     """
-    ensemble = ensemble_of(classifier)
-    if ensemble is not None:
-        copies = zip(*(randomised_copies(member) for member in ensemble.members), strict=True)
-        return [Ensemble(members, ensemble.weights, ensemble.names, ensemble.class_names) for members in copies]
-    network = classifier.network
     with _lock:
-        twin, made = _copies.pop(network, None) or _made(network)
-        _copies[network] = twin, made  # the network used last stands last
-        while len(_copies) > 1 and kept_parameters() > MAX_PARAMETERS:
-            _copies.pop(next(iter(_copies)), None)
-    return [ByTwin(classifier, copy, twin) for copy in made]
+        found = _copies_of(classifier)
+        needed = {id(network) for network in _networks(classifier)}
+        for network in list(_copies):
+            if kept_parameters() > MAX_PARAMETERS and id(network) not in needed:
+                _copies.pop(network, None)
+    return found
 
 
 def kept_parameters() -> int:
@@ -63,6 +59,30 @@ def forget(classifier: Classifier) -> None:
     """Drop the copies of this classifier's network; needed after its weights have changed."""
     with _lock:
         _copies.pop(getattr(classifier, "network", None), None)
+
+
+def _copies_of(classifier: Classifier) -> list[Classifier]:
+    ensemble = ensemble_of(classifier)
+    if ensemble is not None:
+        members = [
+            _copies_of(member) if weight else [member] * len(COPIES)
+            for member, weight in zip(ensemble.members, ensemble.weights, strict=True)
+        ]
+        copies = zip(*members, strict=True)
+        return [Ensemble(of_copy, ensemble.weights, ensemble.names, ensemble.class_names) for of_copy in copies]
+    network = classifier.network
+    twin, made = _copies.pop(network, None) or _made(network)
+    _copies[network] = twin, made  # the network used last stands last
+    return [ByTwin(classifier, copy, twin) for copy in made]
+
+
+def _networks(classifier: Classifier) -> "list[keras.Model]":
+    """The networks whose copies stand for ``classifier``'s."""
+    ensemble = ensemble_of(classifier)
+    if ensemble is None:
+        return [classifier.network]
+    counting = (ensemble.members[place] for place in np.flatnonzero(ensemble.weights))
+    return [network for member in counting for network in _networks(member)]
 
 
 def _made(network: "keras.Model") -> "tuple[Twin, list[keras.Model]]":

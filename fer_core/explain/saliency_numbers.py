@@ -1,6 +1,7 @@
 """Every number of a saliency study, computed from its maps: shares per region, agreement with FACS, disagreement.
 
-Intervals are 95 % percentile bootstrap intervals over the pictures. What a map that is the same everywhere would reach
+Intervals are 95 % percentile bootstrap intervals over the pictures, NaN where there are fewer than ``metrics.FEWEST``;
+then nothing is said to be more than chance. What a map that is the same everywhere would reach
 stands beside each number: a large region has a large share whatever the model does.
 """
 
@@ -16,6 +17,7 @@ from fer_core.errors import RunError
 from fer_core.explain.action_units import PROTOTYPES, SCORES, prototype
 from fer_core.explain.ranking import Ranking, rank_resampled
 from fer_core.explain.saliency_study import SaliencyStudy
+from fer_core.metrics import FEWEST
 from fer_core.regions import ELSEWHERE, PLACES, agreeing, title
 from fer_core.wording import percent
 
@@ -52,7 +54,7 @@ class Disagreement:
         own = f"only the {beyond:.1f} points above that come" if beyond >= 0.1 else "nothing above that comes"
         return [
             f"On {len(self.pictures):,} pictures that both recognise, their maps are {percent(self.mean)} alike "
-            f"[{percent(self.low)}, {percent(self.high)}].",
+            f"{_bracket(self.low, self.high, len(self.pictures))}.",
             f"Maps of two different pictures of one expression are already {percent(self.shuffled)} alike: {own} "
             "from the picture itself.",
         ]
@@ -85,14 +87,14 @@ def share_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> 
 
 
 def lifts(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> Ranking | None:
-    """The regions of the face by share of the maps over share of the picture, of all classes together; None without
-    any evidence.
+    """The regions of the face by share of the maps over share of the picture, of all classes together; None where
+    too few maps have evidence for an interval.
 
     Args:
         which: :data:`EVERY` or :data:`RIGHT`.
     """
     chosen = _chosen(study, which) & np.isfinite(study.shares[:, 0])
-    if not chosen.any():
+    if chosen.sum() < FEWEST:
         return None
     inside = [place for place, region in enumerate(PLACES) if region != ELSEWHERE]
     shares, areas = (part[chosen][:, inside].astype(np.float64) for part in (study.shares, study.areas))
@@ -210,9 +212,7 @@ def method_rows(rows: Mapping[tuple[str, str], pd.DataFrame], score: str) -> pd.
 
 def method_grid(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`method_rows` as text, a row per run and a column per method: ``41.2 % [40.1 %, 42.3 %], n = 412``."""
-    told = [
-        f"{percent(one.value)} [{percent(one.low)}, {percent(one.high)}], n = {one.n:,}" for one in table.itertuples()
-    ]
+    told = [_told(row) + (f", n = {row['n']:,}" if row["n"] >= FEWEST else "") for row in table.to_dict("records")]
     grid = table.assign(told=told).pivot(index="run", columns="method", values="told")
     return grid.loc[table["run"].unique(), table["method"].unique()].fillna("")
 
@@ -227,6 +227,9 @@ def verdict(
         grid: rows and columns of cells that the maps have, where they may be larger than a region.
     """
     if lifts is None:
+        n = int(shares.groupby("class")["n"].first().sum())
+        if n:
+            return [f"Maps with evidence: of {_pictures(n)} only, too few to say where they lie."]
         return ["No map of this study has any evidence in it."]
     told = [_lift_sentence(shares, lifts, grid)]
     over_all = scores[scores["class"] == ALL_CLASSES].set_index("score")
@@ -235,9 +238,9 @@ def verdict(
         return told
     told.append(
         f"{_told(mass)} of the map lies in the parts of the face that carry the expression by FACS: "
-        f"{JUDGED[_against_even(mass)]} ({percent(mass['even'])})."
+        f"{_judged(mass)} ({percent(mass['even'])})."
     )
-    return [*told, _scores_sentence(over_all)]
+    return [*told, _scores_sentence(over_all)] if mass["n"] >= FEWEST else told
 
 
 def strongest_sentence(shares: pd.DataFrame, grid: Sequence[int] | None = None) -> str:
@@ -257,8 +260,10 @@ def strongest_sentence(shares: pd.DataFrame, grid: Sequence[int] | None = None) 
     for region, rows in sorted(beyond.groupby("region", sort=False), key=lambda one: -len(one[1])):
         beside = _beside(region, rows["area"].mean() < cell)
         places.append(f"the {title(region).lower()}{beside} for {_listed(rows['class'].tolist())}")
-    rest = first.loc[~first["class"].isin(beyond["class"]), "class"].tolist()
+    few = first.loc[first["n"] < FEWEST, "class"].tolist()
+    rest = first.loc[~first["class"].isin([*beyond["class"], *few]), "class"].tolist()
     places += [f"no part by more than chance for {_listed(rest)}"] if rest else []
+    places += [f"too few maps to say for {_listed(few)}"] if few else []
     return f"Strongest for its size: {'; '.join(places)}."
 
 
@@ -279,7 +284,7 @@ def agreement_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
     told = _told(row)
     where = "in the parts of the face that carry the expression by FACS"
     if len(mass) == 1:
-        return f"{told} of the map lies {where}: {JUDGED[_against_even(row)]} ({percent(row['even'])})."
+        return f"{told} of the map lies {where}: {_judged(row)} ({percent(row['even'])})."
     above = sum(_against_even(of_run) > 0 for of_run in mass.values())
     return (
         f"{above} of {len(mass)} models have more of their map {where} than an even map would, beyond chance; the most "
@@ -323,7 +328,20 @@ def _scores_sentence(over_all: pd.DataFrame) -> str:
 
 def _told(row: Mapping) -> str:
     """A score with its interval."""
-    return f"{percent(row['value'])} [{percent(row['low'])}, {percent(row['high'])}]"
+    return f"{percent(row['value'])} {_bracket(row['low'], row['high'], row['n'])}"
+
+
+def _bracket(low: float, high: float, n: int) -> str:
+    """An interval over ``n`` pictures, or that there is none."""
+    return f"({_pictures(n)}, no interval)" if n < FEWEST else f"[{percent(low)}, {percent(high)}]"
+
+
+def _pictures(n: int) -> str:
+    return f"{n:,} picture{'' if n == 1 else 's'}"
+
+
+def _judged(row: Mapping) -> str:
+    return "too few to compare with an even map" if row["n"] < FEWEST else JUDGED[_against_even(row)]
 
 
 def _against_even(row: Mapping) -> int:
@@ -411,8 +429,8 @@ def _percentiles(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drawn(values: np.ndarray, n_boot: int) -> np.ndarray:
-    """Means of each column of (N, D) in bootstrap resamples: float64 (n_boot, D), NaN without any row."""
-    if not len(values):
+    """Means of each column of (N, D) in bootstrap resamples: float64 (n_boot, D), NaN with too few rows."""
+    if len(values) < FEWEST:
         return np.full((n_boot, values.shape[1]), np.nan)
     draws, means = _draws(len(values), n_boot), np.empty((n_boot, values.shape[1]))
     for start in range(0, n_boot, DRAWN_AT_ONCE):

@@ -96,7 +96,8 @@ def twin_of(network: "keras.Model") -> Twin:
     with _twins_lock:
         found = _twins[network]() if network in _twins else None
         if found is None:
-            found = Twin(network)
+            others = (twin() for twin in list(_twins.values()))
+            found = next((twin for twin in others if twin is not None and twin.fits(network)), None) or Twin(network)
             _twins[network] = weakref.ref(found)
         return found
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from fer_core.explain import checks_numbers, checks_study
 from fer_core.explain.check_basics import FAILED, NOT_APPLICABLE, PASSED, UNDECIDED
-from fer_core.explain.checks_numbers import MOST_FAIL, MOST_PASS
+from fer_core.explain.checks_numbers import FEW_PASS, MOST_FAIL, MOST_PASS
 from fer_core.explain.faithfulness import grid_verdict
 from fer_core.explain.saliency import METHODS
 from fer_core.explain.saliency_numbers import RIGHT
@@ -15,7 +15,8 @@ from fer_core.wording import percent
 from pages.ui import cache_study, state, widgets
 from pages.ui.saliency_trust import ABOUT, LOOKS
 
-OUTCOMES = {MOST_PASS: PASSED, UNDECIDED: UNDECIDED, MOST_FAIL: FAILED, NOT_APPLICABLE: NOT_APPLICABLE}
+OUTCOMES = {MOST_PASS: PASSED, UNDECIDED: UNDECIDED, NOT_APPLICABLE: NOT_APPLICABLE}
+OUTCOMES |= {MOST_FAIL: FAILED, FEW_PASS: FAILED}
 
 
 def show_strip(maps: Mapping, which: str) -> None:
@@ -42,7 +43,7 @@ def show_strip(maps: Mapping, which: str) -> None:
         f"Checked on {record['n']:,} of {record['n_split']:,} faces, spread over the split"
         + (", of which those recognised count" if which == RIGHT else "")
         + (f"; {empty} of the maps are empty, which fails" if empty else "")
-        + ". Green: more than half pass, red: more than half fail, both beyond chance (95 % intervals of Wilson)."
+        + ". Green: more than half pass, red: more than half do not, both beyond chance (95 % intervals of Wilson)."
     )
     slug = f"{record['name']}-{which.split()[0]}"
     with st.container(horizontal=True, gap="small"):
