@@ -365,6 +365,20 @@ def test_network_without_convolutions_has_no_cam(keras, pictures):
     with pytest.raises(ModelError, match="gradient"):
         saliency.explain(dense, pictures, 1, "grad_cam")
     assert saliency.explain(dense, pictures, 1, "gradient").values.any()
+    inside = keras.Sequential([layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()], name="inside")
+    nested = NetworkClassifier(keras.Model(inputs, layers.Dense(3, "softmax")(inside(inputs))), CLASSES)
+    with pytest.raises(ModelError, match="no convolution to take a CAM at outside of inside"):
+        saliency.explain(nested, pictures, 1, "grad_cam")
+
+
+@pytest.mark.parametrize("method", [name for name, method in saliency.METHODS.items() if method.needs_network])
+def test_a_sequential_network_is_refused_in_words(keras, pictures, method):
+    layers = keras.layers
+    stack = keras.Sequential(
+        [keras.Input((48, 48, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, "softmax")]
+    )
+    with pytest.raises(ModelError, match=r"needs a functional Keras model\. Received Sequential"):
+        saliency.explain(NetworkClassifier(stack, CLASSES), pictures, 1, method)
 
 
 @pytest.mark.parametrize(
@@ -379,6 +393,16 @@ def test_network_without_convolutions_has_no_cam(keras, pictures):
         ({"layer": "nowhere"}, ConfigError),
         ({"class_index": 3}, ConfigError),
         ({"class_index": -1}, ConfigError),
+        ({"class_index": 1.7}, ConfigError),
+        ({"class_index": "happy"}, ConfigError),
+        ({"class_index": [1, 2]}, ConfigError),
+        ({"method": "occlusion", "layer": "second"}, ConfigError),
+        ({"method": "occlusion", "patch": "a"}, ConfigError),
+        ({"method": "occlusion", "fill": 3}, ConfigError),
+        ({"method": "smoothgrad", "samples": 10.5}, ConfigError),
+        ({"method": "smoothgrad", "samples": True}, ConfigError),
+        ({"method": "smoothgrad", "signed": 1}, ConfigError),
+        ({"method": "lime", "seed": -1}, ConfigError),
         ({"images": np.zeros((48, 48), np.uint8)}, ModelError),
         ({"images": np.zeros((1, 48, 48), np.float32)}, ModelError),
         ({"images": np.zeros((0, 48, 48), np.uint8)}, ModelError),

@@ -410,7 +410,7 @@ def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, work
     assert not [frame for frame in app.dataframe if "outcome" in frame.value]
     (of_all,) = [caption.value for caption in app.caption if caption.value.startswith("To check every map")]
     (told,) = [caption.value for caption in app.caption if "what is done is kept" in caption.value]
-    queries = int(re.search(r"about ([\d,]+) pictures", told)[1].replace(",", ""))
+    queries = int(re.search(r"as much as ([\d,]+) predictions", told)[1].replace(",", ""))
     assert queries > 882  # two curves of 21 maps in 21 steps, and maps of shifted pictures
     assert f"about {round(queries * 0.15 / 60)} min here" in told
     widget(app.button, "Check this map").click().run()
@@ -419,7 +419,7 @@ def test_checks_of_a_slow_model_say_how_long_and_wait_to_be_asked(with_hog, work
     pd.testing.assert_frame_equal(found, expected)
     assert "Check this map" not in [button.label for button in app.button]
     assert (
-        int(re.search(r"about ([\d,]+) pictures", of_all)[1].replace(",", "")) > 3 * queries
+        int(re.search(r"as much as ([\d,]+) predictions", of_all)[1].replace(",", "")) > 3 * queries
     )  # LIME and SHAP ask more
     widget(app.toggle, "Check every map").set_value(True).run()
     assert_healthy(app)

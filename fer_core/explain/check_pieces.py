@@ -1,4 +1,4 @@
-"""The checks of a map in pieces, for models that answer slowly: how long they take, and progress in between.
+"""How long the checks of a map take; and the checks in pieces, for models that answer slowly: progress in between.
 
 The pieces together ask what :func:`fer_core.explain.faithfulness.trust` asks, and give its answer; only the ends that
 curves share are asked about in each piece.
@@ -12,11 +12,13 @@ import numpy as np
 
 from fer_core.explain import faithfulness
 from fer_core.explain.faithfulness import RANDOM_MAPS, SEEDS, SHIFTS
-from fer_core.explain.saliency import SaliencyMap
+from fer_core.explain.randomised import COPIES
+from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.predictions import Classifier
 
 MAPS_AT_ONCE = 2  # curves in a piece
 TIMED = 4  # pictures
+GRADIENT = 3  # predictions that a gradient costs as much as, about
 
 
 class Piece(NamedTuple):
@@ -55,6 +57,27 @@ def pieces(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str]) ->
     return made
 
 
+def queries(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str], copies: bool, trainings: int) -> int:
+    """About how many predictions the checks of ``found`` cost.
+
+    Args:
+        copies: whether the map is made again for networks with weights drawn anew.
+        trainings: number of other trainings that it is made again for.
+    """
+    method, again = METHODS[found.method], trainings + (len(COPIES) if copies else 0)
+    if not method.needs_network:
+        asked = pieces(image, found, class_names)
+        per_map = next(piece.queries for piece in asked if piece.check == "shifts")  # one map for each shift
+        return sum(piece.queries for piece in asked) + per_map * again
+    counter = _Counter(class_names)
+    for check in ("deletion", "insertion"):
+        ask(Piece(check, (0, 1 + RANDOM_MAPS), 0), counter, image, found)
+    again += len(SHIFTS) + (len(SEEDS) if method.seeded else 0)
+    given = method.options | dict(found.given)
+    gradients = given.get("samples", given.get("steps", 1))
+    return counter.asked + again * given.get("channels", GRADIENT * gradients)
+
+
 def ask(piece: Piece, classifier: Classifier, image: np.ndarray, found: SaliencyMap) -> Any:
     """The answer of one piece, for :func:`join`."""
     check, which, _ = piece
@@ -77,8 +100,9 @@ def join(answers: Sequence[tuple[Piece, Any]]) -> dict[str, Any]:
 
 
 def seconds_per_query(classifier: Classifier, image: np.ndarray) -> float:
-    """Seconds that ``classifier`` needs for one picture, timed on a few that it has not seen."""
+    """Seconds that ``classifier`` needs for one picture, timed on a few that it has not seen, when it is warm."""
     images = np.stack([np.roll(image, step + 1, axis=1) for step in range(TIMED)])
+    classifier.predict_proba(images[:, ::-1])
     started = time.perf_counter()
     classifier.predict_proba(images)
     return (time.perf_counter() - started) / TIMED

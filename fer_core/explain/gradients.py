@@ -41,11 +41,14 @@ def network_of(classifier: Classifier, what: str, remedy: str = EVERYWHERE) -> "
     """The network that ``what`` needs.
 
     Raises:
-        ModelError: the classifier has none.
+        ModelError: the classifier has none, or one that is no functional model.
     """
     network = getattr(classifier, "network", None)
     if network is None or not hasattr(classifier, "preprocess"):
         raise ModelError(f"{what} needs the layers of a neural network, and this model has none.", remedy)
+    if not hasattr(network, "output_names"):
+        problem = f"{what} needs a functional Keras model. Received {type(network).__name__}."
+        raise ModelError(problem, "Wrap it: keras.Model(network.inputs, network.outputs).")
     return network
 
 
@@ -78,11 +81,11 @@ def default_layer(classifier: Classifier, min_grid: int = MIN_GRID) -> LayerChoi
         ModelError: the network has no spatial layer.
     """
     choices = cam_layers(classifier)
-    if not choices:
-        raise ModelError(
-            "The network has no convolution to take a CAM at.", "Choose gradient, smoothgrad or occlusion."
-        )
     network = classifier.network
+    if not choices:
+        nested = ", ".join(layer.name for layer in network.layers if hasattr(layer, "layers"))
+        outside = f" outside of {nested}" if nested else ""
+        raise ModelError(f"The network has no convolution to take a CAM at{outside}.", "Choose gradient or occlusion.")
     choices = [choice for choice in choices if not _normalised_next(network, choice.name)] or choices
     fine = [choice for choice in choices if min(choice.grid) >= min_grid]
     largest = max(min(choice.grid) for choice in choices)
@@ -296,10 +299,10 @@ def _layer_gradient(both, pixels, classes):
 def _score_cam_graph(both, pixels, classes, channels, down, across):
     """Feature maps weighted by the probability of the picture seen through them alone (Wang et al. 2020, algorithm 1).
 
-    A picture is seen through a feature map scaled to 0..1; one that is the same everywhere shows nothing of it. From
-    all weights the least is taken off, that of a black picture among them: their algorithm's softmax cancels any such
-    constant. Black alone, as in their definition 3, would empty the maps of the class that a network takes black for.
-    ``down`` and ``across``: see :func:`fer_core.explain.placement.shares`.
+    A picture is seen through a feature map scaled to 0..1; one that is the same everywhere shows nothing of it. The
+    least weight, that of a black picture among them, is taken off all: their softmax cancels such constants. Black
+    alone, as in their definition 3, would empty the maps of the class that a network takes black for. ``down`` and
+    ``across``: see :func:`fer_core.explain.placement.shares`.
     """
     import tensorflow as tf
 

@@ -6,7 +6,7 @@ What a method takes, and its defaults, is in ``METHODS[method].options`` (:mod:`
 from collections.abc import Mapping, Sequence
 
 from fer_core.errors import ConfigError
-from fer_core.explain.saliency import METHODS
+from fer_core.explain.saliency import KINDS, METHODS
 
 _TRUTHS = {"true": True, "false": False}
 
@@ -59,5 +59,4 @@ def _read(name: str, value: str, default: object) -> object:
     try:
         return _TRUTHS[value.lower()] if kind is bool else kind(value)
     except (ValueError, KeyError) as error:
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise ConfigError(f"Option {name} must be {wanted}. Received {value!r}.") from error
+        raise ConfigError(f"Option {name} must be {KINDS[kind][1]}. Received {value!r}.") from error

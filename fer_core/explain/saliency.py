@@ -5,6 +5,7 @@ parts of the picture (:mod:`fer_core.explain.occlusion`, :mod:`fer_core.explain.
 """
 
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -71,6 +72,14 @@ class SaliencyMap:
         if known is None or known.cap == 100.0:
             return self.values
         return _scaled(placed(self.raw, self.values.shape[1:], self.place), 100.0)
+
+
+KINDS: dict[type, tuple[type, str]] = {
+    bool: (bool, "true or false"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a name"),
+}
 
 
 def _occlusion(classifier, images, classes, layer, *, patch: float = 1 / 6, stride: float = 0.5, fill: str = "mean"):
@@ -219,15 +228,10 @@ def explain(
         raise ModelError(
             f"Expected uint8 pictures (N, H, W) or (N, H, W, 3), N > 0. Received {images.dtype} {images.shape}."
         )
-    classes = np.broadcast_to(np.asarray(class_index, dtype=np.int64), (len(images),))
-    if classes.min() < 0 or classes.max() >= len(classifier.class_names):
-        raise ConfigError(f"class_index must lie in 0..{len(classifier.class_names) - 1}. Received {class_index}.")
-    chosen = METHODS[method]
-    if set(options) - set(chosen.options):
-        raise ConfigError(
-            f"{chosen.title} has no option {', '.join(sorted(set(options) - set(chosen.options)))}.",
-            f"It takes {', '.join(chosen.options) or 'none'}.",
-        )
+    chosen, classes = METHODS[method], _class_indices(class_index, len(images), len(classifier.class_names))
+    if layer is not None and not chosen.takes_layer:
+        raise ConfigError(f"{chosen.title} takes no layer. Received {layer!r}.", "Leave it out.")
+    check_options(method, options)
     ensemble = ensemble_of(classifier) if chosen.needs_network else None
     if ensemble is not None:
         return _explain_members(ensemble, images, classes, method, layer, options)
@@ -238,6 +242,37 @@ def explain(
     place = placement(classifier.network, used) if used else None
     values = _scaled(placed(shown, images.shape[1:3], place), chosen.cap)
     return SaliencyMap(values, raw, tuple(grid), used, method, classes.copy(), {"layer": layer} | options, place)
+
+
+def check_options(method: str, options: Mapping[str, object]) -> None:
+    """Whether ``method`` takes ``options``, and values of their types; whether they are in range it says when it runs.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    chosen = METHODS[method]
+    if set(options) - set(chosen.options):
+        raise ConfigError(
+            f"{chosen.title} has no option {', '.join(sorted(set(options) - set(chosen.options)))}.",
+            f"It takes {', '.join(chosen.options) or 'none'}.",
+        )
+    for name, value in options.items():
+        kind, words = KINDS[type(chosen.options[name])]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ConfigError(f"Option {name} must be {words}. Received {value!r}.")
+        if name == "seed" and value < 0:
+            raise ConfigError(f"Option {name} must not be negative. Received {value}.")
+
+
+def _class_indices(class_index: int | np.ndarray, n: int, n_classes: int) -> np.ndarray:
+    given = np.asarray(class_index)
+    if given.dtype.kind not in "iu" or given.shape not in ((), (n,)):
+        raise ConfigError(
+            f"class_index must be a whole number, or one for each of {n} pictures. Received {class_index!r}."
+        )
+    if given.min() < 0 or given.max() >= n_classes:
+        raise ConfigError(f"class_index must lie in 0..{n_classes - 1}. Received {class_index}.")
+    return np.broadcast_to(given.astype(np.int64), (n,))
 
 
 def _explain_members(ensemble: Ensemble, images, classes, method: str, layer: str | None, options) -> SaliencyMap:

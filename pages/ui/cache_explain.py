@@ -23,6 +23,7 @@ from fer_core.explain import (
 from fer_core.explain.across_trainings import Alone, Trainings
 from fer_core.explain.check_pieces import Piece
 from fer_core.explain.faithfulness import Trust
+from fer_core.explain.randomised import can_be_randomised
 from fer_core.explain.saliency import METHODS, SaliencyMap
 from fer_core.models.ensemble import ensemble_of
 from fer_core.regions import PLACES, REGIONS
@@ -108,14 +109,13 @@ def trust(
 
 
 def check_cost(run_name: str, asked: Asked) -> tuple[int, float]:
-    """How many pictures :func:`trust` asks a model without network about, and how many seconds that takes here.
+    """About how many predictions :func:`trust` costs, and how many seconds they take here.
 
     Raises:
         ModelError: as :func:`cache.saliency`.
     """
     key = cache.model_key(run_name)
-    pieces = _pieces(*key, asked)
-    queries = sum(piece.queries for piece in pieces) + _queries_per_map(pieces) * _count(_others(run_name))
+    queries = _queries(*key, asked, _count(_others(run_name)))
     return queries, queries * _seconds_per_query(*key, asked.image.shape, asked.image)
 
 
@@ -245,6 +245,12 @@ def _trust_part(base: str, run_name: str, stamp: Stamp, asked: Asked, part: str)
 def _pieces(base: str, run_name: str, stamp: Stamp, asked: Asked) -> list[Piece]:
     found = cache.saliency(run_name, *asked)
     return check_pieces.pieces(asked.image, found, cache.explained(run_name).class_names)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _queries(base: str, run_name: str, stamp: Stamp, asked: Asked, trainings: int) -> int:
+    found, model = cache.saliency(run_name, *asked), cache.explained(run_name)
+    return check_pieces.queries(asked.image, found, model.class_names, can_be_randomised(model), trainings)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

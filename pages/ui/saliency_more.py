@@ -136,7 +136,7 @@ def show_cost(row: Row) -> None:
     if any(slow for _, _, slow in costs):
         queries, seconds = sum(cost[0] for cost in costs), sum(cost[1] for cost in costs)
         st.caption(
-            f"To check every map, {widgets.plain(run_name)} is asked about {queries:,} pictures, which takes about "
+            f"To check every map costs as much as {queries:,} predictions of {widgets.plain(run_name)}, about "
             f"{duration_text(seconds)} here."
         )
 
@@ -157,8 +157,8 @@ def show_checks(row: Row, face: pick.Face) -> None:
             title, cell = METHODS[method].title, row.cells[method]
             tell = partial(_tell, report, f"{title} ({done + 1} of {len(methods)})", done, len(methods))
             with _alone(f"{title} was not checked", cell.place):
-                slow = saliency_trust.cost(row.model.run_name, cell.asked)[2]
-                checked = cache_explain.trust(row.model.run_name, cell.asked, tell, slow, with_trainings)
+                in_pieces = saliency_trust.in_pieces(row.model.run_name, cell.asked)
+                checked = cache_explain.trust(row.model.run_name, cell.asked, tell, in_pieces, with_trainings)
                 unfinished += [method] if checked.trainings is cache_explain.LATER else []
                 verdicts = faithfulness.verdicts(checked)
                 with cell.place.container():

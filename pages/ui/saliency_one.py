@@ -80,8 +80,8 @@ def show() -> None:
             "Check the map",
             key="check",
             default=True,
-            help="Can it be trusted? The checks ask the model some thousand times, which takes a few seconds; of a "
-            "model that needs longer they start when asked for.",
+            help="Can it be trusted? The checks ask the model some thousand times, which takes a few seconds; where "
+            "they need longer they start when asked for.",
         )
     with right:
         columns = st.columns(len(models), gap="medium")

@@ -46,12 +46,13 @@ def show_strip(run_name: str, asked: Asked, stem: str) -> Callable[[], None]:
     queries, seconds, slow = cost(run_name, asked)
     if slow and not _wanted(stem, run_name, queries, seconds):
         return _nothing
+    pieces = in_pieces(run_name, asked)
     strip, place = st.empty(), st.empty()
 
     def check(with_trainings: bool) -> Trust:
         with place:
             report = widgets.progress_bar()
-        checked = cache_explain.trust(run_name, asked, report, slow, with_trainings)
+        checked = cache_explain.trust(run_name, asked, report, pieces, with_trainings)
         place.empty()
         with strip.container():
             _show_verdicts(checked)
@@ -128,11 +129,14 @@ def _show_numbers(checked: Trust, stem: str) -> None:
 
 
 def cost(run_name: str, asked: Asked) -> tuple[int, float, bool]:
-    """Queries and seconds that the checks of a map take, and whether that is long; zero for what has gradients."""
-    if has_gradients(cache.run(run_name)):
-        return 0, 0.0, False
+    """About how many predictions and seconds the checks of a map take, and whether that is long."""
     queries, seconds = cache_explain.check_cost(run_name, asked)
     return queries, seconds, seconds > SLOW
+
+
+def in_pieces(run_name: str, asked: Asked) -> bool:
+    """Whether the checks are made piece by piece, each kept as soon as it is there."""
+    return not has_gradients(cache.run(run_name)) and cost(run_name, asked)[2]
 
 
 def _wanted(stem: str, run_name: str, queries: int, seconds: float) -> bool:
@@ -142,7 +146,7 @@ def _wanted(stem: str, run_name: str, queries: int, seconds: float) -> bool:
         place = st.empty()
         with place.container():
             st.caption(
-                f"The checks ask {widgets.plain(run_name)} about {queries:,} pictures, which takes about "
+                f"The checks cost as much as {queries:,} predictions of {widgets.plain(run_name)}, about "
                 f"{duration_text(seconds)} here; what is done is kept."
             )
             if not st.button("Check this map", key=f"check-{stem}", icon=":material/timer:"):
