@@ -13,7 +13,7 @@ from fer_core.errors import RunError
 from fer_core.models.specs import MODELS
 from fer_core.models.systems import own
 from fer_core.predictions import Predictions
-from fer_core.reported.consistency import distinct, printed
+from fer_core.reported.printed import distinct, printed
 from fer_core.reported.reading import label, papers, read, systems
 from fer_core.training import recipes
 

@@ -52,8 +52,10 @@ class Claim:
         where: they stand.
         metric, class_name: of the numbers meant.
         expects: ``highest``, ``lowest`` or ``equal``: what ``chosen`` is among ``others``; ``exceeded``: one of
-            ``others`` is above ``chosen``.
+            ``others`` is above ``chosen``; or, of the classes printed at ``chosen``, ``over_half``: most are above one
+            half; ``stratified``: the validation pictures are the same share of each.
         chosen, others: (system, where) of the numbers.
+        apart_from: a class that is excepted from ``over_half``.
     """
 
     says: str
@@ -63,6 +65,7 @@ class Claim:
     expects: str
     chosen: tuple[str, str]
     others: tuple[tuple[str, str], ...]
+    apart_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ def _paper(key: str, record: Mapping) -> Paper:
             expects=claim["expects"],
             chosen=tuple(claim["chosen"]),
             others=tuple(tuple(other) for other in claim["others"]),
+            apart_from=claim.get("apart_from", ""),
         )
         for claim in record["claims"]
     )
