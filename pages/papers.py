@@ -162,10 +162,13 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
 
 
 def show_protocol(paper: reported.Paper) -> None:
-    with st.expander("How the paper measured, as it says itself"):
+    with st.expander("How the paper measured, as it says itself, and what we chose"):
         st.table(pd.DataFrame({"as printed": {"dataset": paper.dataset, **paper.protocol}}))
         if not paper.links:
             st.caption("The paper prints no DOI and no arXiv number of itself.")
+        if paper.choices:
+            st.markdown("Our choices where the paper is silent or where we differ:")
+            st.markdown("\n".join(f"- {choice}" for choice in paper.choices))
 
 
 def show_contradictions(paper: reported.Paper) -> None:

@@ -129,6 +129,16 @@ def test_contradictions_are_the_librarys(paper, nothing):
 
 
 @pytest.mark.parametrize("paper", PAPERS)
+def test_what_is_printed_and_what_we_chose_stand_together(paper, nothing):
+    app, record = open_page(paper=paper), reported.papers()[paper]
+    (protocol,) = [one for one in app.expander if one.label.startswith("How the paper measured")]
+    assert protocol.table[0].value["as printed"].to_dict() == {"dataset": record.dataset, **record.protocol}
+    lines = "\n".join(element.value for element in protocol.markdown)
+    assert "Our choices where the paper is silent or where we differ" in lines
+    assert record.choices and all(f"- {choice}" in lines for choice in record.choices)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
 def test_a_run_stands_beside_its_system(paper, folder):
     app = open_page(paper=paper)
     assert "**1 of " in text(app)

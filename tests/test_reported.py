@@ -15,7 +15,9 @@ from fer_core.errors import ConfigError, RunError
 from fer_core.labels import CLASS_NAMES
 from fer_core.models.arguments import DEEPENING
 from fer_core.models.specs import MODELS
+from fer_core.models.systems import feeling_it
 from fer_core.reported import consistency, reading
+from fer_core.training.config import config_of_entry
 from tests.conftest import PROJECT
 
 PAPERS = ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
@@ -135,6 +137,27 @@ def test_papers_say_what_they_print_and_nothing_else():
     assert not any(paper.links for paper in papers.values())
     assert "learning rate 1e-4" in papers["feeling_it"].protocol["optimizer"]
     assert papers["kumar_ukken"].protocol["epochs"] == "not printed"
+
+
+def test_what_is_said_of_our_choices_is_what_the_recipes_hold():
+    chosen = {key: "\n".join(paper.choices) for key, paper in reported.papers().items()}
+    frozen, tuned = (config_of_entry(MODELS[name]) for name in ("vgg16_frozen", "vgg16_finetuned"))
+    assert frozen.patience == tuned.patience == 0 and frozen.select == tuned.select == "best"
+    for config, words in ((frozen, "frozen"), (tuned, "fine-tuned")):
+        assert re.search(rf"{config.epochs}( epochs)? of the {words}", chosen["kumar_ukken"])
+        assert f"{config.batch_size} {words}" in chosen["kumar_ukken"]
+    assert f"to {MODELS['vgg16_frozen']['input_size']}x160" in chosen["kumar_ukken"]
+    assert (tuned.augmentation.rotation, tuned.augmentation.zoom, tuned.augmentation.flip) == (10.0, 0.1, 0.5)
+    assert MODELS["vgg16_finetuned_noise"]["arguments"]["noise"] == 0.1
+    plain = config_of_entry(MODELS["vgg16_plain"])
+    assert (plain.initial_weights, plain.select, plain.monitor) == ("imagenet", "best", "val_loss")
+    assert "ImageNet weights" in chosen["feeling_it"] and "the best validation loss" in chosen["feeling_it"]
+    assert "initial_weights" not in feeling_it.PRINTED
+    assert f"{DEEPENING[1]} filters in the second" in chosen["ugwu_rafdb"]
+    assert MODELS["ugwu_depth_4"]["recipe"]["augmentation"]["zoom"] == 0.2
+    patil = config_of_entry(MODELS["patil_cnn"])
+    assert f"after {patil.patience} epochs" in chosen["patil_thesis"] and patil.monitor == "val_accuracy"
+    assert f"Dropout {MODELS['patil_cnn']['arguments']['dropout']}" in chosen["patil_thesis"]
 
 
 @pytest.mark.parametrize(

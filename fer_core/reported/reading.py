@@ -108,6 +108,7 @@ class Paper:
         dataset: what it was measured on.
         did: one sentence.
         protocol: what -> as printed.
+        choices: where our systems differ from what is printed, or the paper is silent.
         split: of ours that is set beside its numbers unless told otherwise; ``split_reason`` says why.
         other_pictures: what the paper measured on, where our dataset of that name never holds its test pictures.
         figures: view -> the figures and tables of the paper that it redraws.
@@ -132,6 +133,7 @@ class Paper:
     namings: tuple[Naming, ...] = ()
     wordings: tuple[Wording, ...] = ()
     other_pictures: str = ""
+    choices: tuple[str, ...] = ()
 
 
 def folder() -> Path:
@@ -231,6 +233,7 @@ def _paper(key: str, record: Mapping) -> Paper:
         for naming in record.get("namings", ())
     )
     lists = {"authors": tuple(record["authors"]), "links": tuple(record["links"]), "claims": claims}
+    lists |= {"choices": tuple(record.get("choices", ()))}
     lists |= {"namings": namings, "wordings": tuple(map(_wording, record.get("wordings", ())))}
     return Paper(key=key, **(dict(record) | lists))
 
