@@ -50,6 +50,9 @@ NUMBERS = {
     "dataset": st.column_config.Column("measured on"),
     "initial_weights": st.column_config.Column("initial weights"),
     "input_size": st.column_config.Column("input size"),
+    "trained_on": st.column_config.Column(
+        "trained by, on", width=200, help="The Keras backend, of networks, and the machine"
+    ),
     "where": st.column_config.Column("printed in"),
     "source": st.column_config.Column("measured value from"),
 }

@@ -154,6 +154,12 @@ def test_a_run_stands_beside_its_system(paper, folder):
     assert shown.loc[shown["system"] != SYSTEMS[paper], "run"].str.startswith("open: ").all()
 
 
+def test_the_backend_and_machine_of_a_run_stand_in_its_row(nothing):
+    system = SYSTEMS["ugwu_rafdb"]
+    write_run(nothing, "ugwu_rafdb", system, model="made", backend="jax", machine="16 cores, a GPU")
+    assert set(measured(open_page(paper="ugwu_rafdb"), system)["trained_on"]) == {"jax, 16 cores, a GPU"}
+
+
 def test_kumar_and_ukken_stand_beside_val_and_the_page_says_why(folder):
     app = open_page(paper="kumar_ukken")
     assert "Our val is PublicTest: the same pictures as theirs." in text(app)
