@@ -50,6 +50,9 @@ NUMBERS = {
     "dataset": st.column_config.Column("measured on"),
     "initial_weights": st.column_config.Column("initial weights"),
     "input_size": st.column_config.Column("input size"),
+    "trained_on": st.column_config.Column(
+        "trained by, on", width=200, help="The Keras backend, of networks, and the machine"
+    ),
     "where": st.column_config.Column("printed in"),
     "source": st.column_config.Column("measured value from"),
 }
@@ -162,10 +165,13 @@ def show_summary(paper: reported.Paper, frame: pd.DataFrame) -> None:
 
 
 def show_protocol(paper: reported.Paper) -> None:
-    with st.expander("How the paper measured, as it says itself"):
+    with st.expander("How the paper measured, as it says itself, and what we chose"):
         st.table(pd.DataFrame({"as printed": {"dataset": paper.dataset, **paper.protocol}}))
         if not paper.links:
             st.caption("The paper prints no DOI and no arXiv number of itself.")
+        if paper.choices:
+            st.markdown("Our choices where the paper is silent or where we differ:")
+            st.markdown("\n".join(f"- {choice}" for choice in paper.choices))
 
 
 def show_contradictions(paper: reported.Paper) -> None:

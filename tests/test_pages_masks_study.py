@@ -93,6 +93,25 @@ def test_random_masks_are_counted_per_model_where_they_differ(studied):
     assert f"Random masks, per picture and area 1 for {other.name}, 2 for {studied.run}: a rectangle" in said
 
 
+def test_runs_whose_weights_are_not_kept_are_named_with_what_trains_them_again(studied):
+    assert not [one for one in open_page("masks", STUDY).expander if "weights are not kept" in one.label]
+    base = artifacts.find_run(studied.run)
+    retrain = "python -m fer_core train compact toy --seed 7"
+    changes = {"lost": {"retrain": retrain}, "bare": {"retrain": None}, "with_mask": {"config": {"mask": "mouth"}}}
+    for name, changed in changes.items():
+        folder = base.path.parent / name
+        shutil.copytree(base.path, folder, ignore=shutil.ignore_patterns("weights.*"))
+        (folder / "run.json").write_text(json.dumps(base.run | {"name": name} | changed), "utf-8")
+    app = open_page("masks", STUDY)
+    assert_healthy(app)
+    assert "To study them" not in text_of(app)
+    label = "2 runs are not studied on test with fill zero: their weights are not kept here"
+    (told,) = [one for one in app.expander if one.label == label]
+    again = {f"# lost\n{retrain}", f"# bare\npython -m fer_core train compact {base.dataset}"}
+    assert set(told.code[0].value.replace("\n#", "\n\n#").split("\n\n")) == again
+    assert "`python -m fer_core study masks --split test --fill zero`" in told.caption[0].value
+
+
 def test_f1_instead_of_recall(studied):
     app = open_page("masks", STUDY | {"study-measure": "F1"})
     assert_healthy(app)

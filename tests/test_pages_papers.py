@@ -129,6 +129,16 @@ def test_contradictions_are_the_librarys(paper, nothing):
 
 
 @pytest.mark.parametrize("paper", PAPERS)
+def test_what_is_printed_and_what_we_chose_stand_together(paper, nothing):
+    app, record = open_page(paper=paper), reported.papers()[paper]
+    (protocol,) = [one for one in app.expander if one.label.startswith("How the paper measured")]
+    assert protocol.table[0].value["as printed"].to_dict() == {"dataset": record.dataset, **record.protocol}
+    lines = "\n".join(element.value for element in protocol.markdown)
+    assert "Our choices where the paper is silent or where we differ" in lines
+    assert record.choices and all(f"- {choice}" in lines for choice in record.choices)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
 def test_a_run_stands_beside_its_system(paper, folder):
     app = open_page(paper=paper)
     assert "**1 of " in text(app)
@@ -142,6 +152,12 @@ def test_a_run_stands_beside_its_system(paper, folder):
     assert (rows["run"] == f"tiny-made-{paper}-s0-20260131").all()
     assert (rows["dataset"] == "tiny").all()
     assert shown.loc[shown["system"] != SYSTEMS[paper], "run"].str.startswith("open: ").all()
+
+
+def test_the_backend_and_machine_of_a_run_stand_in_its_row(nothing):
+    system = SYSTEMS["ugwu_rafdb"]
+    write_run(nothing, "ugwu_rafdb", system, model="made", backend="jax", machine="16 cores, a GPU")
+    assert set(measured(open_page(paper="ugwu_rafdb"), system)["trained_on"]) == {"jax, 16 cores, a GPU"}
 
 
 def test_kumar_and_ukken_stand_beside_val_and_the_page_says_why(folder):

@@ -1,5 +1,6 @@
 """The papers' numbers: read with their digits, and checked against each other."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,7 +15,9 @@ from fer_core.errors import ConfigError, RunError
 from fer_core.labels import CLASS_NAMES
 from fer_core.models.arguments import DEEPENING
 from fer_core.models.specs import MODELS
+from fer_core.models.systems import feeling_it
 from fer_core.reported import consistency, reading
+from fer_core.training.config import config_of_entry
 from tests.conftest import PROJECT
 
 PAPERS = ("kumar_ukken", "feeling_it", "ugwu_rafdb", "patil_thesis")
@@ -134,6 +137,27 @@ def test_papers_say_what_they_print_and_nothing_else():
     assert not any(paper.links for paper in papers.values())
     assert "learning rate 1e-4" in papers["feeling_it"].protocol["optimizer"]
     assert papers["kumar_ukken"].protocol["epochs"] == "not printed"
+
+
+def test_what_is_said_of_our_choices_is_what_the_recipes_hold():
+    chosen = {key: "\n".join(paper.choices) for key, paper in reported.papers().items()}
+    frozen, tuned = (config_of_entry(MODELS[name]) for name in ("vgg16_frozen", "vgg16_finetuned"))
+    assert frozen.patience == tuned.patience == 0 and frozen.select == tuned.select == "best"
+    for config, words in ((frozen, "frozen"), (tuned, "fine-tuned")):
+        assert re.search(rf"{config.epochs}( epochs)? of the {words}", chosen["kumar_ukken"])
+        assert f"{config.batch_size} {words}" in chosen["kumar_ukken"]
+    assert f"to {MODELS['vgg16_frozen']['input_size']}x160" in chosen["kumar_ukken"]
+    assert (tuned.augmentation.rotation, tuned.augmentation.zoom, tuned.augmentation.flip) == (10.0, 0.1, 0.5)
+    assert MODELS["vgg16_finetuned_noise"]["arguments"]["noise"] == 0.1
+    plain = config_of_entry(MODELS["vgg16_plain"])
+    assert (plain.initial_weights, plain.select, plain.monitor) == ("imagenet", "best", "val_loss")
+    assert "ImageNet weights" in chosen["feeling_it"] and "the best validation loss" in chosen["feeling_it"]
+    assert "initial_weights" not in feeling_it.PRINTED
+    assert f"{DEEPENING[1]} filters in the second" in chosen["ugwu_rafdb"]
+    assert MODELS["ugwu_depth_4"]["recipe"]["augmentation"]["zoom"] == 0.2
+    patil = config_of_entry(MODELS["patil_cnn"])
+    assert f"after {patil.patience} epochs" in chosen["patil_thesis"] and patil.monitor == "val_accuracy"
+    assert f"Dropout {MODELS['patil_cnn']['arguments']['dropout']}" in chosen["patil_thesis"]
 
 
 @pytest.mark.parametrize(
@@ -265,19 +289,42 @@ def test_claims_that_the_tables_contradict_are_found():
     assert any("0.7774 for cnn:batch_size=2048" in s and "0.8035 for cnn:batch_size=128" in s for s in ugwu)
     assert any("0.1015 for cnn:depth=4" in s and "0.0841 for cnn:depth=3" in s for s in ugwu)
     assert any("0.7947 for cnn:depth=4" in s and "0.7956 for cnn:depth=5" in s for s in ugwu)
-    assert len(ugwu) == 5
+    assert any("validation loss is 1.1369 for cnn:depth=4, and 1.0095 for cnn:depth=5 (" in s for s in ugwu)
+    assert len(ugwu) == 6
     kumar = sentences("kumar_ukken", kind="claim")
     assert any("0.6031 for VGG16_modified, and 0.6131 for VGG16_mod_face" in s for s in kumar)
     (better,) = [s for s in kumar if "MobileNetV2 and VGG16 showed better" in s]  # true of macro F1, not of accuracy
     assert better.endswith(
         "accuracy is 0.4784 for VGG16_freezed, and 0.4873 for Xception_freezed, 0.4823 for ResNet50_freezed (Figure 5)."
     )
-    (sad,) = sentences("feeling_it", kind="claim")
+    sad, highest, _ = sentences("feeling_it", kind="claim")
     assert "recall sad is 0.4439 for VGG-16:no_mask_overfitting_control" in sad
+    assert "0.5641 for VGG-16:no_mask_no_overfitting_control, and 0.5825 for VGG-16:no_mask_overf" in highest
+
+
+def test_claims_about_all_classes_are_found_and_can_hold(table):
+    (half,) = sentences("patil_thesis", kind="claim")
+    told = "recall is above one half in 3 of the 6 classes but fear, and 0.27 for angry, 0.32 for sad, 0.36 for neutral"
+    assert half.endswith(f"(section 4.4): {told} (section 4.4).")
+    *_, split = sentences("feeling_it", kind="claim")
+    disgust, neutral = 83 / (551 + 83), 1181 / (4580 + 1181)
+    assert f"from {disgust:.4f} of disgust to {neutral:.3f} of neutral in Table 1" in split
+    better = table.copy()
+    better.loc[(better["system"] == "svm_fer2013") & (better["class_name"] == "sad"), "value"] = 0.51
+    better.loc[better["metric"] == "train_count", "value"] = 400
+    better.loc[better["metric"] == "validation_count", "value"] = 100
+    better.loc[(better["metric"] == "validation_count") & (better["class_name"] == "sad"), "value"] = 101
+    for paper, metric in (("patil_thesis", "recall"), ("feeling_it", "validation_count")):
+        found = [one for one in reported.checks(paper, better) if one.kind == "claim" and one.metric == metric]
+        assert [one.holds for one in found] == [True]
+    with pytest.raises(ConfigError, match="train_count per class of dataset, Table 1, which is not printed"):
+        reported.checks("feeling_it", table[table["metric"] != "train_count"])
 
 
 def test_a_baseline_that_text_and_table_name_differently_is_found(table):
-    (sentence,) = sentences("feeling_it", kind="naming")
+    sentence, figure = sentences("feeling_it", kind="naming")
+    assert "in section Saliency Mapping (" in sentence
+    assert figure.startswith("the model of Figure 6: VGG-16:no_mask_overfitting_control in its caption (")
     assert sentence.startswith("the baseline of ResNet50: ResNet50:no_mask_no_overfitting_control in section ResNet-50")
     assert "; ResNet50:no_mask_overfitting_control in Table 3 (" in sentence
     (held,) = [check for check in reported.checks("feeling_it", table) if check.kind == "naming" and check.holds]
@@ -288,13 +335,23 @@ def test_a_baseline_that_text_and_table_name_differently_is_found(table):
 
 
 def test_words_that_contradict_each_other_are_found_with_their_places_and_what_is_followed(table):
-    (depth,) = sentences("ugwu_rafdb", kind="wording")
+    depth, convolutions, epochs = sentences("ugwu_rafdb", kind="wording")
     assert depth.startswith("what a depth counts: the convolutions beside the first two in the notes below Table 3 (")
     assert "all convolutions in Experiments, 1 (\u201cutilizing a network depth of 2\u201d), Experiments, 3 (" in depth
     assert depth.endswith("Our systems go by: all convolutions.")
-    (augmentation,) = sentences("kumar_ukken", kind="wording")
+    assert convolutions.endswith(
+        "four in Figure 4 (\u201cAdditional Convolutional Layer 2 (layer 4)\u201d). Our systems go by: two."
+    )
+    assert MODELS["ugwu_lr_0.001"]["arguments"]["depth"] == 2 and "10 in Figure 5 (" in epochs
+    assert min(MODELS[name]["recipe"]["epochs"] for name in MODELS if name.startswith("ugwu")) == 50
+    augmentation, faces = sentences("kumar_ukken", kind="wording")
+    assert "detection and cropping in section 3.4.4 (" in faces and MODELS["vgg16_finetuned_faces"]["recipe"]["faces"]
     assert "rotations, shifts, and flips\u201d); rotations, flips and zooming in section 3.4.2" in augmentation
-    model, classes = sentences("patil_thesis", kind="wording")
+    (size,) = sentences("feeling_it", kind="wording")
+    assert "48x48 in section Data (" in size and MODELS["vgg16_plain"]["input_size"] == 128
+    model, classes, used, last, rows = sentences("patil_thesis", kind="wording")
+    assert "five in section 2.1 (" in used and "seven in section 1.2 (" in used
+    assert last.endswith("Our systems go by: softmax.") and rows.endswith("Our systems go by: true classes.")
     assert "using SVM model\u201d)" in model and "a CNN in its text (" in model
     assert "six in section 6 (\u201cCK+ contains only six\u201d)" in classes
     from_recipe = MODELS["vgg16_finetuned"]["recipe"]["augmentation"]
@@ -305,7 +362,7 @@ def test_words_that_contradict_each_other_are_found_with_their_places_and_what_i
 
 def test_words_that_mean_the_same_contradict_nothing(tmp_path):
     record = json.loads((PROJECT / "artifacts" / "reported" / "papers.json").read_text(encoding="utf-8"))
-    (wording,) = record["kumar_ukken"]["wordings"]
+    wording, _ = record["kumar_ukken"]["wordings"]
     same = [["alike", where, says] for _, where, says in wording["said"]]
     record["kumar_ukken"]["wordings"] = [wording | {"said": same, "follows": "alike"}]
     file = tmp_path / "papers.json"
@@ -371,8 +428,10 @@ def test_numbers_nobody_else_gets_are_found_with_their_source():
     assert "add up to 7,094" in five  # 966 + 859 + 2477 + 1466 + 1326
 
 
-def test_rounding_alone_contradicts_nothing(write):
+def test_rounding_alone_contradicts_nothing(write, monkeypatch):
     """Numbers of one made-up model, printed to two or four places by a spreadsheet that drops zeros."""
+    nothing_claimed = {"patil_thesis": dataclasses.replace(reported.papers()["patil_thesis"], claims=())}
+    monkeypatch.setattr(consistency, "papers", lambda: nothing_claimed)
     rng = np.random.default_rng(1)
     y_true, y_pred = rng.integers(0, 7, 1000), rng.integers(0, 7, 1000)
     y_pred[:500] = y_true[:500]

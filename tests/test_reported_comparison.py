@@ -48,6 +48,18 @@ def only(frame, **wanted):
     return frame.iloc[0]
 
 
+def test_backend_and_machine_of_each_run_stand_beside_it(made):
+    gpu = {"backend": "jax", "machine": "16 cores, a GPU"}
+    runs = [
+        made("ugwu_rafdb", "cnn:batch_size=2048", **gpu),
+        made("ugwu_rafdb", "cnn:batch_size=128", machine="2 cores"),
+    ]
+    frame = reported.comparison_table("ugwu_rafdb", runs)
+    told = reported.shown(reported.of_metric(frame, "val_accuracy")).set_index("system")["trained_on"]
+    assert told["cnn:batch_size=2048"] == "jax, 16 cores, a GPU"
+    assert told["cnn:batch_size=128"] == "2 cores" and told["cnn:batch_size=256"] == ""
+
+
 def test_a_run_stands_beside_its_system(made):
     run = made("kumar_ukken", "VGG16_modified")
     frame = reported.comparison_table("kumar_ukken", [run, made("patil_thesis", "cnn_fer2013")], "test")

@@ -15,8 +15,9 @@ from fer_core.reported.comparison import (
     train_commands,
     why_open,
 )
-from fer_core.reported.consistency import Check, checks, contradictions, failed
+from fer_core.reported.consistency import checks, contradictions, failed
 from fer_core.reported.passes import fewer_passes
+from fer_core.reported.printed import Check
 from fer_core.reported.reading import Paper, label, papers, read, references, systems
 
 __all__ = [

@@ -13,7 +13,7 @@ from fer_core.errors import RunError
 from fer_core.models.specs import MODELS
 from fer_core.models.systems import own
 from fer_core.predictions import Predictions
-from fer_core.reported.consistency import distinct, printed
+from fer_core.reported.printed import distinct, printed
 from fer_core.reported.reading import label, papers, read, systems
 from fer_core.training import recipes
 
@@ -30,6 +30,7 @@ COLUMNS: tuple[str, ...] = (
         "initial_weights",
         "input_size",
         "epochs",
+        "trained_on",
         "source",
     ),
     *("differs_from_recipe", "open"),
@@ -72,9 +73,10 @@ def comparison_table(
         (missing without one). ``better``: 1 where the measured value is better, -1 where it is worse, 0 where they
         agree in all printed digits or better means nothing. ``reported_on`` is the paper's dataset, ``dataset`` ours;
         where they are not the :func:`same_data`, neither ``inside`` nor ``better`` is said. ``source`` says which file
-        the measured value stands in. ``differs_from_recipe``: the settings of the run that are not those of its
-        model's recipe, which follows the paper; of a :func:`relative`, that it is another network. Every model of a
-        system that has no run has a row per number too, with ``open`` saying why; so has a system without any model.
+        the measured value stands in. ``trained_on``: backend and machine. ``differs_from_recipe``: the settings of the
+        run that are not those of its model's recipe, which follows the paper; of a :func:`relative`, that it is another
+        network. Every model of a system that has no run has a row per number too, with ``open`` saying why; so has a
+        system without any model.
         In other rows ``open`` holds the notes of the run.
 
     Raises:
@@ -202,7 +204,7 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     hidden = [name for name in ("metric", "class") if frame[name].nunique() < 2]
     first = ["system", "metric", "class", "reported", "measured", "difference", "interval", "inside"]
     first += ["differs_from_recipe", "run"]
-    rest = ["n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs"]
+    rest = ["n", "reported_on", "dataset", "split", "initial_weights", "input_size", "epochs", "trained_on"]
     rest += ["where", "source", "better"]
     return frame[[name for name in first + rest if name not in hidden]]
 
@@ -298,7 +300,8 @@ def masked_answers(answers: Iterable[tuple[Run, Predictions]], sample_id: str, r
 def _reported(rows: pd.DataFrame) -> list[dict]:
     """A record per distinct reported number that can be measured."""
     empty = dict.fromkeys(COLUMNS) | dict.fromkeys(
-        ("run", "model", "dataset", "split", "source", "open", "initial_weights", "differs_from_recipe"), ""
+        ("run", "model", "dataset", "split", "source", "open", "initial_weights", "trained_on", "differs_from_recipe"),
+        "",
     )
     found = []
     for (metric, class_name), of_quantity in rows.groupby(["metric", "class_name"], sort=False):
@@ -349,6 +352,7 @@ class _Measured:
             "initial_weights": record.get("initial_weights") or "",
             "input_size": (record.get("spec") or {}).get("input_size"),
             "epochs": record.get("epochs"),
+            "trained_on": ", ".join(filter(None, (record.get("backend"), record.get("machine")))),
             "differs_from_recipe": self.differs,
             "open": record.get("notes") or "",
         }

@@ -8,17 +8,16 @@ the data make hard to believe.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from statistics import fmean
-from typing import NamedTuple
 
 import pandas as pd
 
 from fer_core.errors import ConfigError
 from fer_core.labels import CLASS_NAMES
-from fer_core.reported.reading import CITED, DATASET, Claim, Naming, Wording, label, papers, read, references
+from fer_core.reported.claims import check_claim
+from fer_core.reported.printed import KINDS, Check, Printed, check, distinct, number, printed
+from fer_core.reported.reading import CITED, DATASET, Naming, Wording, label, papers, read, references
 
-KINDS: tuple[str, ...] = ("values", "definition", "claim", "naming", "wording", "implausible")
 # Numbers computed from rounded ones may be off by two units in the last printed place: rounding, and truncation.
 SLACK = 2.0
 # Per-class metric -> headline metrics that are its unweighted mean, and its mean weighted by support.
@@ -33,40 +32,6 @@ WEIGHTED = {
     "f1": ("weighted_f1",),
     "precision": ("weighted_precision",),
 }
-
-
-class Printed(NamedTuple):
-    """A printed number: columns of :func:`fer_core.reported.read`."""
-
-    paper: str
-    system: str
-    dataset: str
-    metric: str
-    class_name: str
-    value: float
-    unit: float
-    where: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison of printed numbers.
-
-    Attributes:
-        paper: key.
-        kind: one of :data:`KINDS`.
-        system: what the numbers are about; empty for a wording.
-        metric: of the number that is checked; empty for words.
-        holds: whether the numbers agree.
-        sentence: the numbers, and where each stands.
-    """
-
-    paper: str
-    kind: str
-    system: str
-    metric: str
-    holds: bool
-    sentence: str
 
 
 def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
@@ -93,7 +58,7 @@ def checks(paper: str, table: pd.DataFrame | None = None) -> list[Check]:
             found += [*_above_majority(of_system, rows), *_against_references(of_system)]
     found += _beyond_selection(rows)
     if rows:
-        found += [_claim(claim, rows) for claim in known[paper].claims]
+        found += [check_claim(claim, rows) for claim in known[paper].claims]
     found += [_naming(paper, naming) for naming in known[paper].namings]
     found += [_wording(paper, wording) for wording in known[paper].wordings]
     return found
@@ -106,35 +71,7 @@ def contradictions(paper: str, table: pd.DataFrame | None = None) -> list[Check]
 
 def failed(found: Iterable[Check]) -> list[Check]:
     """Those of ``found`` that do not hold, by kind in the order of :data:`KINDS`."""
-    return sorted((check for check in found if not check.holds), key=lambda check: KINDS.index(check.kind))
-
-
-def number(value: float) -> str:
-    """A number for a sentence: four decimals at most, thousands apart."""
-    return f"{value:,.0f}" if float(value).is_integer() and value > 1 else f"{value:.4f}".rstrip("0").rstrip(".")
-
-
-def printed(table: pd.DataFrame) -> list[Printed]:
-    """The rows of a table as :func:`fer_core.reported.read` returns it."""
-    columns = (table[name].tolist() for name in Printed._fields)
-    return [Printed(*values) for values in zip(*columns, strict=True)]
-
-
-def distinct(rows: Iterable[Printed]) -> list[tuple[Printed, str]]:
-    """Numbers of one quantity, those that agree within their printed digits taken together: (the first, places)."""
-    groups: list[list[Printed]] = []
-    for row in rows:
-        for group in groups:
-            if abs(row.value - group[0].value) <= row.unit + group[0].unit:
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    return [(group[0], ", ".join(dict.fromkeys(row.where for row in group))) for group in groups]
-
-
-def _check(row: Printed, kind: str, metric: str, holds: bool, sentence: str) -> Check:
-    return Check(row.paper, kind, row.system, metric, bool(holds), sentence)
+    return sorted((one for one in found if not one.holds), key=lambda one: KINDS.index(one.kind))
 
 
 def _same_values(rows: list[Printed]) -> Iterator[Check]:
@@ -144,7 +81,7 @@ def _same_values(rows: list[Printed]) -> Iterator[Check]:
             values = distinct(of_quantity)
             told = "; ".join(f"{number(row.value)} in {places}" for row, places in values)
             name = f"{label(metric)} {class_name}".strip()
-            yield _check(of_quantity[0], "values", metric, len(values) == 1, f"{system}, {name}: {told}.")
+            yield check(of_quantity[0], "values", metric, len(values) == 1, f"{system}, {name}: {told}.")
 
 
 def _means(rows: list[Printed]) -> Iterator[Check]:
@@ -154,7 +91,7 @@ def _means(rows: list[Printed]) -> Iterator[Check]:
         mean = fmean(row.value for row in classes.values()) if classes else 0.0
         for row, places in _headlines(rows, headlines) if classes else ():
             same = [name for name, of_class in classes.items() if abs(of_class.value - row.value) <= row.unit]
-            yield _check(
+            yield check(
                 row,
                 "definition",
                 row.metric,
@@ -174,7 +111,7 @@ def _weighted_means(rows: list[Printed], table: list[Printed]) -> Iterator[Check
             continue
         mean = fmean((classes[name].value for name in CLASS_NAMES), (support[name].value for name in CLASS_NAMES))
         for row, places in _headlines(rows, headlines):
-            yield _check(
+            yield check(
                 row,
                 "definition",
                 row.metric,
@@ -190,7 +127,7 @@ def _f1_scores(rows: list[Printed]) -> Iterator[Check]:
     for name in CLASS_NAMES if all(parts) else ():
         p, r, f1 = (part[name] for part in parts)
         low, high = _harmonic(p.value - p.unit, r.value - r.unit), _harmonic(p.value + p.unit, r.value + r.unit)
-        yield _check(
+        yield check(
             f1,
             "definition",
             "f1",
@@ -206,7 +143,7 @@ def _sums(rows: list[Printed]) -> Iterator[Check]:
     for (metric, dataset, _), of_place in _groups(classes, lambda row: (row.metric, row.dataset, row.where)).items():
         added = sum(row.value for row in of_place)
         for row, places in _headlines([row for row in rows if row.dataset == dataset], (metric,)):
-            yield _check(
+            yield check(
                 row,
                 "definition",
                 metric,
@@ -219,7 +156,7 @@ def _sums(rows: list[Printed]) -> Iterator[Check]:
 def _totals(rows: list[Printed]) -> Iterator[Check]:
     metrics = ("param_count", "trainable_param_count", "non_trainable_param_count")
     for total, trainable, fixed in _together(rows, metrics):
-        yield _check(
+        yield check(
             total,
             "definition",
             total.metric,
@@ -231,7 +168,7 @@ def _totals(rows: list[Printed]) -> Iterator[Check]:
 
 def _discrepancies(rows: list[Printed]) -> Iterator[Check]:
     for gap, train, val in _together(rows, ("discrepancy", "train_accuracy", "val_accuracy")):
-        yield _check(
+        yield check(
             gap,
             "definition",
             gap.metric,
@@ -244,7 +181,7 @@ def _discrepancies(rows: list[Printed]) -> Iterator[Check]:
 def _ranges(rows: list[Printed]) -> Iterator[Check]:
     for low, high in _together(rows, ("accuracy_min", "accuracy_max")):
         for row, places in _headlines(rows, ("accuracy",)):
-            yield _check(
+            yield check(
                 row,
                 "definition",
                 row.metric,
@@ -267,7 +204,7 @@ def _mean_fprs(rows: list[Printed], table: list[Printed]) -> Iterator[Check]:
         counts = [row.value for row in support.values()]
         errors = sum(counts) * (1 - accuracy.value) / len(counts)
         low, high = errors / (sum(counts) - min(counts)), errors / (sum(counts) - max(counts))
-        yield _check(
+        yield check(
             fpr,
             "definition",
             fpr.metric,
@@ -289,7 +226,7 @@ def _beyond_selection(rows: list[Printed]) -> Iterator[Check]:
         for total in tested:
             classes = _classes(rows, total)
             if kept and classes and selected.dataset.startswith(f"{total.dataset}_"):
-                yield _check(
+                yield check(
                     total,
                     "implausible",
                     total.metric,
@@ -313,7 +250,7 @@ def _above_majority(rows: list[Printed], table: list[Printed]) -> Iterator[Check
     largest = max(support.values(), key=lambda row: row.value)
     share = largest.value / sum(row.value for row in support.values())
     for row, places in _headlines(rows, ("accuracy",)):
-        yield _check(
+        yield check(
             row,
             "implausible",
             row.metric,
@@ -330,7 +267,7 @@ def _against_references(rows: list[Printed]) -> Iterator[Check]:
         if row.system.startswith(CITED):  # others' numbers: the highest will do
             known = sorted(known, key=lambda record: record["accuracy"] + record["spread"])[-1:]
         if known:
-            yield _check(
+            yield check(
                 row,
                 "implausible",
                 row.metric,
@@ -349,21 +286,6 @@ def _reference(record: Mapping) -> str:
     return f"{record['what']} {number(record['accuracy'])}{spread} ([{record['source']}]({record['link']}))"
 
 
-def _claim(claim: Claim, rows: list[Printed]) -> Check:
-    chosen = _claimed(claim, claim.chosen, rows)
-    others = [_claimed(claim, other, rows) for other in claim.others]
-    against = [row for row in others if _contradicts(claim.expects, chosen, row)]
-    if claim.expects == "exceeded" and len(against) < len(others):
-        against = []  # one that is above will do
-    shown = against or others
-    told = ", ".join(f"{number(row.value)} for {row.system}" for row in shown)
-    name = f"{label(claim.metric)} {claim.class_name}".strip()
-    places = ", ".join(dict.fromkeys(row.where for row in [chosen, *shown]))
-    words = f"\u201c{claim.says}\u201d ({claim.where})"
-    sentence = f"{words}: {name} is {number(chosen.value)} for {chosen.system}, and {told} ({places})."
-    return _check(chosen, "claim", claim.metric, not against, sentence)
-
-
 def _naming(paper: str, naming: Naming) -> Check:
     systems = list(dict.fromkeys(system for system, _, _ in naming.named))
     told = "; ".join(f"{system} in {where} (\u201c{says}\u201d)" for system, where, says in naming.named)
@@ -378,26 +300,6 @@ def _wording(paper: str, wording: Wording) -> Check:
     ]
     sentence = f"{wording.about}: {'; '.join(told)}. Our systems go by: {wording.follows}."
     return Check(paper, "wording", "", "", len(meant) == 1, sentence)
-
-
-def _contradicts(expects: str, chosen: Printed, other: Printed) -> bool:
-    if expects == "equal":
-        return abs(chosen.value - other.value) > chosen.unit + other.unit
-    if expects == "highest":
-        return other.value > chosen.value
-    if expects == "lowest":
-        return other.value < chosen.value
-    if expects == "exceeded":
-        return other.value <= chosen.value
-    raise ConfigError(f"Unknown expectation {expects!r}.", "Expected one of equal, exceeded, highest, lowest.")
-
-
-def _claimed(claim: Claim, at: tuple[str, str], rows: list[Printed]) -> Printed:
-    wanted = (*at, claim.metric, claim.class_name)
-    for row in rows:
-        if (row.system, row.where, row.metric, row.class_name) == wanted:
-            return row
-    raise ConfigError(f"A claim is about {', '.join(filter(None, wanted))}, which is not among the printed numbers.")
 
 
 def _groups(rows: Iterable[Printed], key: Callable) -> dict:

@@ -52,8 +52,10 @@ class Claim:
         where: they stand.
         metric, class_name: of the numbers meant.
         expects: ``highest``, ``lowest`` or ``equal``: what ``chosen`` is among ``others``; ``exceeded``: one of
-            ``others`` is above ``chosen``.
+            ``others`` is above ``chosen``; or, of the classes printed at ``chosen``, ``over_half``: most are above one
+            half; ``stratified``: the validation pictures are the same share of each.
         chosen, others: (system, where) of the numbers.
+        apart_from: a class that is excepted from ``over_half``.
     """
 
     says: str
@@ -63,6 +65,7 @@ class Claim:
     expects: str
     chosen: tuple[str, str]
     others: tuple[tuple[str, str], ...]
+    apart_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Paper:
         dataset: what it was measured on.
         did: one sentence.
         protocol: what -> as printed.
+        choices: where our systems differ from what is printed, or the paper is silent.
         split: of ours that is set beside its numbers unless told otherwise; ``split_reason`` says why.
         other_pictures: what the paper measured on, where our dataset of that name never holds its test pictures.
         figures: view -> the figures and tables of the paper that it redraws.
@@ -129,6 +133,7 @@ class Paper:
     namings: tuple[Naming, ...] = ()
     wordings: tuple[Wording, ...] = ()
     other_pictures: str = ""
+    choices: tuple[str, ...] = ()
 
 
 def folder() -> Path:
@@ -219,6 +224,7 @@ def _paper(key: str, record: Mapping) -> Paper:
             expects=claim["expects"],
             chosen=tuple(claim["chosen"]),
             others=tuple(tuple(other) for other in claim["others"]),
+            apart_from=claim.get("apart_from", ""),
         )
         for claim in record["claims"]
     )
@@ -227,6 +233,7 @@ def _paper(key: str, record: Mapping) -> Paper:
         for naming in record.get("namings", ())
     )
     lists = {"authors": tuple(record["authors"]), "links": tuple(record["links"]), "claims": claims}
+    lists |= {"choices": tuple(record.get("choices", ()))}
     lists |= {"namings": namings, "wordings": tuple(map(_wording, record.get("wordings", ())))}
     return Paper(key=key, **(dict(record) | lists))
 

@@ -84,11 +84,13 @@ def choose(records: list[dict]) -> list[dict]:
 
 
 def show_not_studied(kind: Kind, records: Sequence[Mapping], chosen: Mapping) -> None:
-    """Which models have no study of the dataset, split and fill of ``chosen``, one of ``records``."""
+    """Which models have no study of the dataset, split and fill of ``chosen``, one of ``records``, and why not."""
     same = [record for record in records if all(record[field] == chosen[field] for field in CONDITIONS)]
     command = f"{kind.command} --split {chosen['split']} --fill {chosen['fill']}"
     what = f"on {chosen['split']} with fill {chosen['fill']}"
-    widgets.not_studied(command, {record["run"] for record in same}, what, lambda run: not answers_alike(run))
+    studied = {record["run"] for record in same}
+    for tell in (widgets.not_studied, widgets.weights_not_kept):
+        tell(command, studied, what, lambda run: not answers_alike(run))
 
 
 def show_headline(told: Mapping[str, Sequence[str]], leaders: Sequence[tuple[str, str | None]]) -> None:

@@ -62,13 +62,36 @@ def not_studied(
         what: how it is studied, as in ``by Occlusion``.
         suits: whether a run can have such a study; runs without weights or trained with a mask never do.
     """
-    runs = cache.runs()
-    data = {run.dataset for run in runs if run.name in studied}
-    missing = [run for run in runs if run.dataset in data and run.name not in studied]
-    names = [run.name for run in missing if run.can_answer and trained_mask(run) is None and suits(run)]
+    names = [run.name for run in _without_study(studied, suits) if run.can_answer]
     if names:
         told = plain(", ".join(names))
         st.caption(f"{f'Not studied {what}'.strip()}: {told}. To study them: `{kind_command} {' '.join(names)}`")
+
+
+def weights_not_kept(
+    kind_command: str, studied: Collection[str], what: str = "", suits: Callable[[Run], bool] = lambda run: True
+) -> None:
+    """Which of the runs that :func:`not_studied` cannot ask for lack their weights, and how each is trained again.
+
+    Args:
+        kind_command, studied, what, suits: as in :func:`not_studied`.
+    """
+    lost = [run for run in _without_study(studied, suits) if not run.can_answer]
+    if not lost:
+        return
+    many = f"{len(lost)} runs are" if len(lost) > 1 else "1 run is"
+    with st.expander(f"{f'{many} not studied {what}'.strip()}: their weights are not kept here"):
+        st.caption(f"Train one again, then `{kind_command}` with the name that it gets:")
+        commands = [run.run.get("retrain") or f"python -m fer_core train {run.model} {run.dataset}" for run in lost]
+        st.code("\n".join(f"# {run.name}\n{command}" for run, command in zip(lost, commands, strict=True)), "bash")
+
+
+def _without_study(studied: Collection[str], suits: Callable[[Run], bool]) -> list[Run]:
+    """Runs on the same data that have no study, and could have one if their weights are here."""
+    runs = cache.runs()
+    data = {run.dataset for run in runs if run.name in studied}
+    missing = [run for run in runs if run.dataset in data and run.name not in studied]
+    return [run for run in missing if trained_mask(run) is None and suits(run)]
 
 
 def say_settings(chosen: Iterable[str], options: Collection[str]) -> None:

@@ -1,10 +1,11 @@
 """Kumar & Ukken, "Facial Expression Recognition using Deep Learning": four ImageNet networks on FER2013.
 
-Optimizer, learning rate, batch size and input size are not printed; these are ours. Pictures are enlarged to 160
-pixels, chosen on parts of train and val by a softmax on MobileNetV2's frozen features, among 96, 160 and 192. "Batch
-normalization layers" are read as one on the input and one before the softmax: the abstract has them "first, followed
-by Gaussian noise, and then the pre-trained model layers". Augmentation is that of section 3.4.2, rotations, flips and
-zooming, by amounts of ours; the abstract has shifts in the place of zooming. That reading is trained by
+Optimizer, learning rate, batch size and input size are not printed; these are ours. Early stopping is printed without
+a patience (section 3.5); ours trains all epochs and keeps the best. Pictures are enlarged to 160 pixels, chosen on
+parts of train and val by a softmax on MobileNetV2's frozen features, among 96, 160 and 192. "Batch normalization
+layers" are read as one on the input and one before the softmax: the abstract has them "first, followed by Gaussian
+noise, and then the pre-trained model layers". Augmentation is that of section 3.4.2, rotations, flips and zooming, by
+amounts of ours; the abstract has shifts in the place of zooming. That reading is trained by
 ``--set 'augmentation={"rotation": 10, "shift": 0.1, "flip": 0.5}'``.
 """
 
