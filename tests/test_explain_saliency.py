@@ -377,7 +377,7 @@ def test_a_sequential_network_is_refused_in_words(keras, pictures, method):
     stack = keras.Sequential(
         [keras.Input((48, 48, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, "softmax")]
     )
-    with pytest.raises(ModelError, match=r"needs a functional Keras model\. Received Sequential"):
+    with pytest.raises(ModelError, match="Received a Sequential model"):
         saliency.explain(NetworkClassifier(stack, CLASSES), pictures, 1, method)
 
 

@@ -47,8 +47,7 @@ def network_of(classifier: Classifier, what: str, remedy: str = EVERYWHERE) -> "
     if network is None or not hasattr(classifier, "preprocess"):
         raise ModelError(f"{what} needs the layers of a neural network, and this model has none.", remedy)
     if not hasattr(network, "output_names"):
-        problem = f"{what} needs a functional Keras model. Received {type(network).__name__}."
-        raise ModelError(problem, "Wrap it: keras.Model(network.inputs, network.outputs).")
+        raise ModelError(f"{what} needs keras.Model(inputs, outputs). Received a {type(network).__name__} model.")
     return network
 
 
