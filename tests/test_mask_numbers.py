@@ -7,8 +7,8 @@ import pytest
 from fer_core import artifacts, comparison, masks, metrics
 from fer_core.charts import masks as charts
 from fer_core.errors import RunError
-from fer_core.explain import conditions, mask_numbers, mask_study
-from fer_core.explain.conditions import WHOLE
+from fer_core.explain import mask_numbers, mask_study
+from fer_core.explain.conditions import WHOLE, control_seed, flip_matrix
 from fer_core.explain.mask_study import REGIONS, MaskStudy
 from fer_core.predictions import Predictions
 from tests.conftest import PROJECT
@@ -69,7 +69,7 @@ def test_control_of_the_mouth_reader_counts_the_pictures_still_readable():
     study = study_of(MouthReader(), split, seeds=(0, 1, 2))
     right = np.zeros((3, 60))
     for seed in range(3):
-        drawn = masks.random_masks(16 * 8, (16, 16), [conditions.control_seed(seed, i) for i in range(60)])
+        drawn = masks.random_masks(16 * 8, (16, 16), [control_seed(seed, i) for i in range(60)])
         hidden = drawn[:, 8:].mean(axis=(1, 2))  # share of the bottom half that is black
         shade = SHADES[split.y_true] * (1 - hidden)
         right[seed] = np.abs(shade[:, None] - SHADES).argmin(axis=1) == split.y_true
@@ -107,7 +107,11 @@ def test_flips_recalls_and_drops_by_hand():
     changes = found.recall.set_index(["mask", "class"])["change"]
     assert changes["eyes"].to_dict() == pytest.approx({"angry": -0.5, "happy": 0.5, "sad": 0.0})
     assert changes["mouth"].to_dict() == pytest.approx({"angry": -1.0, "happy": 0.0, "sad": -0.5})
-    assert mask_numbers.flip_matrix(BY_HAND, "mouth").tolist() == [[0, 3, 0], [0, 1, 0], [1, 1, 0]]
+    assert flip_matrix(BY_HAND.predictions[WHOLE], BY_HAND.predictions["mouth"]).tolist() == [
+        [0, 3, 0],
+        [0, 1, 0],
+        [1, 1, 0],
+    ]
     flows = found.flows[found.flows["mask"] == "mouth"][["before", "after", "count"]].to_numpy().tolist()
     assert flows == [["angry", "happy", 3], ["happy", "happy", 1], ["sad", "angry", 1], ["sad", "happy", 1]]
     eyes = found.flips[found.flips["mask"] == "eyes"].set_index(["before", "after"])

@@ -8,7 +8,7 @@ import pytest
 
 from fer_core import artifacts, datasets, regions
 from fer_core.explain import part_numbers, part_study
-from fer_core.explain.conditions import WHOLE
+from fer_core.explain.conditions import WHOLE, flip_matrix
 from fer_core.explain.part_numbers import MEASURES
 from tests.test_pages import assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 from tests.test_pages_masks_study import HalfReader
@@ -49,8 +49,18 @@ def test_says_what_the_library_computes(studied):
     assert part_numbers.area_words(found) in said
     assert "Random masks, 1 per picture and area: the pieces of the shape itself, turned" in said
     assert not app.warning
-    assert downloads(app).count("Data (CSV)") == 2
+    assert downloads(app).count("Data (CSV)") == 3
     assert f"Every number of {studied.record['run']} (CSV)" in downloads(app)
+
+
+def test_shows_where_predictions_go(studied):
+    first = part_numbers.numbers(studied).by_drop.first
+    for address, shape in (({}, first), ({"study-part": "Chin"}, "chin")):
+        app = open_page("masks", PARTS | address)
+        assert_healthy(app)
+        flow = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][0]
+        counts = flip_matrix(studied.predictions[WHOLE], studied.masked(shape))
+        assert flow["type"] == "sankey" and flow["link"]["value"] == counts[counts > 0].tolist()
 
 
 def store_beside_rectangles(study, name, **changes):

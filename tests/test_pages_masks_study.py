@@ -13,6 +13,7 @@ import pytest
 
 from fer_core import artifacts, datasets
 from fer_core.explain import mask_gains, mask_numbers, mask_study, part_numbers
+from fer_core.explain.conditions import WHOLE, flip_matrix
 from fer_core.labels import CLASS_NAMES
 from tests.test_pages import HOME, PROJECT, assert_healthy, home_runs_first, open_page, text_of  # noqa: F401
 
@@ -138,7 +139,7 @@ def test_recall_and_flips(studied):
     for name in ("drop", "control_flip_rate", "control_flip_rate_low", "control_flip_rate_high", "drop_low"):
         assert rates[name].tolist() == pytest.approx(found.accuracy[name].dropna().tolist())
     flow = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][0]
-    counts = mask_numbers.flip_matrix(studied, found.by_drop.first)
+    counts = flip_matrix(studied.predictions[WHOLE], studied.predictions[found.by_drop.first])
     assert flow["type"] == "sankey"
     assert flow["link"]["value"] == counts[counts > 0].tolist()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from fer_core import masks
 from fer_core.datasets.split import Split
@@ -86,6 +87,19 @@ def ask(
         seconds += float(stored["seconds"])
         report(name, (place + 1) * n, len(names) * n)
     return found, seconds
+
+
+def flow(whole: Predictions, masked: Predictions) -> pd.DataFrame:
+    """Where all predictions go, changed or not: columns before, after (predicted classes), count (1 or more)."""
+    names, counts = whole.class_names, flip_matrix(whole, masked)
+    rows = [(names[a], names[b], int(counts[a, b])) for a, b in zip(*np.nonzero(counts), strict=True)]
+    return pd.DataFrame(rows, columns=["before", "after", "count"])
+
+
+def flip_matrix(whole: Predictions, masked: Predictions) -> np.ndarray:
+    """Pictures by predicted class of the whole picture (rows) and of the masked one (columns): int64 (K, K)."""
+    k = len(whole.class_names)
+    return np.bincount(whole.y_pred * k + masked.y_pred, minlength=k * k).reshape(k, k)
 
 
 def compact_probs(probs: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from fer_core.artifacts import Run
 from fer_core.artifacts import root as artifacts_root
 from fer_core.errors import RunError
 from fer_core.explain import ranking
-from fer_core.explain.conditions import WHOLE
+from fer_core.explain.conditions import WHOLE, flip_matrix, flow
 from fer_core.explain.headline import leader
 from fer_core.explain.mask_study import REGIONS, MaskStudy, trained_mask
 from fer_core.explain.part_numbers import true_probs
@@ -145,7 +145,7 @@ def flip_rows(study: MaskStudy) -> pd.DataFrame:
         masked = study.predictions[region]
         gained = (masked.y_pred == masked.y_true) & (whole.y_pred != whole.y_true)
         lost = (masked.y_pred != masked.y_true) & (whole.y_pred == whole.y_true)
-        counts = flip_matrix(study, region)
+        counts = flip_matrix(study.predictions[WHOLE], study.predictions[region])
         predicted = counts.sum(axis=1)
         found = []
         for before, after in zip(*np.nonzero(counts), strict=True):
@@ -160,21 +160,10 @@ def flip_rows(study: MaskStudy) -> pd.DataFrame:
 
 
 def flow_rows(study: MaskStudy) -> pd.DataFrame:
-    """Where all predictions go, changed or not: columns mask, before, after (predicted classes), count (1 or more)."""
-    names = study.predictions[WHOLE].class_names
-    rows = []
-    for region in REGIONS:
-        counts = flip_matrix(study, region)
-        for before, after in zip(*np.nonzero(counts), strict=True):
-            rows.append((region, names[before], names[after], int(counts[before, after])))
-    return pd.DataFrame(rows, columns=["mask", "before", "after", "count"])
-
-
-def flip_matrix(study: MaskStudy, region: str) -> np.ndarray:
-    """Pictures by predicted class of the whole picture (rows) and of the masked one (columns): int64 (K, K)."""
-    whole, masked = study.predictions[WHOLE], study.predictions[region]
-    k = len(whole.class_names)
-    return np.bincount(whole.y_pred * k + masked.y_pred, minlength=k * k).reshape(k, k)
+    """Where all predictions go under each mask: columns mask, before, after (predicted classes), count (1 or more)."""
+    whole = study.predictions[WHOLE]
+    flows = [flow(whole, study.predictions[region]).assign(mask=region) for region in REGIONS]
+    return pd.concat(flows, ignore_index=True)[["mask", "before", "after", "count"]]
 
 
 def verdict(found: MaskSummary) -> list[str]:

@@ -13,6 +13,7 @@ from fer_core.explain import mask_numbers as numbers_of_masks
 from fer_core.explain import mask_study, occlusion, occlusion_batch, part_study
 from fer_core.explain import part_numbers as numbers_of_parts
 from fer_core.explain import shapley as explain_shapley
+from fer_core.explain.conditions import WHOLE, flow
 from fer_core.explain.mask_numbers import MaskNumbers, MaskSummary
 from fer_core.explain.mask_study import MaskStudy
 from fer_core.explain.occlusion_batch import BatchEffect
@@ -197,6 +198,16 @@ def part_numbers(study_name: str) -> PartNumbers:
     return _part_numbers(str(folder), stamp(folder))
 
 
+def part_flow(study_name: str, shape: str) -> pd.DataFrame:
+    """Where predictions go when a shape is hidden, see :func:`fer_core.explain.conditions.flow`.
+
+    Raises:
+        RunError: its files are damaged.
+    """
+    folder = studies_folder() / study_name
+    return _part_flow(str(folder), shape, stamp(folder))
+
+
 def mask_summary(study_name: str) -> MaskSummary:
     """What a mask study says over all classes, see :func:`fer_core.explain.mask_numbers.summary`.
 
@@ -273,6 +284,12 @@ def _part_studies(base: str, stamp: Stamp) -> tuple[list[dict], list[str]]:
 @st.cache_data(max_entries=MOST_STUDIES, show_spinner="Resampling ...")
 def _part_numbers(folder: str, stamp: Stamp) -> PartNumbers:
     return numbers_of_parts.numbers(part_study.read_study(Path(folder)), calibration=False)
+
+
+@st.cache_data(max_entries=8 * MOST_STUDIES, show_spinner=False)  # eight shapes each
+def _part_flow(folder: str, shape: str, stamp: Stamp) -> pd.DataFrame:
+    study = part_study.read_study(Path(folder))
+    return flow(study.predictions[WHOLE], study.masked(shape))
 
 
 @st.cache_resource(max_entries=MOST_STUDIES, show_spinner=False)  # read only: nobody changes the arrays

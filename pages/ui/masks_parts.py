@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from fer_core.charts.occlusion import flow_sankey
 from fer_core.explain import part_numbers
+from fer_core.explain.part_numbers import PartNumbers
 from fer_core.explain.part_study import KIND, MOVED, RECTANGLE, control_kind
-from pages.ui import cache_masks, mask_study, masks_measures, widgets
+from pages.ui import cache, cache_masks, mask_study, masks_measures, state, widgets
 
 FORMS = {
     MOVED: "the pieces of the shape itself, turned by quarter turns, mirrored or not, at random places in each picture",
@@ -36,9 +38,23 @@ def show() -> None:
     studies = {record["run"]: record["name"] for record in records}
     masks_measures.show(tables, studies, slug)
     mask_study.show_each(told)
+    _show_flow(found, studies, slug)
     _show_conditions(records, tables)
     masks_measures.download(studies, slug)
     mask_study.show_not_studied(KIND, every, records[0])
+
+
+def _show_flow(found: Mapping[str, PartNumbers], studies: Mapping[str, str], slug: str) -> None:
+    """What one model takes the faces for when a part is hidden: at first the part that costs it most."""
+    st.markdown("**Where predictions go**")
+    with st.container(horizontal=True):
+        run = state.choice("Model", list(found), key="flow-model") if len(found) > 1 else next(iter(found))
+        shapes = list(found[run].by_drop.values)
+        shape = state.choice("Part", shapes, key="study-part", format_func=part_numbers.TITLES.get)
+    flow = cache_masks.part_flow(studies[run], shape)
+    sankey = flow_sankey(flow, cache.run(run).run["class_names"])
+    widgets.show_figure(sankey, f"{slug}-flow-{shape}-{run}", flow.assign(run=run, shape=shape))
+    st.caption("Left the classes of the whole pictures, right those of the masked ones. Strong bands have changed.")
 
 
 def _warn_of_other_controls(records: list[dict]) -> None:
