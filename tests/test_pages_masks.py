@@ -396,6 +396,18 @@ def test_a_picture_too_small_for_the_rectangle_is_named_and_the_rest_goes_on(wor
     assert [warning.value for warning in app.warning] == [masks_choice.EMPTY_BOX]
 
 
+def test_a_rectangle_is_drawn_on_the_first_of_several_faces(working):
+    def canvases(app):
+        return [one for one in app.get("plotly_chart") if "Draw with" in text_of(app) and one.proto.selection_mode]
+
+    address = SEVERAL | {"hide": "", "sampled": "2", "controls": "1"}
+    assert not canvases(open_page("masks", address))
+    app = open_page("masks", address | {"rectangle": "true"})
+    assert_healthy(app)
+    assert len(canvases(app)) == 1
+    assert "Draw with the mouse, or set the sliders." in text_of(app)
+
+
 def test_nothing_hidden_in_several_says_what_to_do(working):
     app = open_page("masks", SEVERAL | {"hide": ""})
     assert_healthy(app)

@@ -48,7 +48,7 @@ def show() -> None:
         models = pick.models(MOST_MODELS)
         if not models:
             return
-        choice = masks_choice.choose()
+        choice = masks_choice.choose(faces[0].image if faces else None)  # the rectangle lies alike on every face
         fill = masks_choice.choose_fill()
         controls = masks_choice.choose_controls()
     with right:

@@ -8,7 +8,7 @@ import streamlit as st
 from fer_core.charts import occlusion as charts
 from fer_core.explain import occlusion
 from fer_core.regions import OCCLUDERS
-from pages.ui import pick, state
+from pages.ui import state
 
 BANDS = {"forehead": "Forehead", "eyes": "Eyes", "mouth": "Mouth"}
 SHAPES = {name: part.title for name, part in OCCLUDERS.items()}
@@ -50,8 +50,8 @@ class Choice:
         return occlusion.hidden_parts(points, shape, bands=self.bands, shapes=self.shapes, box=self.box)
 
 
-def choose(face: pick.Face | None = None) -> Choice:
-    """Let the user choose; with a face the rectangle can be drawn on it too."""
+def choose(image: np.ndarray | None = None) -> Choice:
+    """Let the user choose; on a face, uint8 (H, W) or (H, W, 3), the rectangle can be drawn too."""
     bands = state.choices(
         "Hide rows, as in the paper",
         list(BANDS),
@@ -73,7 +73,7 @@ def choose(face: pick.Face | None = None) -> Choice:
         beside = [*(BANDS[name] for name in bands), *(SHAPES[name] for name in shapes)]
         if beside:
             st.caption(f"Hidden as well: {', '.join(beside)}. Take that away above to hide the rectangle alone.")
-        box = _box(face)
+        box = _box(image)
     return Choice(tuple(bands), tuple(shapes), box)
 
 
@@ -90,18 +90,18 @@ def choose_controls(
     return int(state.slider(label, 1, most, default, key=key))
 
 
-def _box(face: pick.Face | None) -> Box:
+def _box(image: np.ndarray | None) -> Box:
     """The rectangle of the sliders; drawing one on the face sets them."""
     canvas = st.empty()
     left, right = state.span("From left to right", 0.0, 1.0, (0.25, 0.75), key="across", **SHARE)
     top, bottom = state.span("From top to bottom", 0.0, 1.0, (0.25, 0.5), key="down", **SHARE)
     box = left, top, right, bottom
-    if face is not None:
-        st.session_state[CANVAS] = face.image.shape[:2]
+    if image is not None:
+        st.session_state[CANVAS] = image.shape[:2]
         with canvas.container():
             st.caption("Draw with the mouse, or set the sliders.")
             st.plotly_chart(
-                charts.drawable(face.image, box),
+                charts.drawable(image, box),
                 key=DRAWING,
                 on_select=_take_box,
                 selection_mode="box",

@@ -50,7 +50,7 @@ def show() -> None:
 
 def _show_hidden(face: pick.Face, models: list[str], left, right) -> None:
     with left:
-        choice = masks_choice.choose(face)
+        choice = masks_choice.choose(face.image)
         fill = masks_choice.choose_fill()
         controls = masks_choice.choose_controls()
     with right:
