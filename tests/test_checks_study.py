@@ -201,7 +201,7 @@ def test_the_command_goes_on_after_a_kill_and_does_nothing_twice(runs, tmp_path)
     result = call("--pictures", "2", "--again")
     assert result.exit_code == 0, result.output
     assert rest.asked < 1.1 * each, "the first picture was done"
-    assert "Randomisation does not apply: This model has no network" in result.stdout
+    assert "Randomisation does not apply: This model has no weights" in result.stdout
     (record,), problems = KIND.list_records(tmp_path)
     assert (record["n"], record["grid"], record["options"], problems) == (2, [2, 2], {"patch": 0.5}, [])
     run = artifacts.find_run(sister)

@@ -395,7 +395,7 @@ def test_empty_maps_of_copies_are_left_out_and_counted(classifier, picture, empt
     trust = faithfulness.Trust(found.grid, False, curve, curve, checked, np.ones(4), np.zeros(0))
     verdict = faithfulness.verdicts(trust)[2]
     assert verdict.outcome == outcome
-    assert ("over 2 of 4 networks" if empty == 2 else "all 4 networks") in verdict.sentence
+    assert ("over 2 of 4 copies" if empty == 2 else "all 4 copies") in verdict.sentence
     assert faithfulness.randomisation_frame(trust)["spearman"].isna().sum() == empty
 
 

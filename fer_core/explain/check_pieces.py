@@ -43,8 +43,12 @@ class _Counter:
         return np.full((len(images), len(self.class_names)), 1 / len(self.class_names), np.float32)
 
 
-def pieces(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str]) -> list[Piece]:
-    """All pieces of the checks of ``found``, whose method must need no network, check by check."""
+def pieces(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str], copies: bool = False) -> list[Piece]:
+    """All pieces of the checks of ``found``, whose method must need no network, check by check.
+
+    Args:
+        copies: whether the map is made again for copies with weights drawn anew.
+    """
     rows = [(first, min(first + MAPS_AT_ONCE, 1 + RANDOM_MAPS)) for first in range(0, 1 + RANDOM_MAPS, MAPS_AT_ONCE)]
     cuts = {"deletion": rows, "insertion": rows, "shifts": SHIFTS, "seeds": [(seed,) for seed in SEEDS]}
     cuts |= {} if faithfulness.is_seeded(found.method) else {"seeds": [()]}
@@ -54,7 +58,15 @@ def pieces(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str]) ->
             counter = _Counter(class_names)
             ask(Piece(check, which, 0), counter, image, found)
             made.append(Piece(check, which, counter.asked))
-    return made
+    if not copies:
+        return made
+    anew = len(COPIES) * queries_per_map(made)
+    return [piece._replace(queries=anew) if piece.check == "randomisation" else piece for piece in made]
+
+
+def queries_per_map(made: Sequence[Piece]) -> int:
+    """How many pictures one map asks about."""
+    return next(piece.queries for piece in made if piece.check == "shifts")  # one map for each shift
 
 
 def queries(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str], copies: bool, trainings: int) -> int:
@@ -64,15 +76,14 @@ def queries(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str], c
         copies: whether the map is made again for networks with weights drawn anew.
         trainings: number of other trainings that it is made again for.
     """
-    method, again = METHODS[found.method], trainings + (len(COPIES) if copies else 0)
+    method = METHODS[found.method]
     if not method.needs_network:
-        asked = pieces(image, found, class_names)
-        per_map = next(piece.queries for piece in asked if piece.check == "shifts")  # one map for each shift
-        return sum(piece.queries for piece in asked) + per_map * again
+        asked = pieces(image, found, class_names, copies)
+        return sum(piece.queries for piece in asked) + trainings * queries_per_map(asked)
     counter = _Counter(class_names)
     for check in ("deletion", "insertion"):
         ask(Piece(check, (0, 1 + RANDOM_MAPS), 0), counter, image, found)
-    again += len(SHIFTS) + (len(SEEDS) if method.seeded else 0)
+    again = trainings + len(SHIFTS) + (len(COPIES) if copies else 0) + (len(SEEDS) if method.seeded else 0)
     given = method.options | dict(found.given)
     gradients = given.get("samples", given.get("steps", 1))
     return counter.asked + again * given.get("channels", GRADIENT * gradients)

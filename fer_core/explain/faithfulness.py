@@ -2,8 +2,8 @@
 
 - Deletion and insertion (Petsiuk, Das & Saenko 2018, RISE, section 4.2): hide, or show, the pixels from the strongest
   down and watch the probability, beside random maps as smooth as this one.
-- Randomisation (Adebayo et al. 2018, section 3): the same map of a network whose weights are drawn anew. A map that
-  stays as it is does not depend on what the network has learnt.
+- Randomisation (Adebayo et al. 2018, section 3): the same map of a model whose weights are drawn anew. A map that
+  stays as it is does not depend on what the model has learnt.
 - Stability: the map of the picture moved by one pixel, and of other seeds where the method draws.
 - Trainings: the map by networks of the same recipe trained from other seeds (:mod:`fer_core.explain.across_trainings`).
 - Grid: how many cells the method resolves.
@@ -99,10 +99,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """How far a map stays the same when weights are drawn anew, from the top of the network downwards.
+    """How far a map stays the same when weights are drawn anew, of a network from the top downwards.
 
     Attributes:
-        shares: share of the layers with weights that were drawn anew, one per copy; 1 for the whole network.
+        shares: share of the layers with weights, or of the coefficients, drawn anew, one per copy; 1 for all.
         spearman, pearson: float64 (C,), correlation with the map of each copy, -1..1; NaN where a copy's map is empty:
             it has no order that could be like another, and counted as unlike it would help to pass.
     """
@@ -113,13 +113,13 @@ class Randomisation:
 
     @property
     def similarity(self) -> float:
-        """Mean rank correlation with the maps of wholly randomised networks that are not empty; NaN where all are."""
+        """Mean rank correlation with the maps of wholly randomised copies that are not empty; NaN where all are."""
         found = self._whole[np.isfinite(self._whole)]
         return float(found.mean()) if len(found) else float("nan")
 
     @property
     def empty(self) -> int:
-        """How many wholly randomised networks have an empty map."""
+        """How many wholly randomised copies have an empty map."""
         return int(np.isnan(self._whole).sum())
 
     @property
@@ -297,10 +297,10 @@ def randomisation(
     again: Again,
     copies: Sequence[Classifier] | None = None,
 ) -> "Randomisation | str":
-    """Compare the map with those of networks whose weights are drawn anew; why not, for models without a network.
+    """Compare the map with those of copies whose weights are drawn anew; why not, for models without weights.
 
     Args:
-        copies: these networks, for callers that hold them over many pictures; default ``randomised_copies``.
+        copies: these, for callers that hold them over many pictures; default ``randomised_copies``.
     """
     _check(image, found)
     if not can_be_randomised(classifier):
@@ -402,12 +402,12 @@ def _randomisation_verdict(checked: Trust) -> Verdict:
     if checked.even:
         return Verdict(name, FAILED, EVEN, "")
     if np.isnan(found.similarity):
-        sentence = f"The maps of all {found.empty} networks with weights drawn anew are empty: none to compare with."
+        sentence = f"The maps of all {found.empty} copies with weights drawn anew are empty: none to compare with."
         return Verdict(name, NOT_APPLICABLE, sentence, "")
     value, likeness = f"similarity {found.similarity:.2f}", f"{found.similarity:.2f} (rank correlation)"
     if found.empty:
         total = sum(share == 1 for share in found.shares)
-        likeness += f", over {total - found.empty} of {total} networks, as the others' maps are empty"
+        likeness += f", over {total - found.empty} of {total} copies, as the others' maps are empty"
     if found.similarity < MAX_SIMILARITY:
         sentence = f"With weights drawn anew the map changes: similarity {likeness}, below {MAX_SIMILARITY}."
         return Verdict(name, PASSED, sentence, value)
@@ -468,7 +468,7 @@ def curve_frame(checked: Trust) -> pd.DataFrame:
 
 
 def randomisation_frame(checked: Trust) -> pd.DataFrame:
-    """Similarity by how much of the network was drawn anew: randomised (share of layers), spearman, pearson."""
+    """Similarity by how much was drawn anew: randomised (see ``Randomisation.shares``), spearman, pearson."""
     found = checked.randomisation
     if isinstance(found, str):
         return pd.DataFrame(columns=["randomised", "spearman", "pearson"])

@@ -1,6 +1,7 @@
-"""Copies of a network that know less: weights drawn anew from the top downwards (Adebayo et al. 2018, section 3).
+"""Copies of a model that know less: weights drawn anew from the top downwards (Adebayo et al. 2018, section 3).
 
-Copies are made once per network and kept while it lives, for the networks used last. They take turns on one set of
+Of a support vector machine or a linear model, which has one layer, coefficients change places. Copies of networks are
+made once per network and kept while it lives, for the networks used last. They take turns on one set of
 graphs (:mod:`fer_core.explain.twins`). The network itself is not changed.
 """
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from fer_core.explain.twins import ByTwin, Twin, twin_of
 from fer_core.models.ensemble import Ensemble, ensemble_of
+from fer_core.models.shuffled import estimator_of, shuffled
 from fer_core.predictions import Classifier
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 # Share of the layers with weights that are drawn anew, from the top, and the seed: a cascade of two, then other draws.
 COPIES: tuple[tuple[float, int], ...] = ((0.5, 0), (1.0, 0), (1.0, 1), (1.0, 2), (1.0, 3))
 MAX_PARAMETERS = 60_000_000  # of all copies kept, some 8 bytes each with what explains them; those of one model always
-MODEL_WITHOUT_WEIGHTS = "This model has no network whose weights could be drawn anew; it would have to be fitted again."
+MODEL_WITHOUT_WEIGHTS = "This model has no weights that could be drawn anew."
 
 
 _copies: "weakref.WeakKeyDictionary[keras.Model, tuple[Twin, list[keras.Model]]]" = weakref.WeakKeyDictionary()
@@ -28,18 +30,19 @@ _lock = threading.Lock()
 
 
 def can_be_randomised(classifier: Classifier) -> bool:
-    """Whether it is a network, or an ensemble of which every member that counts is one."""
+    """Whether it is a network or an estimator with coefficients, or an ensemble of which each that counts is one."""
     ensemble = ensemble_of(classifier)
     if ensemble is not None:
         return all(can_be_randomised(ensemble.members[place]) for place in np.flatnonzero(ensemble.weights))
-    return getattr(classifier, "network", None) is not None and hasattr(classifier, "preprocess")
+    network = getattr(classifier, "network", None) is not None and hasattr(classifier, "preprocess")
+    return network or estimator_of(classifier) is not None
 
 
 def randomised_copies(classifier: Classifier) -> list[Classifier]:
-    """A classifier for each of :data:`COPIES`, by the same copies of the same network at every call.
+    """A classifier for each of :data:`COPIES`, of a network the same at every call.
 
     Args:
-        classifier: one that :func:`can_be_randomised`; its network is a functional Keras model.
+        classifier: one that :func:`can_be_randomised`; a network is a functional Keras model.
     """
     with _lock:
         found = _copies_of(classifier)
@@ -70,6 +73,9 @@ def _copies_of(classifier: Classifier) -> list[Classifier]:
         ]
         copies = zip(*members, strict=True)
         return [Ensemble(of_copy, ensemble.weights, ensemble.names, ensemble.class_names) for of_copy in copies]
+    estimator = estimator_of(classifier)
+    if estimator is not None:
+        return [shuffled(estimator, share, seed) for share, seed in COPIES]
     network = classifier.network
     twin, made = _copies.pop(network, None) or _made(network)
     _copies[network] = twin, made  # the network used last stands last
@@ -80,7 +86,7 @@ def _networks(classifier: Classifier) -> "list[keras.Model]":
     """The networks whose copies stand for ``classifier``'s."""
     ensemble = ensemble_of(classifier)
     if ensemble is None:
-        return [classifier.network]
+        return [] if estimator_of(classifier) else [classifier.network]
     counting = (ensemble.members[place] for place in np.flatnonzero(ensemble.weights))
     return [network for member in counting for network in _networks(member)]
 

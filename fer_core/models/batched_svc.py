@@ -1,11 +1,9 @@
 """libsvm's decisions of many pictures at once: one product of matrices in place of a loop over the support vectors."""
 
-import copy
-
 import numpy as np
 from sklearn.svm import SVC
 
-from fer_core.models.svm import machine_of
+from fer_core.models.svm import machine_of, with_machine
 
 CHUNK_BYTES = 64 * 2**20  # of kernel values at once
 
@@ -47,13 +45,7 @@ def batched(pipeline):
     machine = machine_of(pipeline)
     if not (type(machine) is SVC and machine.kernel in ("rbf", "poly") and not machine._sparse):
         return pipeline
-    calibrated = copy.copy(pipeline[-1])
-    one = copy.copy(calibrated.calibrated_classifiers_[0])
-    one.estimator = BatchedSVC.of(machine)
-    calibrated.calibrated_classifiers_ = [one]
-    faster = copy.copy(pipeline)
-    faster.steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], calibrated)]
-    return faster
+    return with_machine(pipeline, BatchedSVC.of(machine))
 
 
 def pair_coefficients(dual: np.ndarray, n_support: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 Patil's thesis, section 3.2: linear, polynomial and RBF kernels, z-score or min-max scaling, grid and random search.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -98,6 +99,19 @@ def machine_of(pipeline):
     """The fitted machine inside a fitted pipeline, without its calibration."""
     last = pipeline[-1]
     return last.calibrated_classifiers_[0].estimator if hasattr(last, "calibrated_classifiers_") else last
+
+
+def with_machine(pipeline, machine):
+    """A copy of a fitted pipeline with another machine inside, which shares all else."""
+    last = machine
+    if hasattr(pipeline[-1], "calibrated_classifiers_"):
+        last = copy.copy(pipeline[-1])
+        one = copy.copy(last.calibrated_classifiers_[0])
+        one.estimator = machine
+        last.calibrated_classifiers_ = [one]
+    changed = copy.copy(pipeline)
+    changed.steps = [*pipeline.steps[:-1], (pipeline.steps[-1][0], last)]
+    return changed
 
 
 def fit_stages(arguments: dict) -> list[str]:

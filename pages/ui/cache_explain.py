@@ -86,7 +86,7 @@ def trust(
     if slow:
         answers = []
         pieces = _pieces(*key)
-        per_map = _queries_per_map(pieces)
+        per_map = check_pieces.queries_per_map(pieces)
         total = sum(piece.queries for piece in pieces) + per_map * _count(others)
         for piece in pieces:
             report(f"{WORDS[piece.check]} ...", done, total)
@@ -185,10 +185,6 @@ def _count(others: list[Run] | Alone) -> int:
     return 0 if isinstance(others, Alone) else len(others)
 
 
-def _queries_per_map(pieces: list[Piece]) -> int:
-    return next(piece.queries for piece in pieces if piece.check == "shifts")  # one map for each shift
-
-
 def _trainings(
     run_name: str, others: list[Run] | Alone, asked: Asked, found: SaliencyMap, tell: Callable[[int], None]
 ) -> Trainings | Alone:
@@ -243,8 +239,8 @@ def _trust_part(base: str, run_name: str, stamp: Stamp, asked: Asked, part: str)
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _pieces(base: str, run_name: str, stamp: Stamp, asked: Asked) -> list[Piece]:
-    found = cache.saliency(run_name, *asked)
-    return check_pieces.pieces(asked.image, found, cache.explained(run_name).class_names)
+    found, model = cache.saliency(run_name, *asked), cache.explained(run_name)
+    return check_pieces.pieces(asked.image, found, model.class_names, can_be_randomised(model))
 
 
 @st.cache_data(max_entries=512, show_spinner=False)

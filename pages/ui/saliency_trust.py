@@ -30,7 +30,7 @@ LOOKS = {
 ABOUT = {
     "Deletion": "Does the probability fall when the strongest pixels are hidden first?",
     "Insertion": "Does the probability rise when the strongest pixels are shown first?",
-    "Randomisation": "Does the map change when the network forgets what it has learnt?",
+    "Randomisation": "Does the map change when the model forgets what it has learnt?",
     "Stability": "Does the map stay when the picture moves by a pixel, or another seed is drawn?",
     across_trainings.NAME: "Does the same recipe trained from another seed give the same map?",
     "Grid": "Is the map fine enough?",
@@ -116,10 +116,13 @@ def _show_numbers(checked: Trust, stem: str) -> None:
         widgets.download_table(faithfulness.verdict_frame(found), f"{stem}-checks", "Checks (CSV)")
         randomised = faithfulness.randomisation_frame(checked)
         if len(randomised):
-            st.caption("Similarity to the map of the network with its upper layers drawn anew; 100 % are all of them.")
+            st.caption(
+                "Similarity to the map of the model with its upper layers drawn anew, or some of its coefficients in "
+                "another order; 100 % are all of them."
+            )
             titles = {"spearman": "Rank correlation", "pearson": "Linear correlation"}
             numbers = {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in titles.items()}
-            share = st.column_config.NumberColumn("Layers drawn anew", format="percent")
+            share = st.column_config.NumberColumn("Drawn anew", format="percent")
             widgets.show_table(randomised, column_config=numbers | {"randomised": share})
         trainings = across_trainings.frame(checked.trainings)
         if len(trainings):
