@@ -312,7 +312,7 @@ def test_arguments_of_estimators_can_be_changed_and_are_remembered(drawn, tmp_pa
     again = load_classifier(run)
     np.testing.assert_allclose(again.predict_proba(drawn["test"].images), run.predictions("test").pred_probs, atol=1e-6)
     assert again.estimator[-1].calibrated_classifiers_[0].estimator.kernel == "poly"
-    with pytest.raises(ConfigError, match="Unknown SVM arguments colour"):
+    with pytest.raises(ConfigError, match="There is no argument colour"):
         config = recipe("svm_hog_linear", {"arguments": {"colour": 1}})
         train("svm_hog_linear", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
