@@ -187,13 +187,101 @@ def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folde
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep_trials, "_fit", stop)
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["fail", "running"]
     for _ in range(4):  # stopping it by hand is no death
         with pytest.raises(KeyboardInterrupt):
             sweep_trials.work("s", datasets.load("drawn"))
-    frame = sweep_trials.trials_frame("s")
-    assert frame["state"].tolist() == ["fail", "running"]
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["running", "waiting"], "tried again after the others"
     error = study.get_trials()[0].user_attrs["result"]["error"]
     assert error == "Its process ended 3 times in epoch 2, perhaps for want of memory."
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Parameters of each trial that was tried; those for which ``fits.error(params)`` gives an error raise it."""
+
+    def fit(of, params, dataset, directory, watch):
+        fit.tried.append(dict(params))
+        if (error := fit.error(params)) is not None:
+            raise error
+        return dict.fromkeys(sweeps.RESULTS, 0.25)
+
+    fit.tried, fit.error = [], lambda params: None
+    monkeypatch.setattr(sweep_trials, "_fit", fit)
+    return fit
+
+
+@pytest.mark.parametrize("sampler", sweeps.SAMPLERS)
+def test_what_failed_is_tried_again_by_the_same_command(folder, fits, sampler):
+    """ImageNet weights that were not there the first time, say; no setting is lost, and none is counted twice."""
+    space = {"batch_size": Parameter(choices=(1, 2, 3))} if sampler == "grid" else RATES
+    sweeps.open_sweep(sweep(space=space, sampler=sampler, trials=3))
+    name = next(iter(space))
+    fits.error = lambda params: ModelError("No weights.") if len(fits.tried) != 2 else None
+    states = [trial.state for trial in sweep_trials.work("s", None)]
+    assert states == ["fail", "complete", "fail"]
+    values = [params[name] for params in fits.tried]
+    fits.tried.clear()
+    fits.error = lambda params: ModelError("No weights.") if len(fits.tried) == 1 else None
+    assert [trial.state for trial in sweep_trials.work("s", None)] == ["fail", "complete"]
+    assert [params[name] for params in fits.tried] == [values[0], values[2]]
+    frame = sweep_trials.trials_frame("s")
+    assert frame["state"].tolist() == ["complete", "fail", "complete"]
+    assert frame[name].tolist() == [values[1], values[0], values[2]]
+    sweeps.open_sweep(sweep(space=space, sampler=sampler, trials=3))
+    sweep_trials.work("s", None)
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["complete"] * 3
+    assert sweep_trials.work("s", None) == []
+
+
+def test_more_trials_are_drawn_as_if_none_had_failed(folder, fits):
+    for name, fails in (("a", 0), ("b", 2)):
+        sweeps.open_sweep(sweep(name=name, sampler="random", trials=2))
+        fits.tried.clear()
+        fits.error = lambda params, fails=fails: ModelError("No weights.") if len(fits.tried) <= fails else None
+        sweep_trials.work(name, None)
+        sweeps.open_sweep(sweep(name=name, sampler="random", trials=3))
+        sweep_trials.work(name, None)
+    a, b = (sweep_trials.trials_frame(name)["learning_rate"].tolist() for name in "ab")
+    assert len(a) == 3 and a == b
+
+
+def test_a_loss_that_became_no_number_is_a_result(folder, fits):
+    from fer_core.training.task import check_loss
+
+    def diverge(params):
+        try:
+            check_loss(float("nan"), 0)
+        except ModelError as error:
+            return error
+
+    fits.error = diverge
+    sweeps.open_sweep(sweep(trials=1))
+    assert [trial.state for trial in sweep_trials.work("s", None)] == ["fail"]
+    assert sweep_trials.work("s", None) == []
+
+
+def test_the_command_tells_whether_any_trial_has_finished(folder, fits):
+    from fer_core.__main__ import app
+
+    def run(*more):
+        words = ["sweep", "run", "compact", "drawn", "--sampler", "grid", "--space", "batch_size=1,2", *more]
+        return CliRunner().invoke(app, words)
+
+    fits.error = lambda params: ModelError("No weights.", "Download them.")
+    failed = run()
+    assert failed.exit_code == 1 and "0 trials finished here. All: 2 fail." in failed.output
+    assert "Trial 0 failed: No weights. Download them." in failed.output
+    assert "The same command tries failed trials again" in failed.output and "sweep export" not in failed.output
+    fits.error = lambda params: ModelError("No weights.") if params["batch_size"] == 1 else None
+    half = run()
+    assert half.exit_code == 0 and "1 trials finished here. All: 1 fail, 1 complete." in half.output
+    assert "The same command tries failed trials again" in half.output and "sweep export drawn-compact" in half.output
+    assert run().exit_code == 1, "none of this run has finished"
+    fits.error = lambda params: None
+    mended = run()
+    assert mended.exit_code == 0 and "All: 2 complete." in mended.output and "again" not in mended.output
+    assert run().exit_code == 0, "nothing was left to do"
 
 
 @pytest.mark.slow
@@ -279,7 +367,7 @@ def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     monkeypatch.setattr(sweep_trials, "_fit", fit)
     sweeps.open_sweep(sweep(trials=5, sampler="random", prune=True))
     ended = []
-    assert sweep_trials.work("s", None, on_end=ended.append) == 5
+    assert sweep_trials.work("s", None, on_end=ended.append) == ended
     assert [trial.state for trial in ended] == ["complete"] * 4 + ["pruned"]
     frame = sweep_trials.trials_frame("s")
     assert frame["epochs"].tolist()[-1] == 1 and pd.isna(frame["val_accuracy"].tolist()[-1])
