@@ -348,7 +348,6 @@ def test_a_trial_says_what_it_does_before_its_first_epoch(folder, monkeypatch):
     assert shown == [{"description": "s, trial 3: faces of train pictures", "completed": 30, "total": 120}]
 
 
-@pytest.mark.slow
 def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     """Four trials reach 0.5 in their first epoch, the fifth 0.1."""
     from fer_core.training.task import Progress
@@ -360,8 +359,7 @@ def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
         directory._lock = open(directory.path / "lock", "w")  # noqa: SIM115 -- closed by clear
         value = 0.5 if len(reached) < 4 else 0.1
         reached[len(reached)] = value
-        pd.DataFrame({"epoch": [1], "seconds": [2.0]}).to_csv(directory.path / "history.csv")
-        watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value}))
+        watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value, "seconds": 2.0}))
         return dict.fromkeys(sweeps.RESULTS, value)
 
     monkeypatch.setattr(sweep_trials, "_fit", fit)
@@ -370,8 +368,46 @@ def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     assert sweep_trials.work("s", None, on_end=ended.append) == ended
     assert [trial.state for trial in ended] == ["complete"] * 4 + ["pruned"]
     frame = sweep_trials.trials_frame("s")
-    assert frame["epochs"].tolist()[-1] == 1 and pd.isna(frame["val_accuracy"].tolist()[-1])
+    assert frame[["epochs", "seconds"]].iloc[-1].tolist() == [1, 2.0] and pd.isna(frame["val_accuracy"].tolist()[-1])
     assert not [path for path in (sweeps.sweeps_dir() / "s" / "trials").iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every_s", [0.0, 3600.0])
+def test_a_real_trial_is_pruned_however_often_its_state_is_written(folder, monkeypatch, every_s):
+    """An accelerator writes it every 20 s at most: ``history.csv`` is not there, or not of the last epochs."""
+    from fer_core.training import engine
+
+    monkeypatch.setattr(engine.HostPasses, "save_every_s", every_s)
+    settings = {"epochs": 3, "input_size": 24, "batch_size": 28, "patience": 0}
+    space = sweeps.parse_space(["learning_rate=0.003,0.004,0.005,0.006,1e-9"])
+    given = {"model": "ugwu_lr_0.001", "settings": settings, "space": space, "sampler": "grid", "prune": True}
+    sweeps.open_sweep(sweep(trials=5, **given))
+    last = sweep_trials.work("s", datasets.load("drawn"))[-1]
+    assert last.state == "pruned" and last.result["epochs"] < 3 and last.result["seconds"] > 0
+
+
+def test_seconds_of_a_trial_that_was_gone_on_with_are_counted_once(folder, monkeypatch):
+    """Three epochs were over, two were written; all of the third is trained again."""
+    from fer_core.training.task import Progress
+
+    def fit(of, params, dataset, directory, watch):
+        for epoch in (3, 4):
+            watch(Progress(epoch, 9, 1, 1, {"epoch": epoch, "val_accuracy": 0.5, "seconds": 10.0}))
+        raise sweep_trials._Pruned
+
+    monkeypatch.setattr(sweep_trials, "_fit", fit)
+    sweeps.open_sweep(sweep(trials=1))
+    study = sweep_trials._study(sweeps.read("s"))
+    trial, lock = sweep_trials._claim(study, sweeps.read("s"))
+    work = sweeps.sweeps_dir() / "s" / "trials" / str(trial.number)
+    work.mkdir(parents=True)
+    pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 2.0]}).to_csv(work / "history.csv", index=False)
+    for epoch in (1, 2, 3):
+        trial.report(0.5, epoch)
+    lock.close()
+    (ended,) = sweep_trials.work("s", None)
+    assert ended.result == {"epochs": 4, "seconds": 23.0}
 
 
 def test_sweep_with_a_model_is_sweep_run(folder):

@@ -201,11 +201,15 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
 
     directory = WorkDirectory(sweeps_dir() / sweep.name / "trials" / str(trial.number))
     reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+    seconds = _seconds_before(directory.path)
 
     def watch(progress) -> None:
         on_progress(progress)
         epoch = None if progress.what else progress.logs.get("epoch")
-        if epoch == progress.epoch and epoch not in reported:  # the row of this very epoch: it is over
+        if epoch != progress.epoch:  # no row of this very epoch: it goes on
+            return
+        seconds[int(epoch)] = float(progress.logs["seconds"])
+        if epoch not in reported:
             reported.add(epoch)
             trial.report(progress.logs["val_accuracy"], int(epoch))
             if trial.should_prune():
@@ -214,8 +218,7 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
     try:
         result, state = _fit(sweep, trial.params, dataset, directory, watch), TrialState.COMPLETE
     except _Pruned:
-        history = pd.read_csv(directory.path / "history.csv")
-        result = {"epochs": len(history), "seconds": round(float(history["seconds"].sum()), 1)}
+        result = {"epochs": len(seconds), "seconds": round(sum(seconds.values()), 1)}
         state = TrialState.PRUNED
     except KeyboardInterrupt:
         trial.set_user_attr(DEATHS, {})  # somebody stopped it; it would have gone on
@@ -226,6 +229,18 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
     study.tell(trial, result["val_accuracy"] if state == TrialState.COMPLETE else None, state=state)
     directory.clear()
     return Trial(trial.number, dict(trial.params), state.name.lower(), result)
+
+
+def _seconds_before(path: Path) -> dict[int, float]:
+    """Epoch (from 1) -> seconds, of the epochs that another process has left in the work folder ``path``.
+
+    The last ones may not be there: an accelerator does not write after every epoch. Those are trained again.
+    """
+    try:
+        history = pd.read_csv(path / "history.csv")
+        return dict(zip(history["epoch"].astype(int), history["seconds"].astype(float), strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Callable) -> dict:
