@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from fer_core import artifacts, datasets, jobs
 from fer_core.artifacts import Run
-from fer_core.commands.pace import Pace, cost, expected_seconds
+from fer_core.commands.pace import Expected, Pace, cost, expected_time, seconds_here
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
@@ -60,12 +60,11 @@ def reproduce(
     """
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
-    runs = artifacts.list_runs()[0]
     fingerprint = datasets.load(dataset).fingerprint
-    on_these = [run for run in runs if run.run.get("dataset_fingerprint") == fingerprint]
+    on_these = _runs_on(fingerprint)
     plan = [_planned(model, dataset, changes, on_these) for model in models]
     waiting = [each.model for each in plan if not each.run]
-    expected = expected_seconds(waiting, changes, runs)
+    expected = expected_time(waiting, changes, on_these)
     print_table(_table(plan, expected, dataset, changes))
     typer.echo(_time_in_all(plan, expected, changes))
     if dry_run:
@@ -97,8 +96,12 @@ def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
 
 def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
     """The newest stored run of ``model`` with these settings on these pictures."""
-    runs = [run for run in artifacts.list_runs()[0] if run.run.get("dataset_fingerprint") == fingerprint]
-    return _with_settings(_newest(model, runs), _config(model, changes or {}))
+    return _with_settings(_newest(model, _runs_on(fingerprint)), _config(model, changes or {}))
+
+
+def _runs_on(fingerprint: str) -> list[Run]:
+    """Stored runs on the pictures with this fingerprint."""
+    return [run for run in artifacts.list_runs()[0] if run.run.get("dataset_fingerprint") == fingerprint]
 
 
 def _newest(model: str, runs: Iterable[Run]) -> list[Run]:
@@ -148,30 +151,51 @@ def _planned(model: str, dataset: str, changes: dict, runs: Iterable[Run]) -> Pl
     return Planned(model, "; ".join(states) or "open", None, left)
 
 
-def _table(plan: list[Planned], expected: dict[str, float | None], dataset: str, changes: dict) -> Table:
+def _table(plan: list[Planned], expected: Mapping[str, Expected | None], dataset: str, changes: dict) -> Table:
     table = Table(title=f"{len(plan)} systems on {dataset}, the cheapest first", title_justify="left")
     for column in ("system", "paper", "what it is", "epochs", "weights", "time", "state"):
         table.add_column(column, overflow="fold")
     for each in plan:
         entry, config = spec(each.model), _config(each.model, changes)
         epochs, weights = (str(config.epochs), config.initial_weights) if entry["family"] == "network" else ("-", "-")
-        seconds = expected.get(each.model)
-        at_most = "at most " if _may_end_early([each.model], changes) else ""
-        time_left = "-" if each.run else "?" if seconds is None else at_most + duration_text(each.left * seconds)
+        time_left = "-" if each.run else _time(each, expected.get(each.model), changes)
         table.add_row(each.model, entry["paper"], entry["title"], epochs, weights, time_left, each.state)
     return table
 
 
-def _time_in_all(plan: list[Planned], expected: dict[str, float | None], changes: dict) -> str:
+def _time(each: Planned, expected: Expected | None, changes: dict) -> str:
+    """What the table says of the time that is left of one of them."""
+    if expected is None:
+        return "?"
+    at_most = "at most " if _may_end_early([each.model], changes) else ""
+    return f"{'on another machine: ' if expected.machine else ''}{at_most}{duration_text(each.left * expected.seconds)}"
+
+
+def _time_in_all(plan: list[Planned], expected: Mapping[str, Expected | None], changes: dict) -> str:
     """A sentence about the time that all of them take that have no run."""
     open_ones = [each for each in plan if not each.run]
-    known = [each for each in open_ones if expected.get(each.model) is not None]
-    if not known:
-        return f"{len(open_ones)} of {len(plan)} are open." + (" No stored run tells how long." if open_ones else "")
-    about = "at most about" if _may_end_early([each.model for each in known], changes) else "about"
-    seconds = duration_text(sum(each.left * expected[each.model] for each in known))
-    unknown = f" without {len(open_ones) - len(known)} of which no run tells" if len(known) < len(open_ones) else ""
-    return f"{len(open_ones)} of {len(plan)} are open: {about} {seconds}{unknown}, by the time that stored runs took."
+    here = [each for each in open_ones if (found := expected.get(each.model)) and not found.machine]
+    elsewhere = [each for each in open_ones if (found := expected.get(each.model)) and found.machine]
+    unknown = len(open_ones) - len(here) - len(elsewhere)
+    said = f"{len(open_ones)} of {len(plan)} are open"
+    if unknown == len(open_ones):
+        return f"{said}." + (" No stored run tells how long." if open_ones else "")
+    parts = []
+    for group, whose in (
+        (here, "on this machine"),
+        (elsewhere, f"on another machine ({_machines(elsewhere, expected)})"),
+    ):
+        if group:
+            about = "at most about" if _may_end_early([each.model for each in group], changes) else "about"
+            count = "" if len(group) == len(open_ones) else f" for {len(group)}"
+            seconds = duration_text(sum(each.left * expected[each.model].seconds for each in group))
+            parts.append(f"{about} {seconds}{count}, by the time that stored runs took {whose}")
+    parts += [f"of {unknown} no run tells"] if unknown else []
+    return f"{said}: {'; '.join(parts)}."
+
+
+def _machines(plan: list[Planned], expected: Mapping[str, Expected | None]) -> str:
+    return "; ".join(sorted({expected[each.model].machine for each in plan}))
 
 
 def _may_end_early(models: Iterable[str], changes: dict) -> bool:
@@ -180,11 +204,11 @@ def _may_end_early(models: Iterable[str], changes: dict) -> bool:
 
 
 def _train_all(
-    models: list[str], dataset: str, changes: dict, expected: dict[str, float | None], fingerprint: str
+    models: list[str], dataset: str, changes: dict, expected: Mapping[str, Expected | None], fingerprint: str
 ) -> dict[str, str]:
     """Train one after the other. Returns why, for each that failed."""
     failures: dict[str, str] = {}
-    pace = Pace(expected)
+    pace = Pace(seconds_here(expected))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[left]}")) as bars:
         whole = bars.add_task("systems", total=len(models), left="")
@@ -219,6 +243,7 @@ def _train_all(
             bars.remove_task(task)
             if job.state == "finished":
                 pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
+                pace.learn(seconds_here(expected_time(models[number:], changes, _runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
                 failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
