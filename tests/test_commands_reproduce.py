@@ -1,10 +1,12 @@
 """``reproduce``: killed at any moment and started again, it trains what is missing and nothing twice."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -249,6 +251,40 @@ def test_a_training_that_ended_since_the_plan_is_not_done_again(folder):
     assert reproduce._job("patil_cnn", "drawn", {}, fingerprint) is None
     assert reproduce._train_all(["patil_cnn"], "drawn", {}, {"patil_cnn": None}, fingerprint) == {}
     assert not jobs.list_jobs()[0]
+
+
+def test_what_another_has_stored_while_it_waited_is_not_trained_again(folder):
+    """A terminal trains the same; asking before queueing is too early."""
+    work = folder / "data" / "work" / "drawn-majority-s0"
+    work.mkdir(parents=True)
+
+    def store_and_end(lock):
+        deadline = time.monotonic() + WAIT_S
+        while [job.state for job in jobs.list_jobs()[0]] != ["waiting"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        store("majority")
+        lock.close()
+
+    with open(work / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        other = threading.Thread(target=store_and_end, args=(lock,))
+        other.start()
+        failures = reproduce._train_all(["majority"], "drawn", {}, {}, datasets.load("drawn").fingerprint)
+        other.join()
+    assert failures == {}
+    (stored,), (job,) = artifacts.list_runs()[0], jobs.list_jobs()[0]
+    assert (job.state, job.run) == ("finished", stored.name)
+    assert f"{stored.name} has been stored in the meantime." in jobs.log_tail(job)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_asked_for_is_done_again(folder):
+    store("majority", date="2020-01-01")
+    job = jobs.start("majority", "drawn")
+    deadline = time.monotonic() + WAIT_S
+    while jobs.read(job.id).state in jobs.LIVE and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(artifacts.list_runs()[0]) == 2, jobs.log_tail(job)
 
 
 def test_dry_run_lists_and_trains_nothing(folder):

@@ -1,6 +1,5 @@
 """``python -m fer_core reproduce``: train every system of a paper that has no run yet, the cheapest first."""
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import datasets, jobs
 from fer_core.artifacts import Run
 from fer_core.commands.pace import Expected, Pace, cost, expected_time, seconds_here
+from fer_core.commands.stored import finished_run, newest, runs_on, with_settings
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
@@ -20,8 +20,6 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import doing_text, duration_text, left_text
 from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
-from fer_core.training.recipes import network_of
-from fer_core.training.run import estimator_config
 
 ALL = "all"
 POLL_S = 0.5
@@ -61,7 +59,7 @@ def reproduce(
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
     fingerprint = datasets.load(dataset).fingerprint
-    on_these = _runs_on(fingerprint)
+    on_these = runs_on(fingerprint)
     plan = [_planned(model, dataset, changes, on_these) for model in models]
     waiting = [each.model for each in plan if not each.run]
     expected = expected_time(waiting, changes, on_these)
@@ -94,49 +92,14 @@ def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
     return [name for name in found if not only or name in only]
 
 
-def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
-    """The newest stored run of ``model`` with these settings on these pictures."""
-    return _with_settings(_newest(model, _runs_on(fingerprint)), _config(model, changes or {}))
-
-
-def _runs_on(fingerprint: str) -> list[Run]:
-    """Stored runs on the pictures with this fingerprint."""
-    return [run for run in artifacts.list_runs()[0] if run.run.get("dataset_fingerprint") == fingerprint]
-
-
-def _newest(model: str, runs: Iterable[Run]) -> list[Run]:
-    """Runs of ``model``, the newest first."""
-    return sorted((run for run in runs if run.model == model), key=lambda run: str(run.run.get("date")), reverse=True)
-
-
-def _with_settings(runs: Iterable[Run], config: TrainConfig) -> Run | None:
-    """The first of ``runs`` that was trained with just these settings."""
-    return next((run for run in runs if run.run.get("seed") == config.seed and _same_config(run, config)), None)
-
-
 def _config(model: str, changes: dict) -> TrainConfig:
     return config_of_entry(spec(model), changes)
 
 
-def _same_config(run: Run, config: TrainConfig) -> bool:
-    """Settings that are newer than the run count with their defaults; its network must be the model's of today."""
-    stored = run.run.get("config")
-    entry = spec(run.model)
-    network, own = run.run.get("spec"), json.loads(json.dumps(network_of(run.model, config)))
-    if network and any(network.get(key) != value for key, value in own.items()):
-        return False
-    if entry["family"] != "network":
-        return stored == json.loads(json.dumps(estimator_config(run.model, config)))
-    try:
-        return TrainConfig.from_dict(stored).to_dict() == config.to_dict()
-    except (ConfigError, TypeError):
-        return False
-
-
 def _planned(model: str, dataset: str, changes: dict, runs: Iterable[Run]) -> Planned:
     """What is to be done for ``model``, given the ``runs`` on the dataset's pictures."""
-    config, own = _config(model, changes), _newest(model, runs)
-    run = _with_settings(own, config)
+    config, own = _config(model, changes), newest(model, runs)
+    run = with_settings(own, config)
     if run:
         return Planned(model, f"{run.name}: {100 * run.metrics('test')['accuracy']:.1f} % on test", run)
     changed = jobs.settings_changed(model, changes)
@@ -241,9 +204,11 @@ def _train_all(
                 jobs.stop(job)
                 raise
             bars.remove_task(task)
-            if job.state == "finished":
+            if job.state == "finished" and not jobs.progress(job):
+                bars.console.print(f"{model}: {job.run} has been stored while it waited")
+            elif job.state == "finished":
                 pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
-                pace.learn(seconds_here(expected_time(models[number:], changes, _runs_on(fingerprint))))
+                pace.learn(seconds_here(expected_time(models[number:], changes, runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
                 failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
@@ -261,7 +226,8 @@ def _job(model: str, dataset: str, changes: dict, fingerprint: str) -> jobs.Job 
     if finished_run(model, fingerprint, changes):  # looked for last: the one that trained it may have ended just now
         return None
     try:
-        return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
+        options = {"queue": True, "unless_stored": True}
+        return jobs.resume(found[0], **options) if found else jobs.start(model, dataset, settings, **options)
     except FerError:
         since = _unfinished(model, dataset, settings)  # another `reproduce` was quicker
         if since and since[0].state in jobs.LIVE:

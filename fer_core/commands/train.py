@@ -51,6 +51,10 @@ def train(
     if idle := training.without_effect(model, changes):
         typer.echo(f"{model} is fitted in one piece: {', '.join(idle)} changes nothing.", err=True)
     data = datasets.load(dataset)
+    if folder and (stored := _stored_meanwhile(Path(folder), model, data.fingerprint, {"seed": seed} | changes)):
+        typer.echo(f"{stored} has been stored in the meantime.")
+        jobs.finish(Path(folder), stored)
+        return
     with _bars(model) if sys.stdout.isatty() else _lines(model) as shown, _report(folder, model, config) as written:
         path = training.train(
             model,
@@ -67,6 +71,14 @@ def train(
     typer.echo(f"Stored in {path}")
     if folder:
         jobs.finish(Path(folder), run.name)
+
+
+def _stored_meanwhile(folder: Path, model: str, fingerprint: str, changes: dict) -> str | None:
+    """The run that makes this job needless, if it is one that may be."""
+    from fer_core.commands.stored import finished_run
+
+    run = finished_run(model, fingerprint, changes) if jobs.read(folder.name).unless_stored else None
+    return run and run.name
 
 
 def parse_settings(pairs: list[str]) -> dict:
