@@ -102,6 +102,11 @@ def test_a_trial_is_the_recipe_with_what_was_drawn():
     assert (made.epochs, made.mixup, made.learning_rate) == (3, 0.1, 0.02)
     assert made.augmentation.flip == 0
     assert made.augmentation.rotation == recipe["augmentation"]["rotation"]
+    for settings, rotation in (({"rotation": 3}, 3), ("none", 0)):
+        made = sweeps.config_of(sweep(settings={"augmentation": settings}), {"augmentation.flip": 0.2})
+        assert (made.augmentation.flip, made.augmentation.rotation) == (0.2, rotation)
+    with pytest.raises(ConfigError, match="augmentation must be an object"):
+        sweeps.config_of(sweep(settings={"augmentation": 3}), {"augmentation.flip": 0.2})
     assert sweeps.config_of(sweep(), {"arguments.width": 24}).arguments == {"width": 24}
     other = sweeps.config_of(sweep(), {"model": "patil_cnn"})
     assert other.epochs == spec("patil_cnn")["recipe"]["epochs"]

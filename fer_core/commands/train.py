@@ -28,7 +28,8 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting as NAME=JSON, e.g. --set mixup=0.2.")
+        list[str] | None,
+        typer.Option("--set", help="Any other setting as NAME=JSON, e.g. --set mixup=0.2 or augmentation=none."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished training of this model first.")] = False,
     weights: Annotated[bool, typer.Option(help="Put the weights into the run directory.")] = True,
