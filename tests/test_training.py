@@ -237,6 +237,25 @@ def test_estimators_refuse_settings_that_they_would_not_follow(drawn, tmp_path):
     for change in ({"holdout": 0.2}, {"class_weight": True}, {"equalize": "hist"}):
         with pytest.raises(ConfigError, match=f"majority is no network.*{next(iter(change))}"):
             train("majority", drawn, config=recipe("majority", change), work_root=tmp_path, root=tmp_path)
+    said = {
+        (
+            "svm_hog_rbf",
+            "equalize",
+            "clahe",
+        ): """Say equalize in its arguments: --set 'arguments={"equalize": "clahe"}'""",
+        ("svm_hog_rbf", "class_weight", True): """--set 'arguments={"class_weight": "balanced"}'""",
+        ("hog_logistic", "equalize", "clahe"): "Leave equalize out.",
+        ("svm_hog_rbf", "tta", "flip"): "Leave tta out.",
+    }
+    for (name, setting, value), remedy in said.items():
+        with pytest.raises(ConfigError) as raised:
+            train(name, drawn, config=recipe(name, {setting: value}), work_root=tmp_path, root=tmp_path)
+        assert raised.value.remedy.endswith(remedy)
+    both = recipe("svm_hog_rbf", {"equalize": "hist", "holdout": 0.2, "arguments": {"C": 2}})
+    with pytest.raises(ConfigError) as raised:
+        train("svm_hog_rbf", drawn, config=both, work_root=tmp_path, root=tmp_path)
+    assert "Leave holdout out. Say equalize in" in raised.value.remedy
+    assert """'arguments={"C": 2, "equalize": "hist"}'""" in raised.value.remedy, "with those that were given"
     path = train("majority", drawn, config=recipe("majority", {"epochs": 2}), work_root=tmp_path, root=tmp_path)
     assert artifacts.read_run(path).model == "majority"
 
