@@ -179,7 +179,10 @@ def start(
 
 
 def stop(job: Job, grace_s: float = 5.0) -> Job:
-    """End the process and its children: SIGTERM, and SIGKILL after ``grace_s`` seconds. Finished epochs are kept."""
+    """End the process and its children: SIGTERM, and SIGKILL after ``grace_s`` seconds.
+
+    Epochs whose state was written are kept: all that are over, but an accelerator does not write it after each of them.
+    """
     if not is_alive(job):
         return job
     job = _write(dataclasses.replace(job, stopped=True))
@@ -194,7 +197,7 @@ def stop(job: Job, grace_s: float = 5.0) -> Job:
 
 
 def resume(job: Job, *, queue: bool = False, unless_stored: bool = False) -> Job:
-    """Start the process of a stopped or failed job again; it goes on with the epoch that was interrupted.
+    """Start the process of a stopped or failed job again; it goes on after the last epoch that was kept.
 
     Args:
         queue, unless_stored: as for :func:`start`.

@@ -36,7 +36,8 @@ def train(
 ) -> None:
     """Train a model by its recipe, evaluate it on val and test, and store the run.
 
-    The same command after a kill goes on with the epoch that was interrupted.
+    The same command after a kill goes on with the epoch that was interrupted; on an accelerator, which writes its state
+    every 20 seconds at most, those of the last seconds may be trained again.
     """
     if model is None:
         print_table(models_table())

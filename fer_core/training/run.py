@@ -52,7 +52,8 @@ def train(
 ) -> Path:
     """Train ``model`` on ``dataset``, evaluate it on val and test, and write the run directory.
 
-    The same call after a kill goes on where the last finished epoch ended.
+    The same call after a kill goes on after the last epoch whose state was written: the last that was over, on an
+    accelerator one that was over up to ``on_device.SAVE_EVERY_S`` and a pass before.
 
     Args:
         config: settings, the model's recipe by default.

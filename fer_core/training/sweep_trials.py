@@ -2,10 +2,10 @@
 
 Beside its ``sweep.json`` the folder of a sweep holds ``journal.log`` (the study) and ``trials/<number>/``, the work
 folders of unfinished trials. A trial is trained by the process that holds ``trials/<number>.lock``; the system drops
-the lock when that process ends, however it ends, and the next one that looks for work goes on with that trial at its
-last finished epoch. So no trial is lost and none is trained twice. A trial that failed for a reason that can be cured
-takes its turn again, under a new number, the next time that somebody works on the sweep. Trials see train and val,
-never test.
+the lock when that process ends, however it ends, and the next one that looks for work goes on with that trial after the
+last epoch whose state was written. So no trial is lost and none is trained twice. A trial that failed for a reason
+that can be cured takes its turn again, under a new number, the next time that somebody works on the sweep. Trials see
+train and val, never test.
 """
 
 import os
