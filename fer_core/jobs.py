@@ -58,6 +58,7 @@ class Job:
         queued: the process waits for its turn before it trains.
         stopped: somebody asked it to stop.
         fresh: it was to discard an unfinished training of the model before it begins.
+        unless_stored: it ends without training where, once its turn comes, another has stored just such a run.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class Job:
     queued: bool = False
     stopped: bool = False
     fresh: bool = False
+    unless_stored: bool = False
 
     @property
     def id(self) -> str:
@@ -142,7 +144,13 @@ def settings_changed(model: str, values: Mapping) -> dict:
 
 
 def start(
-    model: str, dataset: str, settings: Mapping | None = None, *, fresh: bool = False, queue: bool = False
+    model: str,
+    dataset: str,
+    settings: Mapping | None = None,
+    *,
+    fresh: bool = False,
+    queue: bool = False,
+    unless_stored: bool = False,
 ) -> Job:
     """Train ``model`` in a process of its own.
 
@@ -150,6 +158,7 @@ def start(
         settings: what differs from the recipe; names of ``TrainConfig``.
         fresh: discard an unfinished training of this model first.
         queue: where another training runs, wait for its end instead of refusing.
+        unless_stored: do nothing where such a run is stored by the time that it begins.
 
     Raises:
         ModelError, DatasetError, ConfigError: unknown model or dataset, a bad setting, no room for it, or an unfinished
@@ -165,11 +174,15 @@ def start(
         _refuse_other_settings(model, dataset, settings, fresh)
         _refuse_without_room(model, dataset, settings, queue)
         path = _new_folder(f"{created.replace('-', '').replace(':', '').replace('T', '-')}-{model}")
-        return _launch(Job(path, model, dataset, settings, command, created, queued=queue, fresh=fresh))
+        options = {"queued": queue, "fresh": fresh, "unless_stored": unless_stored}
+        return _launch(Job(path, model, dataset, settings, command, created, **options))
 
 
 def stop(job: Job, grace_s: float = 5.0) -> Job:
-    """End the process and its children: SIGTERM, and SIGKILL after ``grace_s`` seconds. Finished epochs are kept."""
+    """End the process and its children: SIGTERM, and SIGKILL after ``grace_s`` seconds.
+
+    Epochs whose state was written are kept: all that are over, but an accelerator does not write it after each of them.
+    """
     if not is_alive(job):
         return job
     job = _write(dataclasses.replace(job, stopped=True))
@@ -183,8 +196,11 @@ def stop(job: Job, grace_s: float = 5.0) -> Job:
     return job
 
 
-def resume(job: Job, *, queue: bool = False) -> Job:
-    """Start the process of a stopped or failed job again; it goes on with the epoch that was interrupted.
+def resume(job: Job, *, queue: bool = False, unless_stored: bool = False) -> Job:
+    """Start the process of a stopped or failed job again; it goes on after the last epoch that was kept.
+
+    Args:
+        queue, unless_stored: as for :func:`start`.
 
     Raises:
         ConfigError: it is running or finished, there is no room for it, or an unfinished training with other settings
@@ -201,7 +217,8 @@ def resume(job: Job, *, queue: bool = False) -> Job:
         fresh = job.fresh and not _has_trained(job)  # what it was to discard is gone then
         _refuse_other_settings(job.model, job.dataset, job.settings, fresh)
         (job.path / "progress.json").unlink(missing_ok=True)
-        return _launch(dataclasses.replace(job, queued=queue, stopped=False, fresh=fresh))
+        options = {"queued": queue, "fresh": fresh, "unless_stored": unless_stored}
+        return _launch(dataclasses.replace(job, stopped=False, **options))
 
 
 def read(job_id: str) -> Job:
@@ -324,24 +341,8 @@ def wait_for_turn(folder: Path, poll_s: float = 2.0) -> None:
 
 
 def trainings_elsewhere() -> list[str]:
-    """Unfinished trainings, trials of sweeps among them, that a process outside of all jobs works on.
-
-    Told by the lock on their folder (Linux). A trial is called ``<sweep>, trial <number>``.
-    """
-    home, holders = datasets.data_dir(), machine.lock_holders()
-    names = {lock: lock.parent.name for lock in sorted(home.glob("work/*/lock"))}
-    trials = sorted(home.glob("sweeps/*/trials/*.lock"), key=lambda lock: (lock.parts[-3], len(lock.stem), lock.stem))
-    names |= {lock: f"{lock.parts[-3]}, trial {lock.stem}" for lock in trials}
-    own = {job.pid for job in live_jobs()}
-    found = []
-    for lock, name in names.items():
-        try:
-            pid = holders.get(lock.stat().st_ino)
-        except OSError:
-            continue
-        if pid is not None and pid not in own and machine.process_identity(pid):  # not one that is just ending
-            found.append(name)
-    return found
+    """Unfinished trainings, trials of sweeps among them, that a process outside of all jobs works on (Linux)."""
+    return unfinished.at_work(apart_from={job.pid for job in live_jobs()})
 
 
 def most_at_once() -> int:

@@ -115,6 +115,9 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
         if now == "running" and not left and "stages" in shown:
             left = f"{duration_text(job.elapsed_s)} so far"
         st.progress(shown["share"], ", ".join(filter(None, (what_is_done(shown), left))))
+    if now in ("stopped", "failed") and history is not None and len(history):
+        kept = f"{len(history)} finished epochs are" if len(history) > 1 else "1 finished epoch is"
+        st.caption(f"{kept} kept; resumed, it goes on with epoch {len(history) + 1}.")
     if now == "finished":
         st.success(f"Stored as {job.run} after {duration_text(job.elapsed_s)}.", icon=":material/check:")
 

@@ -1,10 +1,12 @@
 """``reproduce``: killed at any moment and started again, it trains what is missing and nothing twice."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from fer_core.commands import pace, reproduce
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
 from fer_core.predictions import Predictions
+from fer_core.storage import environment
 from fer_core.training import unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
 from fer_core.training.recipes import network_of
@@ -26,6 +29,7 @@ PAIR = ("patil_cnn", "patil_cnn_ckplus")
 ONLY_PAIR = [word for model in PAIR for word in ("--only", model)]
 SMALL = ("ugwu_depth_3", "ugwu_depth_4")  # at 24 pixels a pass takes a moment
 WAIT_S = 240
+GPU = "Some processor, 16 cores, Linux, NVIDIA H100"
 
 
 @pytest.fixture
@@ -92,20 +96,66 @@ def test_cost_counts_pixels_in_all_passes():
 
 def test_time_is_expected_by_the_runs_there_are(folder):
     """A fifth of the passes takes a fifth as long; a fit takes what it took; without a run it is as for the others."""
-    assert pace.expected_seconds([*PAIR, "svm_hog_rbf"], {}, []) == dict.fromkeys([*PAIR, "svm_hog_rbf"])
+    assert pace.expected_time([*PAIR, "svm_hog_rbf"], {}, []) == dict.fromkeys([*PAIR, "svm_hog_rbf"])
     epochs = spec("patil_cnn")["recipe"]["epochs"]
     store("patil_cnn", wall_time_s=9.0, date="2020-01-01")
     store("patil_cnn", wall_time_s=200.0, epochs=epochs)
     store("svm_hog_rbf", wall_time_s=3600.0)
     store("patil_cnn_ckplus", wall_time_s=7.0, config={"no": "such setting"})
     runs = artifacts.list_runs()[0]
-    found = pace.expected_seconds([*PAIR, "svm_hog_rbf", "svm_ckplus"], {"epochs": epochs // 5}, runs)
-    assert found == {
+    found = pace.expected_time([*PAIR, "svm_hog_rbf", "svm_ckplus"], {"epochs": epochs // 5}, runs)
+    assert pace.seconds_here(found) == {
         "patil_cnn": pytest.approx(40),
         "patil_cnn_ckplus": pytest.approx(40),
         "svm_hog_rbf": 3600,
         "svm_ckplus": 3600,
     }
+
+
+def test_runs_of_this_machine_tell_the_time_before_those_of_others(folder, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    own = environment()["machine"]
+    recipe = spec("patil_cnn")["recipe"]["epochs"]
+    store("patil_cnn", wall_time_s=100.0, epochs=recipe, machine=own, date="2020-01-01")
+    store("patil_cnn", wall_time_s=5.0, epochs=recipe, machine=GPU)
+    store("svm_hog_rbf", wall_time_s=7.0, machine=GPU)
+    store("svm_ckplus", wall_time_s=8.0, machine="")
+    runs, models = artifacts.list_runs()[0], [*PAIR, "svm_hog_rbf", "svm_ckplus", "svm_pixels_rbf"]
+    found = pace.expected_time(models, {}, runs)
+    assert found["patil_cnn"] == (pytest.approx(100.0), "")
+    assert found["patil_cnn_ckplus"].machine == "", "as another network here, rather than as itself elsewhere"
+    assert found["svm_hog_rbf"] == (7.0, GPU) and found["svm_ckplus"] == (8.0, pace.UNKNOWN)
+    assert found["svm_pixels_rbf"] is None
+    here = pace.seconds_here(found)
+    assert [here[model] for model in models[2:]] == [None] * 3
+    left = pace.Pace(here)
+    assert left.left("patil_cnn", None, 0.0, 0.0, ["svm_hog_rbf"]) is None
+    left.learn({"svm_hog_rbf": 50.0, "patil_cnn": 3.0})
+    assert left.left("patil_cnn", None, 0.0, 0.0, ["svm_hog_rbf"]) == pytest.approx(150.0), "what was known stays"
+
+
+@pytest.mark.parametrize(("backend", "same"), [("jax", True), ("tensorflow", False)])
+def test_an_accelerator_that_trainings_use_is_of_this_machine(monkeypatch, backend, same):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    here, own = pace.this_machine(), environment()["machine"]
+    assert here(own) and here(f"{own}, NVIDIA H100") == same
+    assert not here(GPU) and not here(None)
+
+
+def test_the_plan_says_that_times_are_of_another_machine(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    store("patil_cnn", {"seed": 1}, wall_time_s=120.0, machine=GPU)
+    store("svm_hog_rbf", seed=1, wall_time_s=60.0)
+    store("patil_cnn_ckplus", wall_time_s=60.0, dataset_fingerprint="other pictures")
+    arguments = ["patil_thesis", "--dataset", "drawn", "--dry-run", "--set", "patience=0", "--only", "patil_cnn"]
+    output = run(*arguments).output
+    assert "on another machine: 2 min" in output
+    assert f"1 of 1 are open: about 2 min, by the time that stored runs took on another machine ({GPU})." in output
+    output = run(*arguments, "--only", "svm_hog_rbf").output
+    assert "2 of 2 are open: about 60 s for 1, by the time that stored runs took on this machine; about 2 min" in output
+    output = run(*arguments, "--only", "patil_cnn_ckplus").output
+    assert f"for 1, by the time that stored runs took on another machine ({GPU}); of 1 no run tells." in output
 
 
 def test_time_left_counts_fits_and_follows_what_was_measured():
@@ -203,6 +253,40 @@ def test_a_training_that_ended_since_the_plan_is_not_done_again(folder):
     assert not jobs.list_jobs()[0]
 
 
+def test_what_another_has_stored_while_it_waited_is_not_trained_again(folder):
+    """A terminal trains the same; asking before queueing is too early."""
+    work = folder / "data" / "work" / "drawn-majority-s0"
+    work.mkdir(parents=True)
+
+    def store_and_end(lock):
+        deadline = time.monotonic() + WAIT_S
+        while [job.state for job in jobs.list_jobs()[0]] != ["waiting"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        store("majority")
+        lock.close()
+
+    with open(work / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        other = threading.Thread(target=store_and_end, args=(lock,))
+        other.start()
+        failures = reproduce._train_all(["majority"], "drawn", {}, {}, datasets.load("drawn").fingerprint)
+        other.join()
+    assert failures == {}
+    (stored,), (job,) = artifacts.list_runs()[0], jobs.list_jobs()[0]
+    assert (job.state, job.run) == ("finished", stored.name)
+    assert f"{stored.name} has been stored in the meantime." in jobs.log_tail(job)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_asked_for_is_done_again(folder):
+    store("majority", date="2020-01-01")
+    job = jobs.start("majority", "drawn")
+    deadline = time.monotonic() + WAIT_S
+    while jobs.read(job.id).state in jobs.LIVE and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(artifacts.list_runs()[0]) == 2, jobs.log_tail(job)
+
+
 def test_dry_run_lists_and_trains_nothing(folder):
     path = store("patil_cnn", {"epochs": 2})
     leave_unfinished("patil_cnn_ckplus", epochs=2)
@@ -224,10 +308,10 @@ def test_the_plan_says_what_is_measured_otherwise_what_is_in_the_way_and_how_lon
     assert f"an unfinished training is in the way: epochs 4 instead of {epochs}" in result.output
     assert result.output.count("10 min") == 2, "five times two minutes, each"
     assert result.output.count("at most 10 min") == 2, "patience may end it before the last epoch"
-    assert "2 of 2 are open: at most about 20 min, by the time that stored runs took." in result.output
+    assert "2 of 2 are open: at most about 20 min, by the time that stored runs took on this machine." in result.output
     result = run("patil_thesis", "--dataset", "drawn", *ONLY_PAIR, "--set", "patience=0", "--dry-run")
     assert result.output.count("10 min") == 2 and "at most" not in result.output
-    assert "2 of 2 are open: about 20 min, by the time that stored runs took." in result.output
+    assert "2 of 2 are open: about 20 min, by the time that stored runs took on this machine." in result.output
     store("patil_cnn", wall_time_s=600.0)
     result = run("patil_thesis", "--dataset", "drawn", "--only", "patil_cnn", "--only", "svm_hog_rbf", "--dry-run")
     assert "1 of 2 are open. No stored run tells how long." in result.output

@@ -253,6 +253,21 @@ def test_an_unfinished_training_is_shown_with_its_curve(folder):
     assert table[["model", "state", "epoch", "val_accuracy"]].values.tolist() == [["compact", "stopped", 2, 0.3]]
 
 
+def test_a_stopped_training_says_which_epochs_are_kept(folder):
+    """An accelerator does not write its state after each of them, so it had got further than that."""
+    path = write_job("20260131-120000-compact", "stopped")
+    shown = json.loads((path / "progress.json").read_text())
+    (path / "progress.json").write_text(json.dumps(shown | {"epoch": 4}), encoding="utf-8")
+    app = open_page()
+    assert "Epoch 4 of 4" in app.get("progress")[0].proto.text
+    assert "2 finished epochs are kept; resumed, it goes on with epoch 3." in text(app)
+    work = unfinished.folder("compact", "drawn", 0)
+    HISTORY[:1].to_csv(work / "history.csv", index=False)
+    assert "1 finished epoch is kept; resumed, it goes on with epoch 2." in text(app.run())
+    (work / "history.csv").unlink()
+    assert " kept; " not in text(app.run())
+
+
 def test_an_unfinished_training_with_other_settings_must_be_discarded_first(folder):
     leave_unfinished(epochs=4, sizes=[[32, 4]])
     app = open_page()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from fer_core.datasets import synthetic
 from fer_core.errors import ConfigError, ModelError
 from fer_core.labels import CLASS_NAMES
 from fer_core.models import batched_svc, svm
+from fer_core.models.arguments import ESTIMATOR_ARGUMENTS, FEATURE_SETTINGS, KERNELS, SCALINGS, check_estimator
 from fer_core.models.estimators import EstimatorClassifier, fit_estimator, load_estimator, save_estimator
-from fer_core.models.features import hog
+from fer_core.models.features import FEATURES, hog
 from fer_core.models.specs import MODELS
 
 SVMS = [name for name, entry in MODELS.items() if entry["builder"] == "svm"]
@@ -38,8 +40,8 @@ def values(train, unseen):
     return hog(train.images, (8,)), hog(unseen.images, (8,))
 
 
-@pytest.mark.parametrize("kernel", svm.KERNELS)
-@pytest.mark.parametrize("scaling", svm.SCALINGS)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("scaling", SCALINGS)
 def test_every_kernel_and_scaling_learns_drawn_faces(kernel, scaling, train, unseen, values):
     pipeline = svm.svm_pipeline({"kernel": kernel, "scaling": scaling, "components": 60, "C": 1.0}, values[0].shape)
     svm.fit_svm(pipeline, values[0], train.y_true)
@@ -76,7 +78,7 @@ def test_a_linear_machine_needs_no_batches(train, values):
 
 def test_scalings_are_what_they_are_called():
     values = np.random.default_rng(0).normal(5, 3, (50, 4)).astype(np.float32)
-    scaled = {name: svm.svm_pipeline({"scaling": name}, values.shape)[:1] for name in svm.SCALINGS}
+    scaled = {name: svm.svm_pipeline({"scaling": name}, values.shape)[:1] for name in SCALINGS}
     zscore = scaled["zscore"].fit_transform(values)
     np.testing.assert_allclose([zscore.mean(axis=0), zscore.std(axis=0)], [[0] * 4, [1] * 4], atol=1e-5)
     minmax = scaled["minmax"].fit_transform(values)
@@ -93,7 +95,7 @@ def test_probabilities_are_calibrated_on_held_out_decisions(train, values):
     assert pipeline.predict_proba(values[1]).max(axis=1).mean() < 0.35
 
 
-@pytest.mark.parametrize("kernel", svm.KERNELS)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_balanced_classes_weigh_the_same(kernel):
     """Two classes that overlap, one ten times as frequent: unweighted, nearly all answers are the frequent one."""
     rng = np.random.default_rng(0)
@@ -127,21 +129,62 @@ def test_rounding_keeps_eleven_binary_digits():
     assert svm.rounded(numbers.astype(np.float32)).dtype == np.float32
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ({"kernel": "sigmoid"}, "kernel is 'sigmoid'"),
-        ({"scaling": "robust"}, "scaling is 'robust'"),
-        ({"C": 0}, "C is 0"),
-        ({"gamma": "auto"}, "gamma is 'auto'"),
-        ({"components": -1}, "components is -1"),
-        ({"folds": 1}, "folds is 1"),
-        ({"nu": 0.5}, "Unknown SVM arguments nu"),
-    ],
-)
-def test_settings_out_of_range_are_refused(arguments, problem):
-    with pytest.raises(ConfigError, match=problem):
-        svm.svm_pipeline(arguments, (10, 10))
+WRONG_ARGUMENTS = [
+    ("svm_hog_rbf", {"kernel": "sigmoid"}, "kernel must be one of linear, poly, rbf. Received 'sigmoid'"),
+    ("svm_hog_rbf", {"kernel": ["rbf"]}, "kernel must be one of linear, poly, rbf. Received ['rbf']"),
+    ("svm_hog_rbf", {"scaling": "robust"}, "scaling must be one of none, zscore, minmax. Received 'robust'"),
+    ("svm_hog_rbf", {"equalize": "gamma"}, "equalize must be one of '', hist, clahe. Received 'gamma'"),
+    ("svm_hog_rbf", {"class_weight": None}, "class_weight must be one of '', balanced. Received None"),
+    ("svm_hog_rbf", {"C": 0}, "C must be a number above 0. Received 0"),
+    ("svm_hog_rbf", {"C": "scale"}, "C must be a number above 0. Received 'scale'"),
+    ("svm_hog_rbf", {"C": True}, "C must be a number above 0. Received True"),
+    ("svm_hog_rbf", {"C": float("inf")}, "C must be a number above 0. Received inf"),
+    ("svm_hog_rbf", {"gamma": "auto"}, "gamma must be a number above 0, or scale. Received 'auto'"),
+    ("svm_hog_rbf", {"components": -1}, "components must be a whole number of at least 0. Received -1"),
+    ("svm_hog_rbf", {"components": True}, "components must be a whole number of at least 0. Received True"),
+    ("svm_hog_rbf", {"folds": 1}, "folds must be a whole number of at least 2. Received 1"),
+    ("svm_hog_rbf", {"nu": 0.5}, "There is no argument nu. Received 0.5. Expected some of C, class_weight, components"),
+    ("svm_hog_rbf", {"features": "hog"}, "features must be a list of some of pixels, hog, landmarks, embedding. Rec"),
+    ("svm_hog_rbf", {"features": []}, "features must be a list of some of pixels, hog, landmarks, embedding. Rec"),
+    ("svm_hog_rbf", {"features": ["lbp"]}, "features must be a list of some of pixels, hog, landmarks, embedding. Rec"),
+    ("svm_hog_rbf", {"hog": {"cell": 7}}, "There is no argument hog.cell. Received 7. Expected some of hog.cells"),
+    ("svm_hog_rbf", {"hog": {"cells": 7}}, "hog.cells must be a list of sides in pixels of at least 1, such as [6, 8]"),
+    ("svm_hog_rbf", {"hog": {"cells": [0]}}, "hog.cells must be a list of sides in pixels of at least 1"),
+    ("svm_hog_rbf", {"pixels": {"step": 2}}, "There is no argument pixels.step. Received 2. Leave it out"),
+    ("svm_hog_rbf", {"embedding": 3, "features": ["embedding"]}, "embedding must be an object of settings. Received 3"),
+    ("svm_hog_rbf", {"features": ["embedding"]}, "embedding lacks run and weights_sha256. Received {}"),
+    (
+        "svm_hog_rbf",
+        {"features": ["embedding"], "embedding": {"run": "x"}},
+        "embedding lacks weights_sha256. Received {'run': 'x'}. Expected both of run and weights_sha256",
+    ),
+    ("hog_logistic", {"C": -1}, "C must be a number above 0. Received -1"),
+    ("hog_logistic", {"cell": 2.5}, "cell must be a whole number of at least 1. Received 2.5"),
+    ("hog_logistic", {"kernel": "rbf"}, "There is no argument kernel. Received 'rbf'. Expected some of C, cell"),
+    ("majority", {"C": 1}, "There is no argument C. Received 1. Leave it out: there is nothing to set"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "problem"), WRONG_ARGUMENTS)
+def test_wrong_arguments_are_refused_with_what_they_may_be(name, arguments, problem, train):
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        fit_estimator(name, train, arguments=MODELS[name]["arguments"] | arguments)
+    if MODELS[name]["builder"] == "svm":
+        with pytest.raises(ConfigError, match=re.escape(problem)):
+            svm.svm_pipeline(arguments, (10, 10))
+
+
+def test_every_argument_and_feature_says_what_it_may_be():
+    assert list(FEATURE_SETTINGS) == list(FEATURES)
+    assert set(ESTIMATOR_ARGUMENTS["svm"]) == {*svm.DEFAULTS, *FEATURES}
+    for entry in MODELS.values():
+        if entry["family"] == "estimator":
+            check_estimator(entry["builder"], json.loads(json.dumps(entry["arguments"])))
+
+
+def test_cells_too_large_for_a_block_are_refused(train):
+    with pytest.raises(ModelError, match="cells of 48 pixels do not tile pictures of 48 x 48 by two"):
+        fit_estimator("hog_logistic", train, arguments={"cell": 48, "C": 1.0})
 
 
 def test_too_few_pictures_are_said(values, train):
@@ -346,7 +389,9 @@ def test_search_command_refuses_what_is_no_svm(monkeypatch, tmp_path):
     both = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--grid", "--random", "3"])
     assert "Give one of them" in str(both.exception)
     unknown = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--set", "colour=1"])
-    assert "Unknown SVM arguments colour" in str(unknown.exception)
+    assert "There is no argument colour. Received 1." in str(unknown.exception)
+    nested = call(app, ["search", "svm_hog_rbf", datasets.DRAWN, "--random", "2", "--set", 'hog={"cell":3}'])
+    assert "There is no argument hog.cell. Received 3." in str(nested.exception)
     assert not os.listdir(tmp_path)
 
 

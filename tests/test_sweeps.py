@@ -102,6 +102,11 @@ def test_a_trial_is_the_recipe_with_what_was_drawn():
     assert (made.epochs, made.mixup, made.learning_rate) == (3, 0.1, 0.02)
     assert made.augmentation.flip == 0
     assert made.augmentation.rotation == recipe["augmentation"]["rotation"]
+    for settings, rotation in (({"rotation": 3}, 3), ("none", 0)):
+        made = sweeps.config_of(sweep(settings={"augmentation": settings}), {"augmentation.flip": 0.2})
+        assert (made.augmentation.flip, made.augmentation.rotation) == (0.2, rotation)
+    with pytest.raises(ConfigError, match="augmentation must be an object"):
+        sweeps.config_of(sweep(settings={"augmentation": 3}), {"augmentation.flip": 0.2})
     assert sweeps.config_of(sweep(), {"arguments.width": 24}).arguments == {"width": 24}
     other = sweeps.config_of(sweep(), {"model": "patil_cnn"})
     assert other.epochs == spec("patil_cnn")["recipe"]["epochs"]
@@ -187,13 +192,101 @@ def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folde
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep_trials, "_fit", stop)
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["fail", "running"]
     for _ in range(4):  # stopping it by hand is no death
         with pytest.raises(KeyboardInterrupt):
             sweep_trials.work("s", datasets.load("drawn"))
-    frame = sweep_trials.trials_frame("s")
-    assert frame["state"].tolist() == ["fail", "running"]
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["running", "waiting"], "tried again after the others"
     error = study.get_trials()[0].user_attrs["result"]["error"]
     assert error == "Its process ended 3 times in epoch 2, perhaps for want of memory."
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Parameters of each trial that was tried; those for which ``fits.error(params)`` gives an error raise it."""
+
+    def fit(of, params, dataset, directory, watch):
+        fit.tried.append(dict(params))
+        if (error := fit.error(params)) is not None:
+            raise error
+        return dict.fromkeys(sweeps.RESULTS, 0.25)
+
+    fit.tried, fit.error = [], lambda params: None
+    monkeypatch.setattr(sweep_trials, "_fit", fit)
+    return fit
+
+
+@pytest.mark.parametrize("sampler", sweeps.SAMPLERS)
+def test_what_failed_is_tried_again_by_the_same_command(folder, fits, sampler):
+    """ImageNet weights that were not there the first time, say; no setting is lost, and none is counted twice."""
+    space = {"batch_size": Parameter(choices=(1, 2, 3))} if sampler == "grid" else RATES
+    sweeps.open_sweep(sweep(space=space, sampler=sampler, trials=3))
+    name = next(iter(space))
+    fits.error = lambda params: ModelError("No weights.") if len(fits.tried) != 2 else None
+    states = [trial.state for trial in sweep_trials.work("s", None)]
+    assert states == ["fail", "complete", "fail"]
+    values = [params[name] for params in fits.tried]
+    fits.tried.clear()
+    fits.error = lambda params: ModelError("No weights.") if len(fits.tried) == 1 else None
+    assert [trial.state for trial in sweep_trials.work("s", None)] == ["fail", "complete"]
+    assert [params[name] for params in fits.tried] == [values[0], values[2]]
+    frame = sweep_trials.trials_frame("s")
+    assert frame["state"].tolist() == ["complete", "fail", "complete"]
+    assert frame[name].tolist() == [values[1], values[0], values[2]]
+    sweeps.open_sweep(sweep(space=space, sampler=sampler, trials=3))
+    sweep_trials.work("s", None)
+    assert sweep_trials.trials_frame("s")["state"].tolist() == ["complete"] * 3
+    assert sweep_trials.work("s", None) == []
+
+
+def test_more_trials_are_drawn_as_if_none_had_failed(folder, fits):
+    for name, fails in (("a", 0), ("b", 2)):
+        sweeps.open_sweep(sweep(name=name, sampler="random", trials=2))
+        fits.tried.clear()
+        fits.error = lambda params, fails=fails: ModelError("No weights.") if len(fits.tried) <= fails else None
+        sweep_trials.work(name, None)
+        sweeps.open_sweep(sweep(name=name, sampler="random", trials=3))
+        sweep_trials.work(name, None)
+    a, b = (sweep_trials.trials_frame(name)["learning_rate"].tolist() for name in "ab")
+    assert len(a) == 3 and a == b
+
+
+def test_a_loss_that_became_no_number_is_a_result(folder, fits):
+    from fer_core.training.task import check_loss
+
+    def diverge(params):
+        try:
+            check_loss(float("nan"), 0)
+        except ModelError as error:
+            return error
+
+    fits.error = diverge
+    sweeps.open_sweep(sweep(trials=1))
+    assert [trial.state for trial in sweep_trials.work("s", None)] == ["fail"]
+    assert sweep_trials.work("s", None) == []
+
+
+def test_the_command_tells_whether_any_trial_has_finished(folder, fits):
+    from fer_core.__main__ import app
+
+    def run(*more):
+        words = ["sweep", "run", "compact", "drawn", "--sampler", "grid", "--space", "batch_size=1,2", *more]
+        return CliRunner().invoke(app, words)
+
+    fits.error = lambda params: ModelError("No weights.", "Download them.")
+    failed = run()
+    assert failed.exit_code == 1 and "0 trials finished here. All: 2 fail." in failed.output
+    assert "Trial 0 failed: No weights. Download them." in failed.output
+    assert "The same command tries failed trials again" in failed.output and "sweep export" not in failed.output
+    fits.error = lambda params: ModelError("No weights.") if params["batch_size"] == 1 else None
+    half = run()
+    assert half.exit_code == 0 and "1 trials finished here. All: 1 fail, 1 complete." in half.output
+    assert "The same command tries failed trials again" in half.output and "sweep export drawn-compact" in half.output
+    assert run().exit_code == 1, "none of this run has finished"
+    fits.error = lambda params: None
+    mended = run()
+    assert mended.exit_code == 0 and "All: 2 complete." in mended.output and "again" not in mended.output
+    assert run().exit_code == 0, "nothing was left to do"
 
 
 @pytest.mark.slow
@@ -260,7 +353,6 @@ def test_a_trial_says_what_it_does_before_its_first_epoch(folder, monkeypatch):
     assert shown == [{"description": "s, trial 3: faces of train pictures", "completed": 30, "total": 120}]
 
 
-@pytest.mark.slow
 def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
     """Four trials reach 0.5 in their first epoch, the fifth 0.1."""
     from fer_core.training.task import Progress
@@ -272,18 +364,55 @@ def test_a_trial_below_the_median_of_the_others_is_pruned(folder, monkeypatch):
         directory._lock = open(directory.path / "lock", "w")  # noqa: SIM115 -- closed by clear
         value = 0.5 if len(reached) < 4 else 0.1
         reached[len(reached)] = value
-        pd.DataFrame({"epoch": [1], "seconds": [2.0]}).to_csv(directory.path / "history.csv")
-        watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value}))
+        watch(Progress(1, 2, 7, 7, {"epoch": 1, "val_accuracy": value, "seconds": 2.0}))
         return dict.fromkeys(sweeps.RESULTS, value)
 
     monkeypatch.setattr(sweep_trials, "_fit", fit)
     sweeps.open_sweep(sweep(trials=5, sampler="random", prune=True))
     ended = []
-    assert sweep_trials.work("s", None, on_end=ended.append) == 5
+    assert sweep_trials.work("s", None, on_end=ended.append) == ended
     assert [trial.state for trial in ended] == ["complete"] * 4 + ["pruned"]
     frame = sweep_trials.trials_frame("s")
-    assert frame["epochs"].tolist()[-1] == 1 and pd.isna(frame["val_accuracy"].tolist()[-1])
+    assert frame[["epochs", "seconds"]].iloc[-1].tolist() == [1, 2.0] and pd.isna(frame["val_accuracy"].tolist()[-1])
     assert not [path for path in (sweeps.sweeps_dir() / "s" / "trials").iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every_s", [0.0, 3600.0])
+def test_a_real_trial_is_pruned_however_often_its_state_is_written(folder, monkeypatch, every_s):
+    """An accelerator writes it every 20 s at most: ``history.csv`` is not there, or not of the last epochs."""
+    from fer_core.training import engine
+
+    monkeypatch.setattr(engine.HostPasses, "save_every_s", every_s)
+    settings = {"epochs": 3, "input_size": 24, "batch_size": 28, "patience": 0}
+    space = sweeps.parse_space(["learning_rate=0.003,0.004,0.005,0.006,1e-9"])
+    given = {"model": "ugwu_lr_0.001", "settings": settings, "space": space, "sampler": "grid", "prune": True}
+    sweeps.open_sweep(sweep(trials=5, **given))
+    last = sweep_trials.work("s", datasets.load("drawn"))[-1]
+    assert last.state == "pruned" and last.result["epochs"] < 3 and last.result["seconds"] > 0
+
+
+def test_seconds_of_a_trial_that_was_gone_on_with_are_counted_once(folder, monkeypatch):
+    """Three epochs were over, two were written; all of the third is trained again."""
+    from fer_core.training.task import Progress
+
+    def fit(of, params, dataset, directory, watch):
+        for epoch in (3, 4):
+            watch(Progress(epoch, 9, 1, 1, {"epoch": epoch, "val_accuracy": 0.5, "seconds": 10.0}))
+        raise sweep_trials._Pruned
+
+    monkeypatch.setattr(sweep_trials, "_fit", fit)
+    sweeps.open_sweep(sweep(trials=1))
+    study = sweep_trials._study(sweeps.read("s"))
+    trial, lock = sweep_trials._claim(study, sweeps.read("s"))
+    work = sweeps.sweeps_dir() / "s" / "trials" / str(trial.number)
+    work.mkdir(parents=True)
+    pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 2.0]}).to_csv(work / "history.csv", index=False)
+    for epoch in (1, 2, 3):
+        trial.report(0.5, epoch)
+    lock.close()
+    (ended,) = sweep_trials.work("s", None)
+    assert ended.result == {"epochs": 4, "seconds": 23.0}
 
 
 def test_sweep_with_a_model_is_sweep_run(folder):

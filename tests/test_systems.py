@@ -159,7 +159,7 @@ def test_layers_are_only_kept_as_they_are_where_they_have_learned_something(name
     from fer_core.errors import ConfigError
     from fer_core.training import run as training
 
-    config = training.recipe(name, {"sizes": [], "augmentation": {}} | change)
+    config = training.recipe(name, {"sizes": [], "augmentation": "none"} | change)
     with pytest.raises(ConfigError, match=said):
         training.train(name, drawn, config=config, work_root=tmp_path, root=tmp_path)
 
@@ -397,7 +397,7 @@ def test_frozen_backbones_refuse_layers_before_them(drawn, tmp_path):
     from fer_core.errors import ConfigError
     from fer_core.training import run as training
 
-    changes = {"trainable_layers": 0, "augmentation": {}, "input_size": 48}
+    changes = {"trainable_layers": 0, "augmentation": "none", "input_size": 48}
     config = training.recipe("mobilenetv2_finetuned", changes)
     with pytest.raises(ConfigError, match="input_bn before its backbone"):
         training.train("mobilenetv2_finetuned", drawn, config=config, work_root=tmp_path, root=tmp_path)

@@ -1,12 +1,24 @@
 """How long trainings that follow each other take: by stored runs of the same models, and by those that have ended."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
+from typing import NamedTuple
 
 from fer_core.artifacts import Run
 from fer_core.errors import FerError
 from fer_core.models.specs import spec
+from fer_core.storage import environment
 from fer_core.training.config import TrainConfig, config_of_entry
+
+UNKNOWN = "a machine that is not known"
+
+
+class Expected(NamedTuple):
+    """How long a training takes by the stored runs, and on which machine where that is another one than this."""
+
+    seconds: float
+    machine: str = ""
 
 
 def cost(model: str, changes: Mapping | None = None) -> float:
@@ -23,40 +35,60 @@ def cost(model: str, changes: Mapping | None = None) -> float:
     return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))
 
 
-def expected_seconds(models: Iterable[str], changes: Mapping, runs: Iterable[Run]) -> dict[str, float | None]:
-    """Seconds that each training takes if this machine and its pictures are as those of the stored ``runs``.
+def expected_time(models: Iterable[str], changes: Mapping, runs: Iterable[Run]) -> dict[str, Expected | None]:
+    """How long each training takes if its pictures are as those of the stored ``runs``.
 
-    The newest run of the same model tells, a network's in proportion to :func:`cost`; without one the median of all
-    networks', or of all other models'. None where no run tells.
+    The newest run of the same model on this machine tells, a network's in proportion to :func:`cost`; without one the
+    median of all networks', or of all other models', on this machine; without these the newest of the same model
+    elsewhere. None where no run tells.
     """
-    rates: dict[str, float] = {}
+    own, elsewhere = {}, {}
+    here = this_machine()
     for run in sorted(runs, key=lambda run: str(run.run.get("date"))):
-        rate = _rate(run)
-        if rate is not None:
-            rates[run.model] = rate
-    by_family = {
-        family: [rate for name, rate in rates.items() if spec(name)["family"] == family]
-        for family in {spec(name)["family"] for name in rates}
-    }
+        rate, machine = _rate(run), run.run.get("machine")
+        if rate is not None and here(machine):
+            own[run.model] = rate
+        elif rate is not None:
+            elsewhere[run.model] = Expected(rate, machine or UNKNOWN)
     expected = {}
     for model in models:
-        others = by_family.get(spec(model)["family"])
-        rate = rates.get(model, median(others) if others else None)
-        times = cost(model, changes) if spec(model)["family"] == "network" else 1.0
-        expected[model] = None if rate is None else rate * times
+        family = spec(model)["family"]
+        like_it = [rate for name, rate in own.items() if spec(name)["family"] == family]
+        rate = own.get(model, median(like_it) if like_it else None)
+        found = elsewhere.get(model) if rate is None else Expected(rate)
+        times = cost(model, changes) if family == "network" else 1.0
+        expected[model] = found and found._replace(seconds=found.seconds * times)
     return expected
+
+
+def seconds_here(expected: Mapping[str, Expected | None]) -> dict[str, float | None]:
+    """Seconds of each training on this machine, None where only others have trained it, or none."""
+    return {model: None if found is None or found.machine else found.seconds for model, found in expected.items()}
+
+
+def this_machine() -> Callable[[str | None], bool]:
+    """Whether the ``machine`` of a run is this one."""
+    own = environment()["machine"]
+    # This process does not load JAX to ask for an accelerator, which would take its memory from the trainings.
+    accelerated = os.environ.get("KERAS_BACKEND") == "jax"
+    return lambda machine: machine == own or bool(machine and accelerated and machine.startswith(f"{own}, "))
 
 
 class Pace:
     """Time left of several trainings: what is expected, corrected by how long those took that have ended.
 
     Args:
-        expected: as :func:`expected_seconds` returns it.
+        expected: as :func:`seconds_here` returns it.
     """
 
     def __init__(self, expected: Mapping[str, float | None]) -> None:
         self._expected = dict(expected)
         self._spent = self._foreseen = 0.0
+
+    def learn(self, expected: Mapping[str, float | None]) -> None:
+        """Take what is ``expected`` by now of those trainings of which nothing was known."""
+        unknown = [model for model, seconds in self._expected.items() if seconds is None]
+        self._expected |= {model: expected.get(model) for model in unknown}
 
     def ended(self, model: str, seconds: float, share: float = 1.0) -> None:
         """``share`` of the training of ``model`` was done in ``seconds``."""

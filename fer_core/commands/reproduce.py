@@ -1,8 +1,7 @@
 """``python -m fer_core reproduce``: train every system of a paper that has no run yet, the cheapest first."""
 
-import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,9 +9,10 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import datasets, jobs
 from fer_core.artifacts import Run
-from fer_core.commands.pace import Pace, cost, expected_seconds
+from fer_core.commands.pace import Expected, Pace, cost, expected_time, seconds_here
+from fer_core.commands.stored import finished_run, newest, runs_on, with_settings
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError, FerError
@@ -20,8 +20,6 @@ from fer_core.models.specs import MODELS, spec
 from fer_core.reporting import doing_text, duration_text, left_text
 from fer_core.training import recipes, unfinished
 from fer_core.training.config import TrainConfig, config_of_entry
-from fer_core.training.recipes import network_of
-from fer_core.training.run import estimator_config
 
 ALL = "all"
 POLL_S = 0.5
@@ -60,12 +58,11 @@ def reproduce(
     """
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     models = sorted(systems(paper, only or []), key=lambda model: cost(model, changes))
-    runs = artifacts.list_runs()[0]
     fingerprint = datasets.load(dataset).fingerprint
-    on_these = [run for run in runs if run.run.get("dataset_fingerprint") == fingerprint]
+    on_these = runs_on(fingerprint)
     plan = [_planned(model, dataset, changes, on_these) for model in models]
     waiting = [each.model for each in plan if not each.run]
-    expected = expected_seconds(waiting, changes, runs)
+    expected = expected_time(waiting, changes, on_these)
     print_table(_table(plan, expected, dataset, changes))
     typer.echo(_time_in_all(plan, expected, changes))
     if dry_run:
@@ -95,45 +92,14 @@ def systems(paper: str, only: Sequence[str] = ()) -> list[str]:
     return [name for name in found if not only or name in only]
 
 
-def finished_run(model: str, fingerprint: str, changes: dict | None = None) -> Run | None:
-    """The newest stored run of ``model`` with these settings on these pictures."""
-    runs = [run for run in artifacts.list_runs()[0] if run.run.get("dataset_fingerprint") == fingerprint]
-    return _with_settings(_newest(model, runs), _config(model, changes or {}))
-
-
-def _newest(model: str, runs: Iterable[Run]) -> list[Run]:
-    """Runs of ``model``, the newest first."""
-    return sorted((run for run in runs if run.model == model), key=lambda run: str(run.run.get("date")), reverse=True)
-
-
-def _with_settings(runs: Iterable[Run], config: TrainConfig) -> Run | None:
-    """The first of ``runs`` that was trained with just these settings."""
-    return next((run for run in runs if run.run.get("seed") == config.seed and _same_config(run, config)), None)
-
-
 def _config(model: str, changes: dict) -> TrainConfig:
     return config_of_entry(spec(model), changes)
 
 
-def _same_config(run: Run, config: TrainConfig) -> bool:
-    """Settings that are newer than the run count with their defaults; its network must be the model's of today."""
-    stored = run.run.get("config")
-    entry = spec(run.model)
-    network, own = run.run.get("spec"), json.loads(json.dumps(network_of(run.model, config)))
-    if network and any(network.get(key) != value for key, value in own.items()):
-        return False
-    if entry["family"] != "network":
-        return stored == json.loads(json.dumps(estimator_config(run.model, config)))
-    try:
-        return TrainConfig.from_dict(stored).to_dict() == config.to_dict()
-    except (ConfigError, TypeError):
-        return False
-
-
 def _planned(model: str, dataset: str, changes: dict, runs: Iterable[Run]) -> Planned:
     """What is to be done for ``model``, given the ``runs`` on the dataset's pictures."""
-    config, own = _config(model, changes), _newest(model, runs)
-    run = _with_settings(own, config)
+    config, own = _config(model, changes), newest(model, runs)
+    run = with_settings(own, config)
     if run:
         return Planned(model, f"{run.name}: {100 * run.metrics('test')['accuracy']:.1f} % on test", run)
     changed = jobs.settings_changed(model, changes)
@@ -148,30 +114,51 @@ def _planned(model: str, dataset: str, changes: dict, runs: Iterable[Run]) -> Pl
     return Planned(model, "; ".join(states) or "open", None, left)
 
 
-def _table(plan: list[Planned], expected: dict[str, float | None], dataset: str, changes: dict) -> Table:
+def _table(plan: list[Planned], expected: Mapping[str, Expected | None], dataset: str, changes: dict) -> Table:
     table = Table(title=f"{len(plan)} systems on {dataset}, the cheapest first", title_justify="left")
     for column in ("system", "paper", "what it is", "epochs", "weights", "time", "state"):
         table.add_column(column, overflow="fold")
     for each in plan:
         entry, config = spec(each.model), _config(each.model, changes)
         epochs, weights = (str(config.epochs), config.initial_weights) if entry["family"] == "network" else ("-", "-")
-        seconds = expected.get(each.model)
-        at_most = "at most " if _may_end_early([each.model], changes) else ""
-        time_left = "-" if each.run else "?" if seconds is None else at_most + duration_text(each.left * seconds)
+        time_left = "-" if each.run else _time(each, expected.get(each.model), changes)
         table.add_row(each.model, entry["paper"], entry["title"], epochs, weights, time_left, each.state)
     return table
 
 
-def _time_in_all(plan: list[Planned], expected: dict[str, float | None], changes: dict) -> str:
+def _time(each: Planned, expected: Expected | None, changes: dict) -> str:
+    """What the table says of the time that is left of one of them."""
+    if expected is None:
+        return "?"
+    at_most = "at most " if _may_end_early([each.model], changes) else ""
+    return f"{'on another machine: ' if expected.machine else ''}{at_most}{duration_text(each.left * expected.seconds)}"
+
+
+def _time_in_all(plan: list[Planned], expected: Mapping[str, Expected | None], changes: dict) -> str:
     """A sentence about the time that all of them take that have no run."""
     open_ones = [each for each in plan if not each.run]
-    known = [each for each in open_ones if expected.get(each.model) is not None]
-    if not known:
-        return f"{len(open_ones)} of {len(plan)} are open." + (" No stored run tells how long." if open_ones else "")
-    about = "at most about" if _may_end_early([each.model for each in known], changes) else "about"
-    seconds = duration_text(sum(each.left * expected[each.model] for each in known))
-    unknown = f" without {len(open_ones) - len(known)} of which no run tells" if len(known) < len(open_ones) else ""
-    return f"{len(open_ones)} of {len(plan)} are open: {about} {seconds}{unknown}, by the time that stored runs took."
+    here = [each for each in open_ones if (found := expected.get(each.model)) and not found.machine]
+    elsewhere = [each for each in open_ones if (found := expected.get(each.model)) and found.machine]
+    unknown = len(open_ones) - len(here) - len(elsewhere)
+    said = f"{len(open_ones)} of {len(plan)} are open"
+    if unknown == len(open_ones):
+        return f"{said}." + (" No stored run tells how long." if open_ones else "")
+    parts = []
+    for group, whose in (
+        (here, "on this machine"),
+        (elsewhere, f"on another machine ({_machines(elsewhere, expected)})"),
+    ):
+        if group:
+            about = "at most about" if _may_end_early([each.model for each in group], changes) else "about"
+            count = "" if len(group) == len(open_ones) else f" for {len(group)}"
+            seconds = duration_text(sum(each.left * expected[each.model].seconds for each in group))
+            parts.append(f"{about} {seconds}{count}, by the time that stored runs took {whose}")
+    parts += [f"of {unknown} no run tells"] if unknown else []
+    return f"{said}: {'; '.join(parts)}."
+
+
+def _machines(plan: list[Planned], expected: Mapping[str, Expected | None]) -> str:
+    return "; ".join(sorted({expected[each.model].machine for each in plan}))
 
 
 def _may_end_early(models: Iterable[str], changes: dict) -> bool:
@@ -180,11 +167,11 @@ def _may_end_early(models: Iterable[str], changes: dict) -> bool:
 
 
 def _train_all(
-    models: list[str], dataset: str, changes: dict, expected: dict[str, float | None], fingerprint: str
+    models: list[str], dataset: str, changes: dict, expected: Mapping[str, Expected | None], fingerprint: str
 ) -> dict[str, str]:
     """Train one after the other. Returns why, for each that failed."""
     failures: dict[str, str] = {}
-    pace = Pace(expected)
+    pace = Pace(seconds_here(expected))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, TextColumn("{task.fields[left]}")) as bars:
         whole = bars.add_task("systems", total=len(models), left="")
@@ -217,8 +204,11 @@ def _train_all(
                 jobs.stop(job)
                 raise
             bars.remove_task(task)
-            if job.state == "finished":
+            if job.state == "finished" and not jobs.progress(job):
+                bars.console.print(f"{model}: {job.run} has been stored while it waited")
+            elif job.state == "finished":
                 pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
+                pace.learn(seconds_here(expected_time(models[number:], changes, runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
                 failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
@@ -236,7 +226,8 @@ def _job(model: str, dataset: str, changes: dict, fingerprint: str) -> jobs.Job 
     if finished_run(model, fingerprint, changes):  # looked for last: the one that trained it may have ended just now
         return None
     try:
-        return jobs.resume(found[0], queue=True) if found else jobs.start(model, dataset, settings, queue=True)
+        options = {"queue": True, "unless_stored": True}
+        return jobs.resume(found[0], **options) if found else jobs.start(model, dataset, settings, **options)
     except FerError:
         since = _unfinished(model, dataset, settings)  # another `reproduce` was quicker
         if since and since[0].state in jobs.LIVE:

@@ -1,6 +1,7 @@
 """``python -m fer_core sweep``: vary training settings, by several processes at once if you like."""
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from fer_core import datasets
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.commands.train import parse_settings
 from fer_core.training import sweep_export, sweep_trials, sweeps
+
+FAIL = "fail"  # state of a trial
 
 
 class _RunByDefault(TyperGroup):
@@ -47,8 +50,9 @@ def run(
 ) -> None:
     """Sweep settings of a model, judged by accuracy on val; test is never looked at.
 
-    The same command goes on with an interrupted sweep, and run by several processes at the same time, they share the
-    trials. A setting called model chooses among networks.
+    The same command goes on with an interrupted sweep and tries failed trials again; run by several processes at the
+    same time, they share the trials. A setting called model chooses among networks. The exit status is 1 where trials
+    failed and none has finished.
     """
     data = datasets.load(dataset)
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
@@ -69,10 +73,27 @@ def run(
     )
     sweeps.open_sweep(sweep)
     with _bars(sweep.name) as (on_start, on_progress, on_end):
-        finished = sweep_trials.work(sweep.name, data, on_start, on_progress, on_end)
+        ended = sweep_trials.work(sweep.name, data, on_start, on_progress, on_end)
     states = sweep_trials.trials_frame(sweep.name)["state"].value_counts()
-    typer.echo(f"{finished} trials finished here. All: {', '.join(f'{n} {state}' for state, n in states.items())}.")
-    typer.echo(f"For the Training page: python -m fer_core sweep export {sweep.name}")
+    failed = [trial for trial in ended if trial.state == FAIL]
+    typer.echo(f"{len(ended) - len(failed)} trials finished here. All: {_counted(states)}.")
+    _advise(sweep.name, states, failed)
+    if (failed and len(failed) == len(ended)) or set(states.index) == {FAIL}:
+        raise typer.Exit(1)
+
+
+def _advise(name: str, states: Mapping[str, int], failed: Sequence[sweep_trials.Trial]) -> None:
+    """What to do next."""
+    if failed:
+        typer.echo(f"Trial {failed[0].number} failed: {failed[0].result['error']}", err=True)
+    if FAIL in states:
+        typer.echo("The same command tries failed trials again, but those whose loss became no number.", err=True)
+    if "complete" in states:
+        typer.echo(f"For the Training page: python -m fer_core sweep export {name}")
+
+
+def _counted(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {state}" for state, n in states.items())
 
 
 @app.command("list")

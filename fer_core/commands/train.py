@@ -28,14 +28,16 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting as NAME=JSON, e.g. --set mixup=0.2.")
+        list[str] | None,
+        typer.Option("--set", help="Any other setting as NAME=JSON, e.g. --set mixup=0.2 or augmentation=none."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished training of this model first.")] = False,
     weights: Annotated[bool, typer.Option(help="Put the weights into the run directory.")] = True,
 ) -> None:
     """Train a model by its recipe, evaluate it on val and test, and store the run.
 
-    The same command after a kill goes on with the epoch that was interrupted.
+    The same command after a kill goes on with the epoch that was interrupted; on an accelerator, which writes its state
+    every 20 seconds at most, those of the last seconds may be trained again.
     """
     if model is None:
         print_table(models_table())
@@ -51,6 +53,10 @@ def train(
     if idle := training.without_effect(model, changes):
         typer.echo(f"{model} is fitted in one piece: {', '.join(idle)} changes nothing.", err=True)
     data = datasets.load(dataset)
+    if folder and (stored := _stored_meanwhile(Path(folder), model, data.fingerprint, {"seed": seed} | changes)):
+        typer.echo(f"{stored} has been stored in the meantime.")
+        jobs.finish(Path(folder), stored)
+        return
     with _bars(model) if sys.stdout.isatty() else _lines(model) as shown, _report(folder, model, config) as written:
         path = training.train(
             model,
@@ -67,6 +73,14 @@ def train(
     typer.echo(f"Stored in {path}")
     if folder:
         jobs.finish(Path(folder), run.name)
+
+
+def _stored_meanwhile(folder: Path, model: str, fingerprint: str, changes: dict) -> str | None:
+    """The run that makes this job needless, if it is one that may be."""
+    from fer_core.commands.stored import finished_run
+
+    run = finished_run(model, fingerprint, changes) if jobs.read(folder.name).unless_stored else None
+    return run and run.name
 
 
 def parse_settings(pairs: list[str]) -> dict:

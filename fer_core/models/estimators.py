@@ -11,6 +11,7 @@ from fer_core.datasets.split import Split
 from fer_core.datasets.subjects import known_subjects
 from fer_core.errors import ModelError
 from fer_core.models import svm
+from fer_core.models.arguments import check_estimator
 from fer_core.models.features import Progress, extract
 from fer_core.models.preprocess import preprocess
 from fer_core.models.specs import spec
@@ -137,10 +138,11 @@ def fit_stages(name: str, arguments: dict | None = None) -> list[str]:
     """What :func:`fit_estimator` does one after another, as it tells ``on_stage``.
 
     Raises:
-        ConfigError: an argument of an SVM is unknown or out of range.
+        ConfigError: an argument is unknown or out of range.
     """
     entry = spec(name)
     arguments = entry["arguments"] if arguments is None else arguments
+    check_estimator(entry["builder"], arguments)
     fitting = svm.fit_stages(arguments) if entry["builder"] == "svm" else [FITTING_STAGE]
     return [FEATURES_STAGE, *fitting]
 
@@ -163,16 +165,13 @@ def fit_estimator(
 
     Raises:
         ModelError: ``name`` is a network, or there is too little to fit it on.
+        ConfigError: an argument is unknown or out of range.
     """
     entry = spec(name)
     if entry["family"] != "estimator":
         raise ModelError(f"{name} is a network.", "Train it with fer_core.training.run.train.")
     arguments = entry["arguments"] if arguments is None else arguments
-    if entry["builder"] == "svm":
-        svm.settings(arguments)  # before features that may take long
-    elif set(arguments) - set(entry["arguments"]):
-        raise ModelError(f"{name} has no argument {', '.join(sorted(set(arguments) - set(entry['arguments'])))}.")
-    drawing, *fitting = fit_stages(name, arguments)
+    drawing, *fitting = fit_stages(name, arguments)  # refuses wrong arguments before features that may take long
     on_stage(drawing, 0, len(train))
     values = features(
         name, np.asarray(train.images), arguments, cache, lambda done, total: on_stage(drawing, done, total)

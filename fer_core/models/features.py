@@ -41,13 +41,14 @@ def hog(images: np.ndarray, cells: Sequence[int] = (6,)) -> np.ndarray:
         cells: sides of the cells in pixels.
 
     Raises:
-        ModelError: H and W are no multiples of a cell.
+        ModelError: H and W are no multiples of a cell, or a block of four does not fit.
     """
     height, width = images.shape[1:]
     for cell in cells:
-        if height % cell or width % cell:
+        if height % cell or width % cell or cell * 2 > min(height, width):
             raise ModelError(
-                f"HOG cells of {cell} pixels do not tile pictures of {height} x {width}.", "Choose a divisor of both."
+                f"HOG cells of {cell} pixels do not tile pictures of {height} x {width} by two each way or more.",
+                "Choose a smaller divisor of both.",
             )
     return np.hstack([blocks(images, cell) for cell in cells])
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fer_core.errors import ConfigError, ModelError
+from fer_core.models.arguments import check_estimator
 
 # What an entry's arguments may say beside its features, and what they say unless told otherwise.
 DEFAULTS: dict[str, object] = {
@@ -24,8 +25,6 @@ DEFAULTS: dict[str, object] = {
     "class_weight": "",
     "folds": 3,
 }
-SCALINGS = ("none", "zscore", "minmax")
-KERNELS = ("linear", "poly", "rbf")
 KERNEL_CACHE = 1000  # MB that libsvm may hold of the kernel matrix
 MANTISSA_BITS = 11  # kept of support vectors, as in half precision
 
@@ -75,24 +74,8 @@ def settings(arguments: dict) -> dict:
     Raises:
         ConfigError: an argument is unknown or out of range.
     """
-    from fer_core.models.features import FEATURES
-
-    unknown = set(arguments) - set(DEFAULTS) - set(FEATURES)
-    if unknown:
-        raise ConfigError(f"Unknown SVM arguments {', '.join(sorted(unknown))}.", f"Known: {', '.join(DEFAULTS)}.")
-    chosen = DEFAULTS | arguments
-    choices = {"scaling": SCALINGS, "kernel": KERNELS, "class_weight": ("", "balanced")}
-    for name, allowed in choices.items():
-        if chosen[name] not in allowed:
-            raise ConfigError(f"{name} is {chosen[name]!r}.", f"Expected one of {', '.join(map(repr, allowed))}.")
-    smallest = {"components": 0, "degree": 1, "folds": 2}
-    for name, least in smallest.items():
-        if not isinstance(chosen[name], int) or chosen[name] < least:
-            raise ConfigError(f"{name} is {chosen[name]!r}.", f"Expected a whole number of {least} or more.")
-    for name in ("C", "gamma"):
-        if chosen[name] != "scale" and not (isinstance(chosen[name], int | float) and chosen[name] > 0):
-            raise ConfigError(f"{name} is {chosen[name]!r}.", "Expected a number above 0.")
-    return chosen
+    check_estimator("svm", arguments)
+    return DEFAULTS | arguments
 
 
 def machine_of(pipeline):

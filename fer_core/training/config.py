@@ -16,6 +16,7 @@ SELECTIONS = ("best", "last")
 MONITORS = ("val_accuracy", "val_loss")
 INITIAL_WEIGHTS = ("random", "imagenet")
 SIDES = (8, 4096)  # pixels
+NONE = "none"  # in place of changes of the recipe's augmentation: leave all of it out
 
 
 @dataclass(frozen=True)
@@ -196,12 +197,18 @@ class TrainConfig:
             raise ConfigError(f"Unknown training settings {unknown}.", f"Expected some of {sorted(known)}.")
         augmentation = values.pop("augmentation", {})
         if isinstance(augmentation, dict):
-            try:
-                augmentation = Augmentation(**augmentation)
-            except TypeError as error:
-                raise ConfigError(f"Bad augmentation settings: {error}.") from None
+            wrong = {name: value for name, value in augmentation.items() if name not in AUGMENTATION_RANGES}
+            if wrong:
+                raise ConfigError(
+                    f"There is no augmentation setting {', '.join(map(str, wrong))}. Received {wrong!r}.",
+                    f"Expected some of {', '.join(AUGMENTATION_RANGES)}.",
+                )
+            augmentation = Augmentation(**augmentation)
         if not isinstance(augmentation, Augmentation):
-            raise ConfigError(f"augmentation must be an object of settings. Received {augmentation!r}.")
+            raise ConfigError(
+                f"augmentation must be an object of settings. Received {augmentation!r}.",
+                'For example {"flip": 0.5}; as a change of a recipe, none leaves all of it out.',
+            )
         sizes, epochs = values.get("sizes") or [], values.get("epochs", cls.epochs)
         _type("sizes", sizes, list[list[int]])
         _type("epochs", epochs, int)
@@ -212,16 +219,26 @@ class TrainConfig:
 def config_of_entry(entry: Mapping, changes: Mapping | None = None) -> TrainConfig:
     """The recipe of an entry of ``MODELS`` with ``changes``.
 
-    Progressive ``sizes`` that are not among the changes are scaled to a changed ``input_size``, and to ``epochs``.
+    Progressive ``sizes`` that are not among the changes are scaled to a changed ``input_size``, and to ``epochs``; of
+    the recipe's augmentation what the changes do not name stays as it is, unless they say :data:`NONE`.
 
     Raises:
         ConfigError: an unknown key or a value out of range.
     """
     recipe, changes = entry["recipe"], dict(changes or {})
+    if "augmentation" in changes:
+        changes["augmentation"] = merged_augmentation(recipe.get("augmentation", {}), changes["augmentation"])
     own, wanted = recipe.get("input_size") or entry["input_size"], changes.get("input_size")
     if isinstance(wanted, int) and wanted and recipe.get("sizes") and "sizes" not in changes:
         changes["sizes"] = [[round(size * wanted / own), epochs] for size, epochs in recipe["sizes"]]
     return TrainConfig.from_dict(recipe | changes)
+
+
+def merged_augmentation(before: Mapping, changed: object) -> object:
+    """``before`` with what ``changed`` names; all of it off where that is :data:`NONE`."""
+    if changed == NONE:
+        return dataclasses.asdict(Augmentation())
+    return dict(before) | dict(changed) if isinstance(changed, Mapping) else changed
 
 
 def rescale_sizes(sizes: list[list[int]], epochs: int) -> list[list[int]]:

@@ -41,7 +41,8 @@ def head_task(
     entry = spec(name)
     if config.augmentation != Augmentation() or config.mixup or config.sizes:
         raise ConfigError(
-            "A frozen backbone sees each picture once.", "Leave augmentation, mixup and sizes out, or unfreeze layers."
+            "A frozen backbone sees each picture once.",
+            "Set augmentation=none, mixup=0 and sizes=[], or unfreeze layers with trainable_layers.",
         )
     size = config.input_size or entry["input_size"]
     with policy(config.precision == "mixed_bfloat16"):

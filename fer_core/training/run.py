@@ -15,6 +15,7 @@ from fer_core import artifacts, metrics
 from fer_core.datasets.split import Dataset, Split
 from fer_core.datasets.subjects import FRAMES
 from fer_core.errors import ConfigError
+from fer_core.models.arguments import ESTIMATOR_ARGUMENTS
 from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
@@ -51,7 +52,8 @@ def train(
 ) -> Path:
     """Train ``model`` on ``dataset``, evaluate it on val and test, and write the run directory.
 
-    The same call after a kill goes on where the last finished epoch ended.
+    The same call after a kill goes on after the last epoch whose state was written: the last that was over, on an
+    accelerator one that was over up to ``on_device.SAVE_EVERY_S`` and a pass before.
 
     Args:
         config: settings, the model's recipe by default.
@@ -151,11 +153,17 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
 def _refuse_for_estimators(model: str, config: TrainConfig) -> None:
     """Rather than store a run that looks as if these settings had been followed."""
     given = [name for name in OF_NETWORKS if getattr(config, name) != getattr(TrainConfig(), name)]
-    if given:
-        raise ConfigError(
-            f"{model} is no network and does not know {', '.join(given)}.",
-            "Leave it out; what estimators are fitted on stands in their arguments in MODELS.",
-        )
+    if not given:
+        return
+    known = ESTIMATOR_ARGUMENTS[spec(model)["builder"]]
+    same = {"equalize": config.equalize, "class_weight": "balanced"}
+    same = {name: value for name, value in same.items() if name in given and name in known}
+    others = [name for name in given if name not in same]
+    words = [f"Leave {', '.join(others)} out."] if others else []
+    if same:
+        arguments = shlex.quote(f"arguments={json.dumps(config.arguments | same)}")
+        words.append(f"Say {', '.join(same)} in its arguments: --set {arguments}")
+    raise ConfigError(f"{model} is no network and has no setting {', '.join(given)}.", " ".join(words))
 
 
 def estimator_config(model: str, config: TrainConfig) -> dict:

@@ -2,8 +2,10 @@
 
 Beside its ``sweep.json`` the folder of a sweep holds ``journal.log`` (the study) and ``trials/<number>/``, the work
 folders of unfinished trials. A trial is trained by the process that holds ``trials/<number>.lock``; the system drops
-the lock when that process ends, however it ends, and the next one that looks for work goes on with that trial at its
-last finished epoch. So no trial is lost and none is trained twice. Trials see train and val, never test.
+the lock when that process ends, however it ends, and the next one that looks for work goes on with that trial after the
+last epoch whose state was written. So no trial is lost and none is trained twice. A trial that failed for a reason
+that can be cured takes its turn again, under a new number, the next time that somebody works on the sweep. Trials see
+train and val, never test.
 """
 
 import os
@@ -17,9 +19,11 @@ from fer_core import metrics
 from fer_core.datasets.split import Dataset
 from fer_core.errors import FerError
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, grid, locked, read, sweeps_dir
+from fer_core.training.task import LossError
 
 DEATHS = "deaths"  # of a trial: the epochs it had when its process was last found dead, and how often in a row
 MOST_DEATHS = 3
+AGAIN = "again"  # of a trial: the number of the failed one whose settings it tries again
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,10 @@ def work(
     on_start: Callable[[int, dict], None] = lambda number, params: None,
     on_progress: Callable = lambda progress: None,
     on_end: Callable[[Trial], None] = lambda trial: None,
-) -> int:
+) -> list[Trial]:
     """Train trials of the sweep ``name`` until none is left that nobody works on; other processes may do the same.
+
+    Those that have failed before are tried once more, but for those whose loss has become no number.
 
     Args:
         on_start: called with the number and the parameters of a trial.
@@ -47,31 +53,37 @@ def work(
         on_end: called with each finished trial.
 
     Returns:
-        How many trials this process has finished.
+        The trials that this process has ended, failed ones too.
     """
     import keras
 
-    sweep, finished = read(name), 0
+    sweep, ended = read(name), []
     study = _study(sweep)
+    _try_again(study, sweep)
     while (claimed := _claim(study, sweep)) is not None:
         trial, lock = claimed
         with lock:
             on_start(trial.number, trial.params)
-            on_end(_train(study, sweep, trial, dataset, on_progress))
-        finished += 1
+            ended.append(_train(study, sweep, trial, dataset, on_progress))
+            on_end(ended[-1])
         keras.utils.clear_session()
-    return finished
+    return ended
 
 
 def trials_frame(name: str) -> pd.DataFrame:
     """A row per trial: trial, state, each parameter, :data:`RESULTS`, started; waiting and running ones too.
 
+    Failed ones that have been tried again, or are about to be, are left out.
+
     Raises:
         RunError: there is no such sweep.
     """
     sweep = read(name)
-    rows = []
-    for trial in _study(sweep).get_trials(deepcopy=False):
+    rows, trials = [], _study(sweep).get_trials(deepcopy=False)
+    replaced = _tried_again(trials)
+    for trial in trials:
+        if trial.number in replaced:
+            continue
         row = {"trial": trial.number, "state": trial.state.name.lower()}
         row |= {key: trial.params.get(key) for key in sweep.space}
         result = trial.user_attrs.get("result", {})
@@ -94,6 +106,24 @@ def _study(sweep: Sweep):
         )
 
 
+def _try_again(study, sweep: Sweep) -> None:
+    """Queue what has failed and has not been tried again; a loss that became no number would do so again."""
+    import optuna
+
+    with locked(sweeps_dir() / sweep.name / "lock"):
+        trials = study.get_trials(deepcopy=False)
+        replaced = _tried_again(trials)
+        for found in trials:
+            diverged = found.user_attrs.get("result", {}).get("diverged")
+            if found.state == optuna.trial.TrialState.FAIL and found.number not in replaced and not diverged:
+                study.enqueue_trial(found.params, user_attrs={AGAIN: found.number})
+
+
+def _tried_again(trials) -> set[int]:
+    """Numbers of the failed trials that another one takes the place of."""
+    return {trial.user_attrs[AGAIN] for trial in trials if AGAIN in trial.user_attrs}
+
+
 def _claim(study, sweep: Sweep):
     """A trial for this process and the lock on it: one whose process has gone, else the next one; None at the end."""
     import optuna
@@ -101,7 +131,8 @@ def _claim(study, sweep: Sweep):
     folder = sweeps_dir() / sweep.name
     with locked(folder / "lock"):
         trials = study.get_trials(deepcopy=False)
-        study.sampler = _sampler(sweep, len(trials))
+        drawn = sum(AGAIN not in found.user_attrs for found in trials)
+        study.sampler = _sampler(sweep, drawn)
         for found in trials:
             if found.state == optuna.trial.TrialState.RUNNING:
                 lock = _try_lock(folder / "trials" / f"{found.number}.lock")
@@ -111,11 +142,11 @@ def _claim(study, sweep: Sweep):
                     return _drawn(optuna.trial.Trial(study, found._trial_id), sweep), lock
                 lock.close()
         if sweep.sampler == "grid":
-            for params in grid(sweep.space)[len(trials) : sweep.trials]:
+            for params in grid(sweep.space)[drawn : sweep.trials]:
                 study.enqueue_trial(params)
             trials = study.get_trials(deepcopy=False)
         waiting = any(found.state == optuna.trial.TrialState.WAITING for found in trials)
-        if not waiting and (sweep.sampler == "grid" or len(trials) >= sweep.trials):
+        if not waiting and (sweep.sampler == "grid" or drawn >= sweep.trials):
             return None
         trial = study.ask()
         lock = _try_lock(folder / "trials" / f"{trial.number}.lock")
@@ -170,11 +201,15 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
 
     directory = WorkDirectory(sweeps_dir() / sweep.name / "trials" / str(trial.number))
     reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+    seconds = _seconds_before(directory.path)
 
     def watch(progress) -> None:
         on_progress(progress)
         epoch = None if progress.what else progress.logs.get("epoch")
-        if epoch == progress.epoch and epoch not in reported:  # the row of this very epoch: it is over
+        if epoch != progress.epoch:  # no row of this very epoch: it goes on
+            return
+        seconds[int(epoch)] = float(progress.logs["seconds"])
+        if epoch not in reported:
             reported.add(epoch)
             trial.report(progress.logs["val_accuracy"], int(epoch))
             if trial.should_prune():
@@ -183,18 +218,29 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
     try:
         result, state = _fit(sweep, trial.params, dataset, directory, watch), TrialState.COMPLETE
     except _Pruned:
-        history = pd.read_csv(directory.path / "history.csv")
-        result = {"epochs": len(history), "seconds": round(float(history["seconds"].sum()), 1)}
+        result = {"epochs": len(seconds), "seconds": round(sum(seconds.values()), 1)}
         state = TrialState.PRUNED
     except KeyboardInterrupt:
         trial.set_user_attr(DEATHS, {})  # somebody stopped it; it would have gone on
         raise
     except FerError as error:
-        result, state = {"error": str(error)}, TrialState.FAIL
+        result, state = {"error": str(error), "diverged": isinstance(error, LossError)}, TrialState.FAIL
     trial.set_user_attr("result", result)
     study.tell(trial, result["val_accuracy"] if state == TrialState.COMPLETE else None, state=state)
     directory.clear()
     return Trial(trial.number, dict(trial.params), state.name.lower(), result)
+
+
+def _seconds_before(path: Path) -> dict[int, float]:
+    """Epoch (from 1) -> seconds, of the epochs that another process has left in the work folder ``path``.
+
+    The last ones may not be there: an accelerator does not write after every epoch. Those are trained again.
+    """
+    try:
+        history = pd.read_csv(path / "history.csv")
+        return dict(zip(history["epoch"].astype(int), history["seconds"].astype(float), strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _fit(sweep: Sweep, params: Mapping, dataset: Dataset, directory, watch: Callable) -> dict:

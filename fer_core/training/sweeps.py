@@ -16,7 +16,7 @@ from fer_core import datasets
 from fer_core.errors import ConfigError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
-from fer_core.training.config import Augmentation, TrainConfig, config_of_entry
+from fer_core.training.config import Augmentation, TrainConfig, config_of_entry, merged_augmentation
 
 SAMPLERS: tuple[str, ...] = ("grid", "tpe", "random")
 RESULTS: tuple[str, ...] = (
@@ -110,9 +110,12 @@ def config_of(sweep: Sweep, params: Mapping) -> TrainConfig:
     """
     drawn = {name: value for name, value in params.items() if name != MODEL}
     entry, changes = spec(params.get(MODEL, sweep.model)), dict(sweep.settings)
+    config_of_entry(entry, changes)  # says what is wrong with those that all trials share
     for name, value in drawn.items():
         group, dot, inner = name.partition(".")
-        before = changes.get(group) or entry["recipe"].get(group) or {}
+        before = changes.get(group, {})
+        if group == "augmentation":
+            before = merged_augmentation({}, before)
         changes[group] = dict(before) | {inner: value} if dot else value
     return config_of_entry(entry, changes)
 

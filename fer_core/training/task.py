@@ -74,10 +74,14 @@ class Task:
     pictures: tuple[Split, int] | None = None
 
 
+class LossError(ModelError):
+    """The loss became no number: the same training would end there again."""
+
+
 def check_loss(loss: float, epoch: int) -> None:
-    """Raise ModelError where ``loss`` of ``epoch`` (from 0) is no number."""
+    """Raise LossError where ``loss`` of ``epoch`` (from 0) is no number."""
     if not np.isfinite(loss):
-        raise ModelError(
+        raise LossError(
             f"The loss became {loss} in epoch {epoch + 1}.",
             "Train again with --fresh and a lower --learning-rate, or more warm-up.",
         )

@@ -1,12 +1,12 @@
 """Trainings that were interrupted, and whether one that is wanted may go on with them. Loads without TensorFlow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from fer_core import datasets
+from fer_core import datasets, machine
 from fer_core.errors import RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json
@@ -87,3 +87,26 @@ def other_settings(model: str, dataset: str, changes: Mapping | None = None, pic
     )
     other = "other pictures" if stored.get("fingerprint") != fingerprint else ""
     return ", ".join(filter(None, (other, found))) or "settings of another version"
+
+
+def at_work(apart_from: Container[int | None] = ()) -> list[str]:
+    """Unfinished trainings, trials of sweeps among them, that a process works on.
+
+    Told by the lock on their folder (Linux). A trial is called ``<sweep>, trial <number>``.
+
+    Args:
+        apart_from: processes that do not count.
+    """
+    home, holders = datasets.data_dir(), machine.lock_holders()
+    names = {lock: lock.parent.name for lock in sorted(home.glob("work/*/lock"))}
+    trials = sorted(home.glob("sweeps/*/trials/*.lock"), key=lambda lock: (lock.parts[-3], len(lock.stem), lock.stem))
+    names |= {lock: f"{lock.parts[-3]}, trial {lock.stem}" for lock in trials}
+    found = []
+    for lock, name in names.items():
+        try:
+            pid = holders.get(lock.stat().st_ino)
+        except OSError:
+            continue
+        if pid is not None and pid not in apart_from and machine.process_identity(pid):  # not one that is just ending
+            found.append(name)
+    return found

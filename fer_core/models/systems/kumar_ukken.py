@@ -6,7 +6,7 @@ parts of train and val by a softmax on MobileNetV2's frozen features, among 96, 
 layers" are read as one on the input and one before the softmax: the abstract has them "first, followed by Gaussian
 noise, and then the pre-trained model layers". Augmentation is that of section 3.4.2, rotations, flips and zooming, by
 amounts of ours; the abstract has shifts in the place of zooming. That reading is trained by
-``--set 'augmentation={"rotation": 10, "shift": 0.1, "flip": 0.5}'``.
+``--set 'augmentation={"zoom": 0, "shift": 0.1}'``.
 """
 
 HEAD_ONLY = {
