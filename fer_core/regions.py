@@ -206,6 +206,8 @@ def _mapped(points: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 def _checked(points: np.ndarray) -> np.ndarray:
     points = np.asarray(points, np.float64)
-    if points.shape != CANONICAL.shape or not np.isfinite(points).all():
+    if points.shape != CANONICAL.shape:
         raise ConfigError(f"Expected five landmarks (5, 2) as shares of the picture. Received {points.shape}.")
+    if not np.isfinite(points).all():
+        raise ConfigError(f"Expected five landmarks as numbers. Received {points.tolist()}.")
     return points

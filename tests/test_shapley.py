@@ -1,5 +1,6 @@
 """Shapley values against games worked out by hand, and on classifiers whose needs are known."""
 
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -276,6 +277,9 @@ def test_words_by_hand(white):
         "The largest shares: brow (40 points), left eye (15 points) and sw (15 points)."
     )
     assert second == "Left eye and sw are worth 30 points more together than apart."
+    same = dataclasses.replace(found, values=np.zeros_like(found.values), interactions=0 * found.interactions)
+    (said,) = shapley.words(same, "angry", {})
+    assert said.endswith("Hiding them changes nothing: no part is worth anything to this model.")
     other = shapley.words(found, "happy", {})
     assert "worth -70 points" in other[0]
     assert other[1] == "ne and sw stand in for each other: 30 points less together than apart."

@@ -88,6 +88,8 @@ def cut(segments: Segments, image: np.ndarray, cells: int = CELLS) -> np.ndarray
         cells = fitting(cells, shape)
         if segments not in CUTS:
             raise ConfigError(f"Unknown segments {segments!r}.", f"Expected one of {', '.join(CUTS)}, or an array.")
+        if min(shape) < 2:
+            raise ConfigError(f"A picture {shape} has no parts to hide.", "Give a picture of 2 x 2 pixels or more.")
         if not 2 <= cells <= min(shape):
             raise ConfigError(f"cells must lie in 2..{min(shape)} for a picture {shape}. Received {cells}.")
         found = grid_segments(shape, cells) if segments == "grid" else _slic(image, cells * cells)

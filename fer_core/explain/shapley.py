@@ -215,6 +215,8 @@ def words(found: Shapley, class_name: str, titles: Mapping[str, str]) -> list[st
         f"hidden: together they are worth {points(total)}."
     ]
     order = np.argsort(-np.abs(found.values[:, k]), kind="stable")[:3]
+    if not any(found.values[:, k]):
+        return [f"{lines[0]} Hiding them changes nothing: no part is worth anything to this model."]
     lines[0] += f" The largest shares: {_listed([f'{named[i]} ({points(found.values[i, k])})' for i in order])}."
     for one, other, value in strongest_pairs(found, class_name):
         pair = f"{titles.get(one, one)} and {titles.get(other, other).lower()}"
