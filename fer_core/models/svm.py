@@ -32,7 +32,7 @@ MANTISSA_BITS = 11  # kept of support vectors, as in half precision
 GRID: dict[str, dict[str, list]] = {
     "linear": {"C": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]},
     "poly": {"C": [0.03, 0.1, 0.3, 1.0], "gamma": [0.5, 1.0, 2.0], "degree": [2, 3]},
-    "rbf": {"C": [1.0, 3.0, 10.0], "gamma": [0.25, 0.5, 1.0, 2.0]},
+    "rbf": {"C": [1.0, 3.0, 10.0, 30.0], "gamma": [0.5, 1.0, 2.0, 4.0]},
 }
 
 
