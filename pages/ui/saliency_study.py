@@ -85,12 +85,13 @@ def _show_not_studied(records: list[dict]) -> None:
     split, method = records[0]["split"], records[0]["method"]
     everybody = not METHODS[method].needs_network
     options = f" --method {method}" + (f" --split {split}" if split != "test" else "")
-    widgets.not_studied(
-        KIND.command + options,
-        {record["run"] for record in records},
-        f"by {METHOD_TITLES[method]}",
-        lambda run: not answers_alike(run) and (everybody or has_gradients(run)),
-    )
+    for tell in (widgets.not_studied, widgets.weights_not_kept):
+        tell(
+            KIND.command + options,
+            {record["run"] for record in records},
+            f"by {METHOD_TITLES[method]}",
+            lambda run: not answers_alike(run) and (everybody or has_gradients(run)),
+        )
 
 
 def _show_maps(names: dict[str, str], which: str) -> None:
