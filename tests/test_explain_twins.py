@@ -60,10 +60,10 @@ def test_randomised_copies_answer_as_by_themselves(keras, picture):  # noqa: F81
 
 
 def test_other_layers_do_not_take_turns_and_graphs_go_with_their_networks(keras, picture):  # noqa: F811
-    like, other, reader = model(keras, 0), model(keras, 0, filters=2), ReadsRegion()
+    like, other, reader = model(keras, 0, filters=5), model(keras, 0, filters=2), ReadsRegion()
     assert twins.taking_turns(other, like) is other
     assert twins.taking_turns(reader, like) is reader and twins.taking_turns(like, reader) is like
-    twins.taking_turns(model(keras, 1), like).predict_proba(picture[None])
+    twins.taking_turns(model(keras, 1, filters=5), like).predict_proba(picture[None])
     twin = twins._twins[like.network]
     gc.collect()
     assert twin() is None
