@@ -226,12 +226,16 @@ def test_disagreement_shows_the_least_alike_first(stored):
     assert "Beside the maps stands the probability of the expression for the picture as it is" in plain(app)
     averaged = [run for run in (first, second) if artifacts.find_run(run).run["config"].get("tta", "none") != "none"]
     assert ("; Look closer averages shifted and mirrored views for" in plain(app)) == bool(averaged)
-    assert "Pictures that both take for the same wrong expression are left out" in plain(app)
+    assert "Maps are of the true expression" in plain(app)
     least = found.pictures.iloc[0]
     shown = [element.value.replace("\\", "") for element in app.markdown if " alike" in element.value][1]
     assert shown == f"{least['sample_id']}, {least['class']}: {percent(least['similarity'])} alike"
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("These pictures (PNG)") == labels.count("All of these (CSV)") == 1
+    app = open_page("saliency", chosen | {"study-agreed": "Same label, right or wrong"})
+    assert_healthy(app)
+    every = saliency_numbers.disagreement(stored[first], stored[second], saliency_numbers.EVERY)
+    assert every.words()[0] in plain(app) and len(every.pictures) > len(found.pictures)
 
 
 def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):

@@ -327,6 +327,20 @@ def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
     assert other.pictures["similarity"].is_monotonic_increasing
 
 
+def test_pictures_that_both_take_for_the_same_wrong_expression_can_be_asked_for(tmp_path):
+    run = store_run(tmp_path)
+    one, other = (made(tmp_path, Reader(region), run) for region in ("mouth", "brows"))
+    one = dataclasses.replace(one, y_pred=np.where(np.arange(N) == 0, 1, one.y_true))
+    other = dataclasses.replace(other, y_pred=np.where(np.arange(N) == 0, 1, other.y_true))
+    odd = dataclasses.replace(other, y_pred=np.where(np.arange(N) == 0, 2, other.y_true))
+    right, every = (numbers.disagreement(one, other, which) for which in (numbers.RIGHT, numbers.EVERY))
+    wrong = every.pictures[every.pictures["class"] != every.pictures["predicted"]]
+    assert wrong[["sample_id", "class", "predicted"]].values.tolist() == [["p0", "happy", "surprise"]]
+    assert len(every.pictures) == len(right.pictures) + 1 and "p0" not in set(right.pictures["sample_id"])
+    assert "that both take for the same expression, their maps" in every.words()[0]
+    assert "p0" not in set(numbers.disagreement(one, odd, numbers.EVERY).pictures["sample_id"])
+
+
 def test_studies_without_a_shared_picture_say_so(tmp_path):
     run = store_run(tmp_path)
     first, second = made(tmp_path, run=run), made(tmp_path, run=run)

@@ -22,6 +22,7 @@ from fer_core.regions import ELSEWHERE, PLACES, agreeing, title
 from fer_core.wording import percent
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
+SAME = {RIGHT: "recognise", EVERY: "take for the same expression"}
 ALL_CLASSES = "all"
 DRAWN_AT_ONCE = 64  # resamples whose weights are made float at a time: more leave the cache
 SHARE_COLUMNS = ("class", "region", "n", "share", "low", "high", "area", "lift", "lift_low", "lift_high", "prototype")
@@ -33,11 +34,11 @@ SCORE_COLUMNS = ("class", "score", "n", "value", "low", "high", "even", "lift", 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Where two models look, on pictures that both recognise.
+    """Where two models look, on pictures that both recognise, or that both take for the same expression.
 
     Attributes:
-        pictures: a row per picture, the least alike first: sample_id, class, similarity, prob_a, prob_b; ``a``, ``b``
-            (its rows in either study).
+        pictures: a row per picture, the least alike first: sample_id, class, predicted, similarity, prob_a, prob_b (of
+            the true class, which the maps explain); ``a``, ``b`` (its rows in either study).
         mean, low, high: similarity over all of them.
         shuffled: mean similarity of maps of *different* pictures of one class: what habit alone would give.
     """
@@ -47,14 +48,15 @@ class Disagreement:
     low: float
     high: float
     shuffled: float
+    which: str = RIGHT
 
     def words(self) -> list[str]:
         """How alike the maps are, and how much of that comes from the picture itself."""
         beyond = round(100 * self.mean, 1) - round(100 * self.shuffled, 1)
         own = f"only the {beyond:.1f} points above that come" if beyond >= 0.1 else "nothing above that comes"
         return [
-            f"On {len(self.pictures):,} pictures that both recognise, their maps are {percent(self.mean)} alike "
-            f"{_bracket(self.low, self.high, len(self.pictures))}.",
+            f"On {len(self.pictures):,} pictures that both {SAME[self.which]}, their maps are {percent(self.mean)} "
+            f"alike {_bracket(self.low, self.high, len(self.pictures))}.",
             f"Maps of two different pictures of one expression are already {percent(self.shuffled)} alike: {own} "
             "from the picture itself.",
         ]
@@ -364,24 +366,33 @@ def empty_maps(study: SaliencyStudy) -> dict[str, float]:
     return {name: float(empty[of_class].mean()) for name, of_class in counts.items() if of_class.any()}
 
 
-def disagreement(a: SaliencyStudy, b: SaliencyStudy, *, n_boot: int = 1000, seed: int = 0) -> Disagreement:
-    """Pictures that both models recognise, by how alike their maps are.
+def disagreement(
+    a: SaliencyStudy, b: SaliencyStudy, which: str = RIGHT, *, n_boot: int = 1000, seed: int = 0
+) -> Disagreement:
+    """Pictures on which two models agree in label, by how alike their maps are.
 
     Similarity is the cosine between the two coarse maps in FER2013's frame, 0..1.
 
+    Args:
+        which: :data:`RIGHT` for pictures that both recognise, :data:`EVERY` for those that both take for the same
+            expression, be it the true one or not; maps are of the true one.
+
     Raises:
-        RunError: the studies share no picture that both recognise.
+        RunError: the studies share no such picture.
     """
     positions = {sample: place for place, sample in enumerate(b.sample_ids.tolist())}
     pairs = [(place, positions[sample]) for place, sample in enumerate(a.sample_ids.tolist()) if sample in positions]
     rows_a, rows_b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     labels_a, labels_b = (np.array(study.class_names)[study.y_true] for study in (a, b))
-    usable = a.right[rows_a] & b.right[rows_b] & (labels_a[rows_a] == labels_b[rows_b])
+    said_a, said_b = (np.array(study.class_names)[study.y_pred] for study in (a, b))
+    usable = (said_a[rows_a] == said_b[rows_b]) & (labels_a[rows_a] == labels_b[rows_b])
+    usable &= a.right[rows_a] | (which == EVERY)
     usable &= a.coarse[rows_a].any(axis=(1, 2)) & b.coarse[rows_b].any(axis=(1, 2))
     rows_a, rows_b = rows_a[usable], rows_b[usable]
     if not len(rows_a):
         raise RunError(
-            f"{a.name} and {b.name} share no picture that both models recognise.", "Choose two studies of one split."
+            f"{a.name} and {b.name} share no picture that both models {SAME[which]}.",
+            "Choose two studies of one split.",
         )
     maps_a, maps_b = _unit(a.coarse[rows_a]), _unit(b.coarse[rows_b])
     similarity = (maps_a * maps_b).sum(axis=1)
@@ -391,6 +402,7 @@ def disagreement(a: SaliencyStudy, b: SaliencyStudy, *, n_boot: int = 1000, seed
         {
             "sample_id": a.sample_ids[rows_a],
             "class": labels,
+            "predicted": said_a[rows_a],
             "similarity": similarity,
             "prob_a": a.probs[rows_a].astype(np.float64),
             "prob_b": b.probs[rows_b].astype(np.float64),
@@ -401,7 +413,7 @@ def disagreement(a: SaliencyStudy, b: SaliencyStudy, *, n_boot: int = 1000, seed
     others = _others_of_class(labels, seed)
     shuffled = float((maps_a * maps_b[others]).sum(axis=1).mean())
     frame = frame.sort_values(["similarity", "sample_id"], ignore_index=True)
-    return Disagreement(frame, float(similarity.mean()), float(low[0]), float(high[0]), shuffled)
+    return Disagreement(frame, float(similarity.mean()), float(low[0]), float(high[0]), shuffled, which)
 
 
 def _chosen(study: SaliencyStudy, which: str) -> np.ndarray:

@@ -65,13 +65,13 @@ def shared(names: Iterable[str], which: str, only: str) -> pd.DataFrame:
     return _shared(str(artifacts.root()), which, only, together, _stamps(together))
 
 
-def disagreement(name_a: str, name_b: str) -> Disagreement:
+def disagreement(name_a: str, name_b: str, which: str) -> Disagreement:
     """``saliency_numbers.disagreement`` of two studies.
 
     Raises:
-        RunError: they share no picture that both models recognise.
+        RunError: they share no such picture.
     """
-    return _disagreement(str(artifacts.root()), name_a, name_b, _stamp(name_a) + _stamp(name_b))
+    return _disagreement(str(artifacts.root()), name_a, name_b, which, _stamp(name_a) + _stamp(name_b))
 
 
 def checks_records() -> tuple[list[dict], list[str]]:
@@ -171,5 +171,5 @@ def _shared(base: str, which: str, only: str, together: tuple[str, ...], stamp: 
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing ...")
-def _disagreement(base: str, name_a: str, name_b: str, stamp: Stamp) -> Disagreement:
-    return saliency_numbers.disagreement(study(name_a), study(name_b))
+def _disagreement(base: str, name_a: str, name_b: str, which: str, stamp: Stamp) -> Disagreement:
+    return saliency_numbers.disagreement(study(name_a), study(name_b), which)

@@ -21,6 +21,7 @@ from pages.ui import cache, cache_study, pick, saliency_checks, state, widgets
 from pages.ui.saliency_one import EXPLAINED, TRUE
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
+AGREED = {RIGHT: "Both right", EVERY: "Same label, right or wrong"}
 MEASURES = {"share": "Share of the map", "lift": "Times an even map"}
 MAP_WIDTH = 104  # seven fit beside the sidebar
 PAGE_SIZE = 8
@@ -262,23 +263,24 @@ def _show_disagreement(records: list[dict], names: dict[str, str]) -> None:
         second = state.choice(
             "Other model", [one["run"] for one in others], key="study-b", default=_unlike(first, records)
         )
-    found = cache_study.disagreement(names[first], names[second])
+        which = state.choice("Pictures", list(AGREED), key="study-agreed", format_func=AGREED.get)
+    found = cache_study.disagreement(names[first], names[second], which)
     alike, expected = found.words()
     st.markdown(f"**{alike}** {expected}")
     label = state.choice(
         "Expression", [ALL_CLASSES, *dict.fromkeys(found.pictures["class"])], key="study-class", widget=st.pills
     )
     table = found.pictures if label == ALL_CLASSES else found.pictures[found.pictures["class"] == label]
-    number = state.page_number(len(table), PAGE_SIZE, key="study-page", of=(first, second, label))
+    number = state.page_number(len(table), PAGE_SIZE, key="study-page", of=(first, second, label, which))
     drawn = _show_pairs(table.iloc[widgets.page_window(number, PAGE_SIZE)], names[first], names[second])
-    slug = f"disagreement-{_of(names)}-{first}-{second}-{label}"
+    slug = f"disagreement-{_of(names)}-{first}-{second}-{label}-{which.split()[0]}"
     with st.container(horizontal=True, gap="small"):
         widgets.download_picture(drawn, f"{slug}-{number}", "These pictures (PNG)")
         widgets.download_table(table.drop(columns=["a", "b"]), slug, "All of these (CSV)")
     st.caption(
         "Same label, other place: the least alike first. Left the picture, then where either model looks, in the frame "
-        "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells. Pictures that both take for the "
-        "same wrong expression are left out: maps are of the true one. " + _prob_words([first, second])
+        "that all faces are laid into. Alike: cosine of the two maps at 8 × 8 cells. Maps are of the true expression, "
+        "of pictures that both take for another one as well. " + _prob_words([first, second])
     )
 
 
@@ -314,7 +316,8 @@ def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
         own = [] if where is None else [cache.dataset(record["dataset"])[record["split"]].images[where[place]]]
         lines.append([*own, *drawn])
         with beside.container(border=True, width=len(lines[-1]) * (MAP_WIDTH + 16) + 32):
-            st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}: {percent(row.similarity)} alike")
+            taken = "" if row.predicted == row[1] else f", taken for {row.predicted}"
+            st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}{taken}: {percent(row.similarity)} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
             if where is not None:
                 asked = (record, int(where[place]), [study.record["run"] for study in studies])
