@@ -73,7 +73,7 @@ def queries(image: np.ndarray, found: SaliencyMap, class_names: Sequence[str], c
     """About how many predictions the checks of ``found`` cost.
 
     Args:
-        copies: whether the map is made again for networks with weights drawn anew.
+        copies: whether the map is made again for copies with weights drawn anew.
         trainings: number of other trainings that it is made again for.
     """
     method = METHODS[found.method]

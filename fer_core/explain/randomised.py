@@ -1,8 +1,8 @@
 """Copies of a model that know less: weights drawn anew from the top downwards (Adebayo et al. 2018, section 3).
 
 Of a support vector machine or a linear model, which has one layer, coefficients change places. Copies of networks are
-made once per network and kept while it lives, for the networks used last. They take turns on one set of
-graphs (:mod:`fer_core.explain.twins`). The network itself is not changed.
+made once per network and kept while it lives, for the networks used last. They take turns on one set of graphs
+(:mod:`fer_core.explain.twins`). The network itself is not changed.
 """
 
 import threading

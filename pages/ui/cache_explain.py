@@ -255,6 +255,6 @@ def _trust_piece(base: str, run_name: str, stamp: Stamp, asked: Asked, piece: Pi
     return check_pieces.ask(piece, cache.explained(run_name), asked.image, found)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner="Timing the model ...")
 def _seconds_per_query(base: str, run_name: str, stamp: Stamp, shape: tuple, _image: np.ndarray) -> float:
     return check_pieces.seconds_per_query(cache.explained(run_name), _image)
