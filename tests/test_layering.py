@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "labels": 1,
     "wording": 1,
     "storage": 1,
+    "resumable": 2,
     "images": 1,
     "masks": 1,
     "passes": 1,

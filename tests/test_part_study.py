@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from fer_core import artifacts, datasets, masks, metrics, regions
+from fer_core import artifacts, datasets, masks, metrics, regions, resumable
 from fer_core.charts import parts as charts
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, RunError
-from fer_core.explain import conditions, mask_numbers, mask_study, part_numbers, part_study, studies
+from fer_core.explain import conditions, mask_numbers, mask_study, part_numbers, part_study
 from fer_core.explain.part_study import SHAPES, PartStudy
 from fer_core.explain.studies import studies_folder
 from fer_core.models import features, registry
@@ -307,7 +307,7 @@ def test_unfinished_work_beside_rectangles_is_not_taken_for_moved_controls(tmp_p
     for name in part_study.condition_names((0,)):
         old = name.replace("moved-", "control-")
         probs = whole[name].pred_probs if old == name else np.full((N, 3), 1 / 3)
-        studies.write_part(work, old, {"pred_probs": probs, "seconds": np.float64(0)})
+        resumable.write_part(work, old, {"pred_probs": probs, "seconds": np.float64(0)})
     reader = EyeReader()
     found, _, _ = part_study.predict_conditions(reader, split, places(), work=work)
     assert reader.pictures == len(SHAPES) * N

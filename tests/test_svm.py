@@ -336,6 +336,36 @@ def test_search_judges_as_scikit_learns_cross_validation(values, train):
     assert best["accuracy"] == pytest.approx(expected.mean())
 
 
+@pytest.mark.parametrize("draws", [None, 3])
+def test_a_search_that_was_killed_goes_on_with_the_settings_not_tried_yet(draws, values, train, tmp_path, monkeypatch):
+    fitted, told = [], []
+    monkeypatch.setitem(svm.GRID, "linear", {"C": [0.003, 0.01, 0.03]})
+    monkeypatch.setattr(LinearSVC, "fit", _counting(fitted, LinearSVC.fit))
+    given = ({"kernel": "linear", "components": 10}, values[0], train.y_true)
+
+    def killed(done: int, total: int) -> None:
+        if done == 5:  # in the second setting
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        svm.search(*given, draws=draws, work=tmp_path, on_progress=killed)
+    assert len(fitted) == 5
+    fitted.clear()
+    again = svm.search(*given, draws=draws, work=tmp_path, on_progress=lambda done, total: told.append(done))
+    assert len(fitted) == 6 and told == [0, *range(3, 10)]
+    at_once = svm.search(*given, draws=draws)
+    pd.testing.assert_frame_equal(again.drop(columns="fit_time_s"), at_once.drop(columns="fit_time_s"))
+    assert (again["fit_time_s"] > 0).all()
+
+
+def _counting(calls: list, fit):
+    def counted(self, *given, **named):
+        calls.append(self.C)
+        return fit(self, *given, **named)
+
+    return counted
+
+
 @pytest.mark.slow
 def test_random_search_draws_inside_the_grid_and_by_its_seed(values, train):
     arguments = {"components": 20, "kernel": "poly"}

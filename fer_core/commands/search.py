@@ -1,5 +1,6 @@
 """``python -m fer_core search``: settings of an SVM, judged by cross-validation on the training split."""
 
+import hashlib
 import sys
 from contextlib import contextmanager
 from datetime import date
@@ -11,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fer_core import datasets, jobs
+from fer_core import datasets, jobs, resumable
 from fer_core.commands.tables import number, percent, print_table
 from fer_core.commands.train import parse_settings
 from fer_core.datasets.subjects import known_subjects
@@ -35,7 +36,10 @@ def search(
         typer.Option("--set", help="Another kernel, scaling or features as NAME=JSON, e.g. --set kernel=poly."),
     ] = None,
 ) -> None:
-    """Search C, gamma and degree of a support vector machine; the table is stored as CSV, its conditions beside it."""
+    """Search C, gamma and degree of a support vector machine; the table is stored as CSV, its conditions beside it.
+
+    The same command after a kill goes on with the settings that are not tried yet.
+    """
     entry = spec(model)
     if entry["builder"] != "svm":
         raise ConfigError(f"{model} is no support vector machine.", "Choose one of the svm_ models of `train`.")
@@ -44,6 +48,7 @@ def search(
     if grid and random is not None:
         raise ConfigError("--grid and --random were both given.", "Give one of them.")
     from fer_core.models.estimators import features
+    from fer_core.models.svm import GRID
     from fer_core.models.svm import search as search_settings
     from fer_core.models.svm import settings as checked
 
@@ -57,15 +62,12 @@ def search(
         cache = datasets.data_dir() / "features"
         values = features(model, np.asarray(train.images), arguments, cache, on_pictures)
         on_pictures(len(train), len(train))
+        asked = {"arguments": arguments, "draws": random, "folds": folds, "seed": seed}
+        digest = hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
+        about = asked | {"dataset": data.fingerprint, "features": digest, "grid": GRID}
+        work = resumable.work_folder(datasets.data_dir() / "work" / "searches", about)
         frame = search_settings(
-            arguments,
-            values,
-            train.y_true,
-            draws=random,
-            folds=folds,
-            seed=seed,
-            subjects=subjects,
-            on_progress=on_fits,
+            **asked, values=values, y_true=train.y_true, subjects=subjects, work=work, on_progress=on_fits
         )
     conditions = {
         "model": model,
@@ -83,6 +85,7 @@ def search(
         "date": date.today().isoformat(),
     }
     path = searches.write(frame, conditions)
+    resumable.clear_work(work)
     print_table(best_table(frame, f"{model} on {dataset}: n = {len(train)}, {folds} folds"))
     typer.echo(f"Stored in {path}. To train the best of them:")
     best = searches.best_arguments(frame, conditions)

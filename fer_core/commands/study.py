@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from fer_core import artifacts, datasets
+from fer_core import artifacts, datasets, resumable
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.errors import ConfigError, DatasetError, FerError, RunError
@@ -191,7 +191,7 @@ def evaluated_split(run: Run, name: str) -> Split:
 def work_of(run: Run, split: Split, settings: Mapping) -> Path:
     """The folder for the parts of an unfinished study of ``run``; ``settings`` are what its answers also depend on."""
     about = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}
-    return studies.work_folder(datasets.data_dir() / "work" / "studies", {**about, **settings})
+    return resumable.work_folder(datasets.data_dir() / "work" / "studies", {**about, **settings})
 
 
 def landmarks_of(split: Split, positions: np.ndarray, report: Report) -> tuple[np.ndarray, np.ndarray]:
@@ -226,4 +226,4 @@ def keep(write: Callable[[], Path], work: Path | None) -> None:
         typer.echo("A part of the split: nothing is stored.")
         return
     typer.echo(f"Stored in {write()}")
-    studies.clear_work(work)
+    resumable.clear_work(work)

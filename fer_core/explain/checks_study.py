@@ -19,9 +19,10 @@ from fer_core.explain import across_trainings
 from fer_core.explain.across_trainings import NOT_COMPARED, Alone, Trainings
 from fer_core.explain.check_basics import FAILED, NOT_APPLICABLE, PASSED, RANDOM_MAPS, UNDECIDED
 from fer_core.explain.saliency_study import method_options
-from fer_core.explain.studies import Kind, OfPictures, read_part, write_part
+from fer_core.explain.studies import Kind, OfPictures
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier
+from fer_core.resumable import read_part, write_part
 
 PICTURES = 40  # unless more are asked for
 OUTCOMES = (PASSED, UNDECIDED, FAILED, NOT_APPLICABLE)

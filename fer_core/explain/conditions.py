@@ -12,9 +12,9 @@ import pandas as pd
 
 from fer_core import masks
 from fer_core.datasets.split import Split
-from fer_core.explain.studies import read_part, write_part
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier, Predictions
+from fer_core.resumable import read_part, write_part
 
 WHOLE = "none"
 CHUNK = 256  # pictures per call of the classifier

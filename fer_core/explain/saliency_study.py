@@ -18,9 +18,10 @@ from fer_core import regions
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.explain import action_units
-from fer_core.explain.studies import Kind, OfPictures, read_part, write_part
+from fer_core.explain.studies import Kind, OfPictures
 from fer_core.labels import to_indices
 from fer_core.predictions import Classifier
+from fer_core.resumable import read_part, write_part
 
 MEAN_SIDE = 48  # pixels a side of the mean maps
 COARSE_SIDE = 8  # and of each picture's own map

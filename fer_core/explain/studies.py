@@ -3,12 +3,9 @@
 ``artifacts/studies/<kind>-<run>-<split>-<choice>/`` holds ``study.json`` (:attr:`Kind.fields`) and one file of arrays.
 No number is stored beside them: the ``*_numbers`` modules compute them all.
 
-A study that was interrupted goes on from the parts in its :func:`work_folder`.
+A study that was interrupted goes on from its parts, see :mod:`fer_core.resumable`.
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +17,7 @@ from fer_core import artifacts
 from fer_core.artifacts import Run
 from fer_core.datasets.split import Split
 from fer_core.errors import RunError
-from fer_core.storage import environment, read_json, sha256, to_json, write_atomically, write_directory
+from fer_core.storage import environment, read_json, sha256, to_json, write_directory
 
 SCHEMA_VERSION = 1
 CORE = 600  # pictures that slow methods are studied on
@@ -263,29 +260,3 @@ def _coarse_to_fine(n: int) -> np.ndarray:
     while len(reverse) < n:
         reverse = np.concatenate([2 * reverse, 2 * reverse + 1])
     return reverse[reverse < n]
-
-
-def work_folder(base: Path, settings: Mapping) -> Path:
-    """A folder under ``base`` for the parts of an unfinished study, named after all that its answers depend on."""
-    key = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:16]
-    return base / f"masks-{key}"
-
-
-def read_part(work: Path | None, name: str) -> dict[str, np.ndarray] | None:
-    """Arrays of a finished part of an unfinished study; None where there is none."""
-    path = work / f"{name}.npz" if work else None
-    if path is None or not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as part:
-        return {array: part[array] for array in part.files}
-
-
-def write_part(work: Path | None, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep a finished part for :func:`read_part`; without a folder nothing is kept."""
-    if work is not None:
-        write_atomically(work / f"{name}.npz", lambda file: np.savez(file, **arrays))
-
-
-def clear_work(work: Path) -> None:
-    """Remove the parts of a finished study."""
-    shutil.rmtree(work, ignore_errors=True)

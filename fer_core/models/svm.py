@@ -6,11 +6,13 @@ Patil's thesis, section 3.2: linear, polynomial and RBF kernels, z-score or min-
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from fer_core.errors import ConfigError, ModelError
 from fer_core.models.arguments import check_estimator
+from fer_core.resumable import read_part, write_part
 
 # What an entry's arguments may say beside its features, and what they say unless told otherwise.
 DEFAULTS: dict[str, object] = {
@@ -204,6 +206,7 @@ def search(
     folds: int = 3,
     seed: int = 0,
     subjects: np.ndarray | None = None,
+    work: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ):
     """Accuracy in cross-validation of many settings of one kernel, without calibration.
@@ -213,6 +216,8 @@ def search(
         values, y_true: float32 (N, D) features and int64 (N,) classes; folds are stratified and drawn by ``seed``.
         subjects: who is seen in each sample, where that is known: a subject is then in one fold only.
         draws: settings drawn at random, C and gamma log-uniformly over the grid's range; None for the whole ``GRID``.
+        work: folder for settings that were tried: the same call after a kill goes on there. The caller names it after
+            all arguments, and removes it.
         on_progress: called with fits done and fits in all, ``folds`` for each of the settings; first with 0.
 
     Returns:
@@ -223,7 +228,7 @@ def search(
         ConfigError: fewer than two folds, or more than a class has pictures or than there are subjects; no draws.
     """
     import pandas as pd
-    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import ParameterGrid, ParameterSampler, StratifiedGroupKFold, StratifiedKFold
 
     fewest = int(np.bincount(y_true)[np.unique(y_true)].min())
     if not 2 <= folds <= fewest:
@@ -232,36 +237,50 @@ def search(
         raise ConfigError(f"{folds} folds do not fit: there are {len(np.unique(subjects))} subjects.", "Use fewer.")
     if draws is not None and draws < 1:
         raise ConfigError(f"Cannot draw {draws} settings.", "Draw 1 or more.")
-    chosen = settings(arguments)
-    count = draws or int(np.prod([len(tried) for tried in GRID[chosen["kernel"]].values()]))
-    done = 0
-    on_progress(done, count * folds)
+    kernel = settings(arguments)["kernel"]
     pipeline = svm_pipeline(arguments, (len(values) * (folds - 1) // folds, values.shape[1]), seed, calibrated=False)
-    space = _space(chosen["kernel"], unit_gamma(pipeline, values), at_random=draws is not None)
+    space = _space(kernel, unit_gamma(pipeline, values), at_random=draws is not None)
+    tried = list(ParameterGrid(space) if draws is None else ParameterSampler(space, draws, random_state=seed))
+    kind = StratifiedKFold if subjects is None else StratifiedGroupKFold
+    cut = list(kind(folds, shuffle=True, random_state=seed).split(values, y_true, subjects))
+    rows, total = [], len(tried) * folds
+    for place, setting in enumerate(tried):
+        done = place * folds
+        on_progress(done, total)
+        part = read_part(work, str(place))
+        if part is None:
+            part = _judged(
+                pipeline, setting, values, y_true, cut, lambda fits, done=done: on_progress(done + fits, total)
+            )
+            write_part(work, str(place), part)
+        scores = part["scores"]
+        row = {name.removeprefix("svm__"): float(setting[name]) for name in space}
+        row |= {"accuracy": scores.mean(), "accuracy_std": scores.std()}
+        row |= {f"fold_{fold}": score for fold, score in enumerate(scores, start=1)}
+        rows.append(row | {"fit_time_s": float(part["seconds"])})
+    on_progress(total, total)
+    return pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True, kind="stable")
+
+
+def _judged(
+    pipeline, setting: dict, values: np.ndarray, y_true: np.ndarray, cut: list, on_fit: Callable[[int], None]
+) -> dict[str, np.ndarray]:
+    """Accuracy of one setting on each fold, and the mean time of a fit; ``on_fit`` hears of all but the last."""
+    from sklearn.base import clone
+    from sklearn.model_selection import cross_validate
+
+    fits = 0
 
     def accuracy(fitted, held_out, truth) -> float:  # called once per fit, which is what tells the progress
-        nonlocal done
-        right = float((fitted.predict(held_out) == truth).mean())
-        done += 1
-        on_progress(done, count * folds)
-        return right
+        nonlocal fits
+        fits += 1
+        if fits < len(cut):
+            on_fit(fits)
+        return float((fitted.predict(held_out) == truth).mean())
 
-    common = {
-        "scoring": accuracy,
-        "cv": (StratifiedKFold if subjects is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed),
-        "refit": False,
-        "error_score": "raise",
-    }
-    if draws is None:
-        searching = GridSearchCV(pipeline, space, **common)
-    else:
-        searching = RandomizedSearchCV(pipeline, space, n_iter=draws, random_state=seed, **common)
-    results = searching.fit(values, y_true, groups=subjects).cv_results_
-    columns = {name.removeprefix("svm__"): results[f"param_{name}"].astype(float) for name in space}
-    columns |= {"accuracy": results["mean_test_score"], "accuracy_std": results["std_test_score"]}
-    columns |= {f"fold_{fold + 1}": results[f"split{fold}_test_score"] for fold in range(folds)}
-    frame = pd.DataFrame(columns | {"fit_time_s": results["mean_fit_time"]})
-    return frame.sort_values("accuracy", ascending=False, ignore_index=True, kind="stable")
+    asked = clone(pipeline).set_params(**setting)
+    found = cross_validate(asked, values, y_true, cv=cut, scoring=accuracy, error_score="raise")
+    return {"scores": found["test_score"], "seconds": found["fit_time"].mean()}
 
 
 def _scaler(scaling: str):
