@@ -1,5 +1,6 @@
 """What several test modules share: settings of the environment, and a workshop with a real dataset and a real run."""
 
+import functools
 import gc
 import os
 import sys
@@ -11,6 +12,8 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each has a core: more threads would wait for one another
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
 NARROW = {"width": 12}  # of 32 channels: the same layers and grids, and maps checked three times as fast
@@ -25,6 +28,17 @@ def pytest_runtest_setup(item):
         spared["modules"] = len(sys.modules)
         gc.collect()
         gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_searched_once():
+    """AppTest searches all installed packages for components each time it opens a page, which is half of its time."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 class Workshop(NamedTuple):

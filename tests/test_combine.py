@@ -212,6 +212,7 @@ def test_members_must_be_the_ones_meant(twins):
         load_classifier(run)
 
 
+@pytest.mark.slow
 def test_saliency_page_explains_an_ensemble(twins):
     """Two equal networks answer and look like one."""
     single, pair, _ = twins

@@ -50,6 +50,7 @@ def test_networks_that_take_turns_answer_as_by_themselves(keras, picture, monkey
     assert not np.allclose(expected[0][0], expected[1][0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_randomised_copies_answer_as_by_themselves(keras, picture):  # noqa: F811
     own = model(keras, 0)
     for copy in randomised.randomised_copies(own):

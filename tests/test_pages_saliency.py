@@ -67,6 +67,7 @@ def captions(app):
     return [picture.caption for element in app.get("image") for picture in element.proto.imgs]
 
 
+@pytest.mark.slow
 def test_strip_says_what_the_library_says(working, classifier, first_test_picture):
     app = open_page("saliency", {"dataset": working.dataset, "method": "Grad-CAM", "explain": "happy"})
     assert_healthy(app)
@@ -336,6 +337,7 @@ def test_all_methods_side_by_side(working, classifier, first_test_picture):
     assert "grid" in failed and f":red[**Fails {failed}.**]" in [caption.value for caption in app.caption]
 
 
+@pytest.mark.slow
 def test_maps_are_checked_when_asked_for_once_and_each_on_its_own(with_hog, working, monkeypatch):
     asked = []
     for part, real in dict(faithfulness.PARTS).items():

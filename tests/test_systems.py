@@ -26,7 +26,7 @@ ARCHITECTURES = {architecture(name): name for name in PAPERS}
 
 def slow_if_deep(names):
     """Building the deep ones takes several seconds."""
-    deep = ("resnet50", "xception", "mobilenetv2", "vgg16_", "patil")
+    deep = ("resnet50", "xception", "mobilenetv2", "vgg16", "patil")
     return [pytest.param(name, marks=pytest.mark.slow if name.startswith(deep) else ()) for name in names]
 
 

@@ -396,6 +396,7 @@ def test_an_unfinished_training_of_another_network_of_that_name_is_not_gone_on_w
         train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path)
 
 
+@pytest.mark.slow
 def test_patience_stops_a_training_that_no_longer_improves(drawn, tmp_path):
     config = dataclasses.replace(QUICK, epochs=30, sizes=[], patience=1, learning_rate=1e-12, ema=0.0)
     run = artifacts.read_run(train("compact", drawn, config=config, work_root=tmp_path, root=tmp_path))

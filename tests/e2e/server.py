@@ -41,9 +41,10 @@ def running_app(environment: Mapping[str, str], folder: Path, script: Path = PRO
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
     with open(folder / "streamlit.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | dict(environment), stdout=log, stderr=subprocess.STDOUT
+            command, cwd=folder, env=inherited | dict(environment), stdout=log, stderr=subprocess.STDOUT
         )
         (folder / "streamlit.pid").write_text(str(process.pid))
         try:

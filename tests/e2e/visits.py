@@ -19,7 +19,7 @@ def visit(tab: Page, address: str, path: str = "") -> None:
 def settle(*tabs: Page) -> None:
     """Wait until nothing is running on any of the pages, and still nothing a moment later."""
     for _ in range(2):
-        tabs[0].wait_for_timeout(700)
+        tabs[0].wait_for_timeout(400)
         for tab in tabs:
             expect(tab.locator(READY)).to_have_count(1, timeout=LIMIT_MS)
             expect(tab.locator(BUSY)).to_have_count(0, timeout=LIMIT_MS)
