@@ -10,6 +10,7 @@ from fer_core.charts import results as result_charts
 from fer_core.errors import ConfigError, FerError
 from fer_core.labels import KNOWN_NAMES
 from fer_core.masks import REGIONS
+from fer_core.models.arguments import check_arguments, check_estimator
 from fer_core.models.preprocess import EQUALIZERS
 from fer_core.models.specs import MODELS, spec
 from fer_core.models.views import VIEWS as VIEWS_AVERAGED
@@ -169,9 +170,11 @@ def arguments(model: str, key: str) -> dict:
     """What the network's or the SVM's own arguments are changed to.
 
     Raises:
-        ConfigError: what was typed is no JSON object.
+        ConfigError: what was typed is no JSON object, or an SVM cannot be fitted with it.
+        ModelError: a network cannot be built with it.
     """
-    own = json.dumps(spec(model)["arguments"])
+    entry = spec(model)
+    own = json.dumps(entry["arguments"])
     typed = state.text("Arguments", key=key, placeholder=own, help=f"{MEANING['arguments']}. Its own: `{own}`")
     try:
         changed = json.loads(typed or "{}")
@@ -179,6 +182,11 @@ def arguments(model: str, key: str) -> dict:
         changed = None
     if not isinstance(changed, dict):
         raise ConfigError(f"Arguments must be a JSON object. Received {typed}.", f"As in {own}, only what changes.")
+    chosen = entry["arguments"] | changed
+    if entry["family"] == "network":
+        check_arguments(model, entry["builder"], chosen)
+    else:
+        check_estimator(entry["builder"], chosen)
     return changed
 
 

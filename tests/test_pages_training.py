@@ -141,14 +141,14 @@ def test_changed_settings_stand_in_the_command_and_nonsense_is_refused(folder):
 def test_a_link_opens_the_form_with_its_settings(folder):
     key = "patil_cnn_ckplus"
     changed = {"epochs": "3", "learning_rate": "0.00025", "optimizer": "sgd", "mask": "mouth", "oversample": "true"}
-    changed |= {"classes": ["happy", "sad"], "arguments": '{"units": 64}', "augmentation-erase": "0.5"}
+    changed |= {"classes": ["happy", "sad"], "arguments": '{"dense": [64]}', "augmentation-erase": "0.5"}
     address = {f"{key}-{name}": value for name, value in changed.items()}
     app = open_page(paper="Patil", system=key, dataset="drawn", **address)
     assert not app.info and not app.error
     numbers = {found.label: found.value for found in app.number_input}
     assert (numbers["Epochs"], numbers["Learning rate"], numbers["Erase"]) == (3, 0.00025, 0.5)
     told = app.code[0].value
-    for words in ("--epochs 3", "--learning-rate 0.00025", "optimizer=sgd", "mask=mouth", "oversample=true", "units"):
+    for words in ("--epochs 3", "--learning-rate 0.00025", "optimizer=sgd", "mask=mouth", "oversample=true", "dense"):
         assert words in told, words
     assert """classes=["happy", "sad"]""" in told and '"erase": 0.5' in told
     kept = {name: app.query_params[name] for name in address}
@@ -177,6 +177,21 @@ def test_what_happens_to_pictures_before_training_can_be_chosen(folder):
     assert """oversample=true --set 'arguments={"kernel": "poly"}'""" in app.code[0].value
     app.text_input(key="svm_hog_rbf-arguments").set_value("poly").run()
     assert "Arguments must be a JSON object. Received poly" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("system", "typed", "said"),
+    [
+        ("svm_hog_rbf", '{"C": -1}', "The argument C must be a number above 0. Received -1"),
+        ("svm_hog_rbf", '{"colour": 1}', "There is no argument colour"),
+        ("patil_cnn", '{"dropout": 1}', "The argument dropout of patil_cnn must be"),
+        ("patil_cnn", '{"units": 4}', "patil_cnn has no argument units"),
+    ],
+)
+def test_arguments_that_cannot_be_trained_with_are_refused_before_a_training_starts(folder, system, typed, said):
+    app = open_page(paper="Patil", system=system, dataset="drawn", **{f"{system}-arguments": typed})
+    assert said in app.error[0].value.replace("\\", "")
+    assert "Start" not in [one.label for one in app.button] and not app.code
 
 
 @pytest.mark.slow
