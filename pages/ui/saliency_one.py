@@ -143,7 +143,7 @@ def choose_class(class_names: list[str], has_truth: bool) -> str:
 def choose_look() -> Look:
     opacity = state.slider("Opacity", 0.0, 1.0, 0.5, key="opacity", step=0.05)
     colormap = state.choice("Colours", list(charts.COLORMAPS), key="colours", widget=st.segmented_control)
-    return Look(opacity, colormap, state.toggle("Outline the parts of the face", key="outlines"))
+    return Look(opacity, colormap, state.toggle("Outline the parts", key="outlines"))
 
 
 def choose_layer(run_name: str, method: str, key: str) -> str | None:
@@ -193,7 +193,7 @@ def show_model(
     if target not in names:
         st.warning(f"This model does not know the class {target}.")
         return None
-    map_place, words_place = st.columns([3, 2], gap="medium") if wide else (st.container(), st.container())
+    map_place, words_place = st.columns([4, 3], gap="medium") if wide else (st.container(), st.container())
     with words_place:
         layer = choose_layer(run_name, method, key)
     with map_place, st.spinner("Explaining ..."):

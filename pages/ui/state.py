@@ -41,7 +41,7 @@ def choice(
     words = settings.get("format_func", str)
     missing = _missing(key, options, words)
     if widget in (st.segmented_control, st.pills):
-        settings = {"required": True} | settings
+        settings = {"required": True, "wrap": True} | settings  # none of them is cut off
         chosen = widget(label, options, key=key, default=default, **LINKED, **settings)
         chosen = default if chosen is None else chosen  # an address with an empty value clears even these
     elif widget is st.select_slider:
@@ -87,8 +87,7 @@ def choices(
     _replace_unless(key, lambda values: values == kept, kept or default)
     if widget in (st.segmented_control, st.pills):
         settings = {"selection_mode": "multi"} | settings
-    if widget is st.multiselect:
-        settings = {"wrap": True} | settings  # none of what is chosen is cut off
+    settings = {"wrap": True} | settings  # none of them is cut off
     words = settings.get("format_func", str)
     missing = _missing(key, options, words)
     chosen = list(widget(label, options, key=key, default=default, **LINKED, **settings))
