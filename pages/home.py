@@ -201,7 +201,7 @@ def show_pages() -> None:
     for name, (title, question) in PAGES.items():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(f"pages/{name}.py", label=f"**{title}**", width=120)
-            st.markdown(question, width="content")
+            st.markdown(question)
 
 
 def body() -> None:

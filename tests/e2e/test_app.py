@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.bad_files import bad_files
 from tests.conftest import PROJECT
-from tests.e2e.visits import expect_no_exception, overflow, settle, upload, visit
+from tests.e2e.visits import cut_choices, expect_no_exception, overflow, settle, upload, visit
 
 # A test waits until the app is ready, which takes seconds; the limit is for machines that train meanwhile.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -213,6 +213,8 @@ def test_narrow_window_does_not_scroll_sideways(tab, app, page):
         tab.emulate_media(color_scheme=scheme)
         expect(tab.get_by_test_id("stApp")).to_have_css("background-color", ground)
         assert overflow(tab) <= 1
+    tab.set_viewport_size({"width": 1000, "height": 900})  # columns lie side by side and are narrow
+    assert not cut_choices(tab)
 
 
 def test_dark_theme_is_dark(chromium, app):

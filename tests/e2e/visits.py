@@ -45,3 +45,12 @@ def overflow(tab: Page) -> float:
             return Math.max(of(document.documentElement), of(main));
         }"""
     )
+
+
+def cut_choices(tab: Page) -> list[str]:
+    """The choices in a row of which some cannot be seen without scrolling it, as their words."""
+    return tab.get_by_test_id("stButtonGroup").evaluate_all(
+        """groups => groups
+            .filter(group => [...group.querySelectorAll('*')].some(e => e.scrollWidth > e.clientWidth + 1))
+            .map(group => group.innerText)"""
+    )
