@@ -407,6 +407,17 @@ def prepared(tmp_path, monkeypatch, load):
     monkeypatch.setattr(features, "landmark_points", found)
 
 
+@pytest.mark.parametrize("kind", ["saliency", "checks"])
+def test_a_run_is_loaded_once_for_all_its_methods(kind, tmp_path, monkeypatch):
+    loaded = []
+    prepared(tmp_path, monkeypatch, lambda run, tta="run": loaded.append(run.name) or Reader())
+    run = store_run(tmp_path)
+    result = CliRunner().invoke(app, ["study", kind, "--method", "occlusion", "--method", "lime", "--pictures", "2"])
+    assert result.exit_code == 0, result.output
+    assert loaded == [run.name]
+    assert sorted(path.name.split("-")[-1] for path in (tmp_path / "studies").iterdir()) == ["lime", "occlusion"]
+
+
 def test_the_command_stores_a_study_and_does_nothing_twice(tmp_path, monkeypatch):
     loaded = []
 

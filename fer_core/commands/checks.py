@@ -1,6 +1,7 @@
 """``python -m fer_core study checks``: whether the maps of runs can be trusted, on many pictures of a split."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Annotated
 
 import typer
@@ -37,6 +38,7 @@ def checks(
     The same command after a kill goes on with the picture that was interrupted.
     """
     stored, tasks = {record["name"]: record for record in KIND.list_records()[0]}, []
+    load, load_others = study.loader(), lru_cache(maxsize=1)(_loaded)
     for run in study.chosen_runs(names):
         if not names and answers_alike(run):
             typer.echo(f"{run.name} is left out: it says the same of every picture, so its maps are empty.")
@@ -44,17 +46,23 @@ def checks(
         for one in method or [NETWORK_METHOD if has_gradients(run) else OTHER_METHOD]:
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
             other = study.is_other(stored.get(name), layer, None if option is None else given)
-            make = partial(_study, run, split, one, layer, given, pictures)
+            make = partial(_study, run, split, one, layer, given, pictures, load, load_others)
             tasks.append(study.Task(name, name, make, again=other))
     study.make_all(KIND, tasks, again=again, about=study.about_maps)
 
 
-def _study(run: Run, split_name: str, method: str, layer: str | None, options: dict, pictures: int) -> None:
-    from fer_core.inference import Predictor
-    from fer_core.models.registry import load_classifier
-
+def _study(
+    run: Run,
+    split_name: str,
+    method: str,
+    layer: str | None,
+    options: dict,
+    pictures: int,
+    load: Callable[[Run], Classifier],
+    load_others: Callable[[tuple[str, ...], Classifier], dict[str, Classifier]],
+) -> None:
     split = study.evaluated_split(run, split_name)
-    classifier = Predictor(load_classifier(run, tta="none"))  # a mean over shifted views would not lie on the face
+    classifier = load(run)
     positions = spread(len(split), pictures)
     runs = across_trainings.others(run, artifacts.list_runs()[0])
     trainings = {} if isinstance(runs, Alone) else {one.name: one.run["weights_sha256"] for one in runs}
@@ -68,7 +76,7 @@ def _study(run: Run, split_name: str, method: str, layer: str | None, options: d
             positions=positions,
             layer=layer,
             options=options,
-            others=runs if isinstance(runs, Alone) else _loaded(runs, classifier),
+            others=runs if isinstance(runs, Alone) else load_others(tuple(trainings), classifier),
             work=work,
             report=lambda what, done, total: report(f"{method}, {what}", done, total),
         )
@@ -78,11 +86,11 @@ def _study(run: Run, split_name: str, method: str, layer: str | None, options: d
     study.keep(partial(checks_study.write_study, made), work)
 
 
-def _loaded(runs: list[Run], like: Classifier) -> dict[str, Classifier]:
+def _loaded(names: tuple[str, ...], like: Classifier) -> dict[str, Classifier]:
     from fer_core.explain.twins import other_training
     from fer_core.models.registry import load_classifier
 
-    return {one.name: other_training(load_classifier(one, tta="none"), like) for one in runs}
+    return {name: other_training(load_classifier(artifacts.find_run(name), tta="none"), like) for name in names}
 
 
 def _print(made: checks_study.ChecksStudy) -> None:

@@ -18,6 +18,7 @@ from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
 from fer_core.explain.studies import spread
 from fer_core.pictures import answers_alike, has_gradients, is_network
+from fer_core.predictions import Classifier
 
 NETWORK_METHOD, COARSE_METHOD, OTHER_METHOD = "grad_cam", "layer_cam", "occlusion"
 
@@ -43,7 +44,7 @@ def saliency(
 
     The same command after a kill goes on with the batch that was interrupted.
     """
-    stored, tasks = {record["name"]: record for record in KIND.list_records()[0]}, []
+    stored, tasks, load = {record["name"]: record for record in KIND.list_records()[0]}, [], study.loader()
     for run in study.chosen_runs(names):
         if not names and answers_alike(run):
             typer.echo(f"{run.name} is left out: it says the same of every picture, so its maps are empty.")
@@ -51,9 +52,9 @@ def saliency(
         for one in method or _default_methods(run):
             name, given = KIND.study_name(run.name, split, one), parse(one, option or [])
             other = study.is_other(stored.get(name), layer, None if option is None else given)
-            make = partial(_study, run, split, one, layer, given, pictures)
+            make = partial(_study, run, split, one, layer, given, pictures, load)
             if not method and one == COARSE_METHOD:
-                make = partial(_study_if_coarse, run, make)
+                make = partial(_study_if_coarse, run, load, make)
             tasks.append(study.Task(name, name, make, again=other))
     study.make_all(KIND, tasks, again=again, about=study.about_maps)
 
@@ -65,24 +66,28 @@ def _default_methods(run: Run) -> tuple[str, ...]:
     return (NETWORK_METHOD, COARSE_METHOD) if is_network(run) else (NETWORK_METHOD,)
 
 
-def _study_if_coarse(run: Run, make: Callable[[], None]) -> None:
+def _study_if_coarse(run: Run, load: Callable[[Run], Classifier], make: Callable[[], None]) -> None:
     """The study, if the last layer of the run's network is too coarse; otherwise say that there is no need of it."""
     from fer_core.explain.gradients import cam_layers, default_layer, is_earlier
-    from fer_core.models.registry import load_classifier
 
-    classifier = load_classifier(run, tta="none")
+    classifier = load(run)
     if is_earlier(cam_layers(classifier), default_layer(classifier).name):
         make()
     else:
         typer.echo(f"{run.name}: the last layer is fine enough for {NETWORK_METHOD}; {COARSE_METHOD} only when asked.")
 
 
-def _study(run: Run, split_name: str, method: str, layer: str | None, options: dict, pictures: int | None) -> None:
-    from fer_core.inference import Predictor
-    from fer_core.models.registry import load_classifier
-
+def _study(
+    run: Run,
+    split_name: str,
+    method: str,
+    layer: str | None,
+    options: dict,
+    pictures: int | None,
+    load: Callable[[Run], Classifier],
+) -> None:
     split = study.evaluated_split(run, split_name)
-    classifier = Predictor(load_classifier(run, tta="none"))  # a mean over shifted views would not lie on the face
+    classifier = load(run)
     positions = spread(len(split), pictures)
     settings = {"split": split_name, "method": method, "layer": layer, "n": len(positions), "study": KIND.name}
     settings |= {"options": options} if options else {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -148,6 +148,22 @@ def asked(run: Run, split_name: str, tta: str | None, limit: int | None) -> tupl
     kinds = {getattr(one, "tta", "none") for one in members} - {"none"}  # models without a network have one view
     averaged = "+".join(sorted(kinds)) or "none"
     return split, Predictor(classifier), averaged, studies.spread(len(split), limit)
+
+
+def loader() -> Callable[[Run], Classifier]:
+    """What loads a run's predictor without views: a mean over shifted ones would not lie on the face.
+
+    It keeps the last one, with all that is compiled for it, for the run's next method.
+    """
+
+    @lru_cache(maxsize=1)
+    def load(path: Path) -> Classifier:
+        from fer_core.inference import Predictor
+        from fer_core.models.registry import load_classifier
+
+        return Predictor(load_classifier(artifacts.read_run(path), tta="none"))
+
+    return lambda run: load(run.path)
 
 
 def views_and_controls(record: Mapping) -> str:
