@@ -178,19 +178,23 @@ def show_models() -> None:
     others = [name for name in dict.fromkeys(table["dataset"]) if name != first]
     shown = table[table["dataset"] == first]
     told = f" Other pictures, other numbers: for {' and '.join(others)} see Models." if others else ""
-    told = f"Of models trained on {first}, on its test pictures; the most accurate on val first.{told}"
+    counts = shown["n"].unique()
+    pictures_told = f"{counts[0]:,} test pictures" if len(counts) == 1 else "test pictures"
+    told = f"Of models trained on {first}, on its {pictures_told}; the most accurate on val first.{told}"
     st.caption(widgets.plain(told))
     percent = {"format": "percent", "width": "small"}
     columns = {
         "name": st.column_config.TextColumn("run"),
-        "n": st.column_config.NumberColumn("test pictures"),
         "accuracy": st.column_config.NumberColumn("accuracy", **percent),
         "accuracy_low": st.column_config.NumberColumn("95 % from", **percent),
         "accuracy_high": st.column_config.NumberColumn("to", **percent),
         "macro_f1": st.column_config.NumberColumn("macro F1", format="%.3f"),
         "param_count": st.column_config.NumberColumn("parameters", format="localized"),
+        "n": st.column_config.NumberColumn("test pictures"),
     }
-    shown = widgets.with_settings(shown[list(columns)], "name", after="name")
+    if len(counts) == 1:
+        columns.pop("n")
+    shown = widgets.with_settings(shown[list(columns)], "name", after="accuracy_high")
     columns |= {"settings": st.column_config.TextColumn("trained", width="medium")}  # or cells are cut off
     widgets.show_table(shown, column_config=columns)
     widgets.download_table(table, "runs-test", "All metrics (CSV)")
@@ -199,7 +203,7 @@ def show_models() -> None:
 def show_pages() -> None:
     st.header("What each page answers")
     for name, (title, question) in PAGES.items():
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
             st.page_link(f"pages/{name}.py", label=f"**{title}**", width=120)
             st.markdown(question)
 
