@@ -67,7 +67,7 @@ def test_results_in_brief_are_of_one_dataset(nothing, tmp_path):  # noqa: F811
     app = open_page("home")
     assert_healthy(app)
     assert app.dataframe[0].value["name"].tolist() == ["tiny-good-s0-20260131"]
-    assert "Of models trained on tiny, on its test pictures" in text_of(app)
+    assert "Of models trained on tiny, on its 120 test pictures" in text_of(app)
     assert "for drawn see Models" in text_of(app)
 
 
