@@ -74,7 +74,9 @@ def test_six_models_have_stored_mean_maps_and_a_facs_table_of_the_whole_test_spl
     assert len(whole) >= 6, sorted(whole)
     for name in whole.values():
         study = saliency_study.read_study(studies_folder() / name)
-        assert np.isfinite(study.means).all() and study.means[0].any(axis=(1, 2)).all()
+        assert np.isfinite(study.means[0]).all() and study.means[0].any(axis=(1, 2)).all()
+        recognised = np.isin(np.arange(len(study.class_names)), study.y_true[study.right])
+        assert (np.isfinite(study.means[1]).all(axis=(1, 2)) == recognised).all(), "no mean of no pictures"
         table = saliency_numbers.score_rows(study, n_boot=50).set_index(["class", "score"])
         assert set(table.index) == set(itertools.product([ALL_CLASSES, *PROTOTYPES], SCORES))
         assert (table["n"] > 0).all() and (table["low"] <= table["value"]).all(), name

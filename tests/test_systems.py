@@ -66,6 +66,7 @@ def test_names_a_row_of_its_paper_and_a_valid_recipe(name):
         assert "backbone" in spec(name)["arguments"]
 
 
+@pytest.mark.slow
 def test_parameter_counts_of_keras_own_and_of_ugwus_tables():
     from fer_core.models.registry import build_network
 
