@@ -60,6 +60,6 @@ def probability_bars(probabilities: np.ndarray, class_names: Sequence[str]) -> g
         )
     )
     figure.update_layout(height=30 * len(class_names) + 16, margin={"l": 8, "r": 8, "t": 8, "b": 8}, bargap=0.25)
-    figure.update_xaxes(range=[0, 1.45], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, 1.25], visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", fixedrange=True, tickfont={"size": 13})
     return figure
