@@ -246,7 +246,8 @@ def wilson(share: float, n: int) -> tuple[float, float]:
         return math.nan, math.nan
     centre = share + Z_95**2 / (2 * n)
     reach = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    return (centre - reach) / (1 + Z_95**2 / n), (centre + reach) / (1 + Z_95**2 / n)
+    scale = 1 + Z_95**2 / n
+    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)  # rounding leads beyond
 
 
 def evaluate(predictions: Predictions, *, n_boot: int = 1000, seed: int = 0) -> dict:

@@ -307,3 +307,9 @@ def test_a_basic_interval_by_hand(value, expected):
     drawn = np.linspace(3.5, 6.0, 100) if value > 1 else np.linspace(0.5, 2.0, 100)
     found = metrics.basic_interval(value, drawn, least=0.0)
     assert found == pytest.approx(expected, abs=0.1)
+
+
+def test_wilsons_interval_stays_within_what_a_share_can_be():
+    for n in range(1, 60):
+        low, high = metrics.wilson(0.0, n)[0], metrics.wilson(1.0, n)[1]
+        assert 0 <= low < 1e-12 and 1 - 1e-12 < high <= 1 and f"{low:.1f}" == "0.0", n
