@@ -179,8 +179,8 @@ def show_models() -> None:
     shown = table[table["dataset"] == first]
     told = f" Other pictures, other numbers: for {' and '.join(others)} see Models." if others else ""
     counts = shown["n"].unique()
-    pictures_told = f"{counts[0]:,} test pictures" if len(counts) == 1 else "test pictures"
-    told = f"Of models trained on {first}, on its {pictures_told}; the most accurate on val first.{told}"
+    n = f"{counts[0]:,} " if len(counts) == 1 else ""
+    told = f"Of models trained on {first}, on its {n}test pictures; the most accurate on val first.{told}"
     st.caption(widgets.plain(told))
     percent = {"format": "percent", "width": "small"}
     columns = {
@@ -192,7 +192,7 @@ def show_models() -> None:
         "param_count": st.column_config.NumberColumn("parameters", format="localized"),
         "n": st.column_config.NumberColumn("test pictures"),
     }
-    if len(counts) == 1:
+    if n:
         columns.pop("n")
     shown = widgets.with_settings(shown[list(columns)], "name", after="accuracy_high")
     columns |= {"settings": st.column_config.TextColumn("trained", width="medium")}  # or cells are cut off

@@ -32,7 +32,7 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def components_searched_once():
-    """AppTest searches all installed packages for components each time it opens a page, which is half of its time."""
+    """AppTest searches all installed packages for components each time it opens a page, which takes a while."""
     from streamlit.components.v2 import manifest_scanner
 
     with pytest.MonkeyPatch.context() as patch:
