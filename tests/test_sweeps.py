@@ -171,6 +171,29 @@ def test_processes_that_share_a_sweep_lose_no_trial_and_train_none_twice(folder,
         assert drawn.between(1e-4, 1e-1).all()
 
 
+def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken_for_abandoned(folder, monkeypatch):
+    from optuna.trial import TrialState
+
+    sweeps.open_sweep(sweep(space={"batch_size": Parameter(choices=(1, 2))}, sampler="grid", trials=2))
+    opened = sweeps.read("s")
+    trainer, other = sweep_trials._study(opened), sweep_trials._study(opened)
+    trained, held = sweep_trials._claim(trainer, opened)
+    real = sweep_trials._try_lock
+
+    def slow_try_lock(path):
+        """The trial ends after the other process has read its state and before it tries its lock."""
+        if path.name == "0.lock":
+            trainer.tell(trained, 0.5, state=TrialState.COMPLETE)
+            held.close()
+        return real(path)
+
+    monkeypatch.setattr(sweep_trials, "_try_lock", slow_try_lock)
+    claimed, lock = sweep_trials._claim(other, opened)
+    lock.close()
+    assert claimed.number == 1
+    assert [found.state for found in other.get_trials()] == [TrialState.COMPLETE, TrialState.RUNNING]
+
+
 def test_a_trial_whose_process_always_dies_in_the_same_epoch_fails_at_last(folder, monkeypatch):
     """So that a network too large for the memory does not keep all others waiting for ever."""
     space = {"batch_size": Parameter(choices=(1, 2))}

@@ -138,7 +138,8 @@ def _claim(study, sweep: Sweep):
                 lock = _try_lock(folder / "trials" / f"{found.number}.lock")
                 if lock is None:
                     continue
-                if not _given_up(study, found):
+                found = study.get_trials(deepcopy=False)[found.number]  # it may have ended before it was locked
+                if found.state == optuna.trial.TrialState.RUNNING and not _given_up(study, found):
                     return _drawn(optuna.trial.Trial(study, found._trial_id), sweep), lock
                 lock.close()
         if sweep.sampler == "grid":
