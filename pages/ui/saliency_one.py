@@ -22,6 +22,7 @@ from pages.ui.cache_explain import Asked
 PREDICTED, TRUE = "predicted", "true"
 EXPLAINED = {PREDICTED: "predicted class", TRUE: "true class"}
 THUMBNAIL = 128
+WORDS = 264  # pixels beside a map; below it where there is no room for both
 MAX_GAP = 0.05  # as Sundararajan et al. 2017, section 5, ask
 OWN = "own"  # layers of an ensemble's networks
 GRAD_CAM, LAYER_CAM = "grad_cam", "layer_cam"
@@ -193,7 +194,8 @@ def show_model(
     if target not in names:
         st.warning(f"This model does not know the class {target}.")
         return None
-    map_place, words_place = st.columns([4, 3], gap="medium") if wide else (st.container(), st.container())
+    with st.container(horizontal=wide, gap="medium"):
+        map_place, words_place = st.container(), st.container(width=WORDS if wide else "stretch")
     with words_place:
         layer = choose_layer(run_name, method, key)
     with map_place, st.spinner("Explaining ..."):
