@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,12 +19,15 @@ def work_folder(base: Path, settings: Mapping) -> Path:
 
 
 def read_part(work: Path | None, name: str) -> dict[str, np.ndarray] | None:
-    """Arrays of a finished part; None where there is none."""
+    """Arrays of a finished part; None where there is none, or what there is cannot be read."""
     path = work / f"{name}.npz" if work else None
     if path is None or not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as part:
-        return {array: part[array] for array in part.files}
+    try:
+        with np.load(path, allow_pickle=False) as part:
+            return {array: part[array] for array in part.files}
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
+        return None  # it is made again, and written over
 
 
 def write_part(work: Path | None, name: str, arrays: Mapping[str, np.ndarray]) -> None:

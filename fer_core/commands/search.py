@@ -47,6 +47,8 @@ def search(
     arguments = entry["arguments"] | changed
     if grid and random is not None:
         raise ConfigError("--grid and --random were both given.", "Give one of them.")
+    import sklearn
+
     from fer_core.models.estimators import features
     from fer_core.models.svm import GRID
     from fer_core.models.svm import search as search_settings
@@ -65,6 +67,7 @@ def search(
         asked = {"arguments": arguments, "draws": random, "folds": folds, "seed": seed}
         digest = hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
         about = asked | {"dataset": data.fingerprint, "features": digest, "grid": GRID}
+        about |= {"scikit-learn": sklearn.__version__}
         work = resumable.work_folder(datasets.data_dir() / "work" / "searches", about)
         frame = search_settings(
             **asked, values=values, y_true=train.y_true, subjects=subjects, work=work, on_progress=on_fits
