@@ -81,6 +81,8 @@ def test_a_check_says_what_its_interval_allows(column, says, n):
 def test_a_coarse_grid_fails_on_all_faces_alike():
     row = checks_numbers.check_table(by_hand(["pppppf"] * 2, grid=(3, 3))).iloc[-1]
     assert (row["says"], row["low"], row["high"]) == ("most fail", 0, 0)
+    told = checks_numbers.verdict(by_hand(["pppppf"] * 2, grid=(3, 3)))
+    assert told.endswith("passes every check on 0 of 2 faces; most often fails: grid (2 faces)."), "that is certain"
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from fer_core.explain import faithfulness, gradients, perturbation, randomised, 
 from tests.test_faithfulness import CLASSES, SIDE, ReadsRegion, as_map, keras, picture, region_map  # noqa: F401
 
 
-def model(keras, seed, filters=4):  # noqa: F811
+def model(keras, seed, filters=4, norm=True):  # noqa: F811
     from fer_core.models.registry import NetworkClassifier
 
     layers = keras.layers
     inputs = keras.Input((SIDE, SIDE, 1), name="face")
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name="low")(inputs)
-    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.BatchNormalization(name="norm")(x) if norm else x
     x = layers.Activation("relu", name="relu")(x)
     x = layers.Flatten(name="flat")(x)
     network = keras.Model(inputs, layers.Dense(3, "softmax", name="top")(x))
@@ -48,6 +48,15 @@ def test_networks_that_take_turns_answer_as_by_themselves(keras, picture, monkey
             np.testing.assert_allclose(found, known, atol=1e-4 * np.abs(known).max())
     assert len(made) == len(set(made)) == 4, "one for each CAM and one for both gradients, whoever asks"
     assert not np.allclose(expected[0][0], expected[1][0], atol=1e-3)
+
+
+def test_without_normalisation_the_first_to_ask_is_answered_by_its_own_weights_too(keras, picture):  # noqa: F811
+    expected = [model(keras, seed, norm=False).predict_proba(picture[None]) for seed in range(2)]
+    assert not np.allclose(*expected, atol=1e-3)
+    like = model(keras, 0, norm=False)
+    sharing = [twins.taking_turns(model(keras, seed, norm=False), like) for seed in range(2)]
+    for seed in (1, 0, 1):
+        np.testing.assert_allclose(sharing[seed].predict_proba(picture[None]), expected[seed], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ import pytest
 
 from fer_core import artifacts, comparison, masks, metrics
 from fer_core.charts import masks as charts
+from fer_core.charts import parts
 from fer_core.errors import RunError
-from fer_core.explain import mask_numbers, mask_study
+from fer_core.explain import mask_numbers, mask_study, ranking
 from fer_core.explain.conditions import WHOLE, control_seed, flip_matrix
 from fer_core.explain.mask_study import REGIONS, MaskStudy
 from fer_core.predictions import Predictions
@@ -191,6 +192,50 @@ def test_another_costliest_mask_is_said():
     assert "found the mouth mask costliest, this study does not" in paper
 
 
+def test_a_mask_that_surely_costs_is_not_hidden_by_one_that_may():
+    """The mouth mask loses and wins many; the eyes mask loses few for certain."""
+    y_true = np.tile([1, 2], 1500)
+    wrong, at = 3 - y_true, np.arange(3000)
+    whole = np.where(at < 440, wrong, y_true)
+    mouth = np.where(at < 440, y_true, np.where(at < 936, wrong, y_true))
+    eyes = np.where(at >= 2950, wrong, whole)
+    found = mask_numbers.numbers(from_classes(y_true, none=whole, forehead=whole, eyes=eyes, mouth=mouth))
+    first, eyes_cost = found.by_drop.values["mouth"], found.by_drop.values["eyes"]
+    assert found.by_drop.first == "mouth" and first.low < 0 < first.high and eyes_cost.low > 0
+    costs, *_ = mask_numbers.verdict(found)
+    assert costs.startswith("Which mask costs most accuracy is undecided: the mouth mask leads")
+    assert mask_numbers.leaders(found)[0] == "undecided"
+
+
+def test_masks_whose_order_is_undecided_are_not_ranked_in_the_next_sentence():
+    """Both masks cost much, about as much as each other and as random ones."""
+    y_true = np.tile([1, 2], 200)
+    at = np.arange(400)
+    lost = {"mouth": np.where(at < 201, 0, y_true), "eyes": np.where(at >= 200, 0, y_true)}
+    found = mask_numbers.numbers(from_classes(y_true, none=y_true, forehead=y_true, **lost))
+    beyond = ranking.rank({"mouth": np.tile([-1.0, 1.0], 200)}, metrics.resamples(400, 200))
+    told = ranking.beyond_sentence(found.by_drop, beyond, "mask")
+    assert found.by_drop.tied == ("eyes",)
+    assert told.endswith("That the mouth mask leads may be due to its size alone.")
+
+
+def test_an_interval_that_is_not_known_is_not_beyond_chance():
+    unknown = ranking.Estimate(0.5, np.nan, np.nan, 1.0)
+    assert not unknown.beyond_chance
+    assert not ranking.Ranking({"a": unknown}, {}).positive
+    assert charts._cell(50.0, np.nan, np.nan) == parts._cell(50.0, np.nan, np.nan, signed=True) == "(+50)"
+
+
+def test_classes_of_few_pictures_have_no_interval():
+    y_true = np.repeat([0, 1, 2], [4, 30, 30])
+    lost = np.where(y_true == 0, 1, y_true)
+    study = from_classes(y_true, none=y_true, forehead=y_true, eyes=y_true, mouth=lost)
+    rows = mask_numbers.recall_rows(study, metrics.resamples(64, 200)).set_index(["mask", "class"])
+    few = rows.loc[("mouth", CLASSES[0])]
+    assert few["change"] == -1 and np.isnan([few["change_low"], few["change_high"]]).all()
+    assert rows.loc[("mouth", CLASSES[1]), ["change_low", "change_high"]].tolist() == [0, 0]
+
+
 def test_the_papers_answer_is_open_only_where_the_mouth_may_cost_most():
     y_true = np.tile([1, 2], 30)
     lost, kept = np.zeros(60, dtype=int), np.where(np.arange(60) < 1, 0, y_true)
@@ -215,6 +260,12 @@ def test_table_sets_a_run_trained_with_the_mask_beside_the_study(tmp_path):
     runs, _ = artifacts.list_runs(tmp_path)
     shifted = {"config": {"mask": "mouth", "tta": "ten_view"}, "date": "2026-01-30"}
     store_run(tmp_path, y_true, model="net", **shifted)  # comes first, but by other views than the study's
+    for config, changes in (
+        ({}, {"dataset_fingerprint": "other pictures"}),
+        ({"faces": True}, {}),
+        ({"equalize": "clahe"}, {}),
+    ):  # all of them right, and all of them asked something else
+        store_run(tmp_path, y_true, config={"mask": "mouth"} | config, date="2026-02-03", **changes)
     runs, _ = artifacts.list_runs(tmp_path)
     trained = mask_numbers.trained_runs(study.record, runs)
     assert {region: run.name for region, run in trained.items()} == {"mouth": best.name}

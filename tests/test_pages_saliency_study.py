@@ -12,7 +12,14 @@ import pytest
 
 from fer_core import artifacts
 from fer_core.datasets.split import Dataset, Split
-from fer_core.explain import checks_numbers, checks_study, faithfulness, saliency_numbers, saliency_study
+from fer_core.explain import (
+    checks_numbers,
+    checks_study,
+    faithfulness,
+    saliency_numbers,
+    saliency_sentences,
+    saliency_study,
+)
 from fer_core.explain.action_units import PROTOTYPES, SCORES
 from fer_core.explain.mask_study import trained_mask
 from fer_core.explain.saliency import METHODS
@@ -100,7 +107,7 @@ def test_mean_maps_stand_per_class(stored):
     names = [run.name for run in able if run.name not in stored and run.model != "majority"]
     said = f"Not studied by Occlusion: {', '.join(names)}. To study them: `{saliency_study.KIND.command} --method occ"
     assert (said in plain(app)) if names else ("Not studied" not in plain(app))
-    assert saliency_numbers.strongest_sentence(saliency_numbers.share_rows(study), study.record["grid"]) in plain(app)
+    assert saliency_sentences.strongest_sentence(saliency_numbers.share_rows(study), study.record["grid"]) in plain(app)
     labels = [button.label for button in app.get("download_button")]
     assert labels.count("Maps (PNG)") == labels.count("Maps (CSV)") == 1
 
@@ -156,7 +163,7 @@ def test_regions_stand_beside_facs_with_the_verdict(stored):
     assert_healthy(app)
     study = next(iter(stored.values()))
     shares, scores = saliency_numbers.share_rows(study), saliency_numbers.score_rows(study)
-    for sentence in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(study), study.record["grid"]):
+    for sentence in saliency_sentences.verdict(shares, scores, saliency_numbers.lifts(study), study.record["grid"]):
         assert sentence in plain(app)
     assert "happy 6 + 12; sad 1 + 4 + 15" in plain(app)
 
@@ -166,7 +173,7 @@ def test_agreement_with_facs_counts_only_what_is_right_where_asked(stored):
     assert_healthy(app)
     assert "what a map reaches that is the same everywhere" in plain(app)
     scores = saliency_numbers.score_rows(next(iter(stored.values())), saliency_numbers.RIGHT, only=ALL_CLASSES)
-    assert saliency_numbers.agreement_sentence({"one": scores}) in plain(app)
+    assert saliency_sentences.agreement_sentence({"one": scores}) in plain(app)
     assert len(app.get("plotly_chart")) == 1
     alone = len(saliency_numbers.scored(next(iter(stored.values())), saliency_numbers.RIGHT))
     assert f"On the {alone:,} pictures that this model recognises and has a map with evidence of. Cross" in plain(app)
@@ -223,7 +230,7 @@ def test_disagreement_shows_the_least_alike_first(stored):
     app = open_page("saliency", chosen)
     assert_healthy(app)
     found = saliency_numbers.disagreement(stored[first], stored[second])
-    for sentence in found.words():
+    for sentence in saliency_sentences.disagreement_words(found):
         assert sentence in plain(app)
     assert "Beside the maps stands the probability of the expression for the picture as it is" in plain(app)
     averaged = [run for run in (first, second) if artifacts.find_run(run).run["config"].get("tta", "none") != "none"]
@@ -237,7 +244,7 @@ def test_disagreement_shows_the_least_alike_first(stored):
     app = open_page("saliency", chosen | {"study-agreed": "Same label, right or wrong"})
     assert_healthy(app)
     every = saliency_numbers.disagreement(stored[first], stored[second], saliency_numbers.EVERY)
-    assert every.words()[0] in plain(app) and len(every.pictures) > len(found.pictures)
+    assert saliency_sentences.disagreement_words(every)[0] in plain(app) and len(every.pictures) > len(found.pictures)
 
 
 def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):
@@ -254,6 +261,7 @@ def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):
     chosen = STUDY | {"study-method": "Occlusion", "study-show": "Disagreement", "study-a": first, "study-b": second}
     app = open_page("saliency", chosen | {"check": "false"})
     assert_healthy(app)
+    app.session_state["occlusion-fill"] = "blur"  # chosen before, for another face
     button = next(button for button in app.button if button.label == "Look closer")
     button.click().run()
     assert_healthy(app)
@@ -263,6 +271,7 @@ def test_a_pair_opens_as_one_face_with_both_models(stored, monkeypatch):
     assert app.multiselect(key="models").value == [first, second]
     assert [app.selectbox(key=key).value for key in ("dataset", "split", "class")] == ["fer2013", "test", "all"]
     assert (app.selectbox(key="method").value, app.selectbox(key="explain").value) == ("occlusion", "true")
+    assert app.selectbox(key="occlusion-fill").value == (METHODS["occlusion"].options | study.record["options"])["fill"]
     copied = {key: value if isinstance(value, list) else [value] for key, value in app.query_params.items()}
     assert copied["picture"] == [str(number)]
     assert copied["models"] == [first, second]

@@ -14,6 +14,7 @@ from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import RunError
 from fer_core.explain import action_units, saliency_study, studies
 from fer_core.explain import saliency_numbers as numbers
+from fer_core.explain import saliency_sentences as sentences
 from fer_core.explain.gradients import cam_layers
 from fer_core.models import features, registry
 from fer_core.wording import percent
@@ -89,7 +90,7 @@ def test_scores_beat_an_even_map_and_say_so(study):
     assert happy.loc["pointing_game", "value"] == 1
     np.testing.assert_allclose(happy["value"] - happy["even"], happy["lift"])
     assert set(scores["class"]) == {"all", "happy", "surprise"}  # neutral has no prototype
-    told = " ".join(numbers.verdict(numbers.share_rows(study), scores, numbers.lifts(study)))
+    told = " ".join(sentences.verdict(numbers.share_rows(study), scores, numbers.lifts(study)))
     assert "mouth gets most of the map" in told
 
 
@@ -188,7 +189,7 @@ def test_methods_stand_side_by_side(study):
     cosine = rows.set_index("score").loc["cosine"]
     assert table[["run", "method", "n"]].values.tolist() == [["a", "Occlusion", 20], ["b", "LIME", 20]]
     assert table["value"].tolist() == [cosine["value"]] * 2
-    grid = numbers.method_grid(table)
+    grid = sentences.method_grid(table)
     said = f"{percent(cosine['value'])} [{percent(cosine['low'])}, {percent(cosine['high'])}], n = 20"
     assert (grid.columns.tolist(), grid.index.tolist()) == (["Occlusion", "LIME"], ["a", "b"])
     assert grid.values.tolist() == [[said, ""], ["", said]]
@@ -315,10 +316,10 @@ def test_two_readers_of_one_place_agree_and_of_two_places_do_not(tmp_path):
     run = store_run(tmp_path)
     mouth, again, brows = (made(tmp_path, Reader(region), run) for region in ("mouth", "mouth", "brows"))
     alike, other = numbers.disagreement(mouth, again), numbers.disagreement(mouth, brows)
-    told = numbers.Disagreement(alike.pictures, 0.6012, 0.59, 0.611, 0.58).words()
+    told = sentences.disagreement_words(numbers.Disagreement(alike.pictures, 0.6012, 0.59, 0.611, 0.58))
     assert told[0].endswith("their maps are 60.1 % alike [59.0 %, 61.1 %].")
     assert "are already 58.0 % alike: only the 2.1 points above that come from the picture itself" in told[1]
-    told = numbers.Disagreement(alike.pictures, 0.6, 0.59, 0.61, 0.62).words()
+    told = sentences.disagreement_words(numbers.Disagreement(alike.pictures, 0.6, 0.59, 0.61, 0.62))
     assert "62.0 % alike: nothing above that comes from the picture itself" in told[1]
     assert alike.mean == pytest.approx(1.0)
     assert other.mean < 0.5
@@ -337,8 +338,26 @@ def test_pictures_that_both_take_for_the_same_wrong_expression_can_be_asked_for(
     wrong = every.pictures[every.pictures["class"] != every.pictures["predicted"]]
     assert wrong[["sample_id", "class", "predicted"]].values.tolist() == [["p0", "happy", "surprise"]]
     assert len(every.pictures) == len(right.pictures) + 1 and "p0" not in set(right.pictures["sample_id"])
-    assert "that both take for the same expression, their maps" in every.words()[0]
+    assert "that both take for the same expression, their maps" in sentences.disagreement_words(every)[0]
     assert "p0" not in set(numbers.disagreement(one, odd, numbers.EVERY).pictures["sample_id"])
+
+
+def test_a_picture_that_is_alone_in_its_class_is_not_compared_with_itself(tmp_path):
+    run = store_run(tmp_path)
+    one, other = (made(tmp_path, Reader(region), run) for region in ("mouth", "brows"))
+    firsts = [int(np.flatnonzero(one.y_true == label)[0]) for label in range(len(NAMES))]
+    rows = ("sample_ids", "y_true", "y_pred", "coarse", "probs")
+
+    def of(study, places):
+        return dataclasses.replace(study, **{name: getattr(study, name)[places] for name in rows})
+
+    alone = numbers.disagreement(of(one, firsts), of(other, firsts), numbers.EVERY)
+    assert np.isnan(alone.shuffled)
+    assert len(sentences.disagreement_words(alone)) == 1
+    happy = np.flatnonzero(one.y_true == 0)[:2].tolist()
+    pair = numbers.disagreement(of(one, [*happy, *firsts[1:]]), of(other, [*happy, *firsts[1:]]), numbers.EVERY)
+    two = numbers.disagreement(of(one, happy), of(other, happy), numbers.EVERY)
+    assert pair.shuffled == pytest.approx(two.shuffled), "of the two that differ"
 
 
 def test_studies_without_a_shared_picture_say_so(tmp_path):

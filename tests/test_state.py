@@ -1,5 +1,8 @@
 """Choices that go with the visitor from one page to the next, in an app of two pages."""
 
+from types import SimpleNamespace
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from fer_core import datasets
@@ -146,3 +149,20 @@ def test_a_page_of_studies_opens_with_one_run_of_each_model_first():
     vgg = {"run": "vgg16-s0", "model": "vgg16"}
     assert state.first_studied([*wide, vgg]) == ["wide-s0", "vgg16-s0", "wide-s1", "wide-s2", "wide-s3", "wide-s4"]
     assert state.first_studied([]) == []
+
+
+@pytest.mark.parametrize(("from_dataset", "told"), [(True, True), (False, False)])
+def test_models_of_faces_cut_out_say_that_a_datasets_picture_is_shown_whole(from_dataset, told, monkeypatch):
+    configs = {"cut": {"faces": True}, "whole": {"faces": False}, "old": None}
+    monkeypatch.setattr(cache, "run", lambda name: SimpleNamespace(run={"config": configs[name]}))
+    app = AppTest.from_function(_say_not_cut_out, args=(from_dataset,), default_timeout=60).run()
+    assert not app.exception
+    assert [caption.value.startswith("cut: trained and measured on faces cut out") for caption in app.caption] == (
+        [True] if told else []
+    )
+
+
+def _say_not_cut_out(from_dataset):
+    from pages.ui import pick
+
+    pick.say_not_cut_out(["cut", "whole", "old"], from_dataset)

@@ -147,4 +147,4 @@ def _cell(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return ""
     text = f"{value:+.0f}" if round(value) else "0"
-    return f"({text})" if low <= 0 <= high else text
+    return text if low > 0 or high < 0 else f"({text})"

@@ -98,4 +98,4 @@ def _cell(value: float, low: float, high: float, signed: bool) -> str:
     if not signed:
         return f"{value:.0f}"
     text = f"{value:+.0f}" if round(value) else "0"
-    return f"({text})" if low <= 0 <= high else text
+    return text if low > 0 or high < 0 else f"({text})"

@@ -12,7 +12,7 @@ from rich.table import Table
 from fer_core.artifacts import Run
 from fer_core.commands import study
 from fer_core.commands.tables import number, percent, print_table, with_interval
-from fer_core.explain import saliency_numbers, saliency_study
+from fer_core.explain import saliency_numbers, saliency_sentences, saliency_study
 from fer_core.explain.options import parse, words
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY
 from fer_core.explain.saliency_study import KIND
@@ -129,5 +129,5 @@ def _print(made: saliency_study.SaliencyStudy) -> None:
         )
         table.add_row(row["score"], value, number(None) if pd.isna(row["even"]) else percent(row["even"]))
     print_table(table)
-    for line in saliency_numbers.verdict(shares, scores, saliency_numbers.lifts(made), made.record["grid"]):
+    for line in saliency_sentences.verdict(shares, scores, saliency_numbers.lifts(made), made.record["grid"]):
         typer.echo(line)

@@ -57,9 +57,11 @@ def verdict(study: ChecksStudy, which: str = EVERY) -> str:
         return f"{title}: no face of this study is recognised."
     of_use = int((outcomes != OUTCOMES.index(NOT_APPLICABLE)).any(axis=0).sum())
     whole = _whole(outcomes)[0]
-    low, high = metrics.wilson(whole / n, n)
+    interval = ""
+    if grid_verdict(tuple(record["grid"])).outcome == PASSED:  # else no map passes, however many are checked
+        interval = " [{}, {}]".format(*map(percent, metrics.wilson(whole / n, n)))
     every = "every check" if of_use == len(record["checks"]) else f"all {of_use} checks that apply"
-    said = f"{title} passes {every} on {whole} of {n} {_faces(n)} [{percent(low)}, {percent(high)}]"
+    said = f"{title} passes {every} on {whole} of {n} {_faces(n)}{interval}"
     for outcome, words in ((FAILED, "most often fails"), (UNDECIDED, "most often undecided")):
         counts = (outcomes == OUTCOMES.index(outcome)).sum(axis=0)
         most = int(counts.max())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from fer_core import comparison
+from fer_core import comparison, metrics
 from fer_core.artifacts import Run
 from fer_core.explain.mask_numbers import interval_columns
 from fer_core.explain.mask_study import REGIONS, MaskStudy
@@ -26,9 +26,9 @@ def class_gains(trained: Predictions, tested: Predictions, *, n_boot: int = 1000
     Returns:
         Columns :data:`CLASS_COLUMNS`, a row for all classes together and one for each: n (pictures truly of it), gain
         (recall of ``trained`` minus that of ``tested``; over all classes, accuracy), flip_rate (share of pictures whose
-        most probable class differs between the two), both with 95 % percentile bootstrap intervals over the pictures;
-        to_right and to_wrong (flips that only ``trained``, only ``tested`` gets right). A class without pictures has
-        NaN.
+        most probable class differs between the two), both with 95 % percentile bootstrap intervals over the pictures,
+        NaN for classes of fewer than ``metrics.FEWEST``; to_right and to_wrong (flips that only ``trained``, only
+        ``tested`` gets right). A class without pictures has NaN.
 
     Raises:
         RunError: they share no pictures or differ in their classes.
@@ -46,7 +46,9 @@ def class_gains(trained: Predictions, tested: Predictions, *, n_boot: int = 1000
     for name, (where, count, resampled) in groups.items():
         n, edges = len(gained[where]), np.full((3, 2), np.nan)
         if n:
-            edges = np.stack([values[:, where].mean(axis=1), *_percentiles(resampled / np.maximum(count, 1))])
+            edges[0] = values[:, where].mean(axis=1)
+        if n >= (1 if name == ALL_CLASSES else metrics.FEWEST):
+            edges[1:] = _percentiles(resampled / np.maximum(count, 1))
         flips = [int((gained[where] == sign).sum()) for sign in (1, -1)]
         rows.append((name, n, *edges.T.ravel(), *flips))
     return pd.DataFrame(rows, columns=CLASS_COLUMNS)

@@ -106,7 +106,8 @@ def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
     """Per-class recall under each mask, and its change against the whole picture.
 
     Columns: mask, class, support, recall, change, change_low, change_high, control_change (mean over the random masks
-    of the same area), control_change_low, control_change_high. A class that does not occur has recall 0.
+    of the same area), control_change_low, control_change_high. A class that does not occur has recall 0. Classes of
+    fewer than ``metrics.FEWEST`` pictures have no interval: resamples of so few hardly differ.
     """
     whole = study.predictions[WHOLE]
     of_class = np.eye(len(whole.class_names))[whole.y_true].T  # (K, N)
@@ -118,6 +119,7 @@ def recall_rows(study: MaskStudy, weights: np.ndarray) -> pd.DataFrame:
     resampled = (gained.reshape(-1, len(whole)) @ weights).reshape(*gained.shape[:2], -1)
     low, high = np.percentile(resampled / np.maximum(of_class @ weights, 1), [2.5, 97.5], axis=2)
     support = of_class.sum(axis=1)
+    low[:, support < metrics.FEWEST] = high[:, support < metrics.FEWEST] = np.nan
     mean = gained.sum(axis=2) / np.maximum(support, 1)
     rows = []
     for region in REGIONS:
@@ -195,7 +197,7 @@ def area_words(record: Mapping) -> str:
 
 
 def trained_runs(record: Mapping, runs: Iterable[Run]) -> dict[str, Run]:
-    """Region -> a run of the same architecture, dataset and split that was trained and measured with it hidden.
+    """Region -> a run of the same architecture, pictures and split that was trained and measured with it hidden.
 
     Its predictions must average the views that the study's do. Where there are several, the most accurate on val.
 
@@ -212,11 +214,18 @@ def trained_runs(record: Mapping, runs: Iterable[Run]) -> dict[str, Run]:
         if not region or run.dataset != own.dataset or record["split"] not in run.splits:
             continue
         views = (run.run.get("config") or {}).get("tta", "none")
-        if views != record["tta"] or architecture(run) != architecture(own):
+        if views != record["tta"] or architecture(run) != architecture(own) or _asked(run) != _asked(own):
             continue
         if region not in found or _val_accuracy(run) > _val_accuracy(found[region]):
             found[region] = run
     return found
+
+
+def _asked(run: Run) -> tuple:
+    """What a run was asked, but for its mask: which pictures, made into what, and for which classes."""
+    config = run.run.get("config") or {}
+    made = bool(config.get("faces")), config.get("equalize") or ""
+    return run.run["dataset_fingerprint"], *made, frozenset(run.run["class_names"])
 
 
 def architecture(run: Run) -> tuple:

@@ -107,7 +107,7 @@ def _table(study: PartStudy | MaskStudy, values: Mapping[str, dict], weights: np
     groups |= {name: np.flatnonzero(whole.y_true == k) for k, name in enumerate(study.class_names)}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     means = {ALL: _means(values, groups[ALL], weights)}  # a copy of all weights takes as long as the product
-    means |= {name: _means(values, rows, weights[rows]) for name, rows in groups.items() if name != ALL}
+    means |= {name: _means(values, rows, weights[rows], metrics.FEWEST) for name, rows in groups.items() if name != ALL}
     found = []
     for shape in study.shapes:
         of_shape = {"shape": shape, "area": study.area(shape)}
@@ -138,7 +138,7 @@ def verdict(found: PartNumbers) -> list[str]:
     if not found.by_drop.positive:
         return ["No shape costs accuracy beyond chance: this model does not need what they hide."]
     lines = [ranking.lead_sentence(found.by_drop, "shape", "costs most accuracy", title=_title)]
-    if found.by_class.positive:
+    if found.by_class is not None and found.by_class.positive:
         opening = f"With the {_title(found.by_drop.first)} shape hidden, "
         lines.append(ranking.lead_sentence(found.by_class, "class", "loses most recall", opening))
     if found.beyond_control is not None:
@@ -201,31 +201,35 @@ def _values(study: PartStudy | MaskStudy, shape: str) -> dict[str, np.ndarray]:
     return values
 
 
-def _means(values: Mapping[str, dict], rows: np.ndarray, weights: np.ndarray) -> dict[str, dict[str, float]]:
-    """Shape -> means of its ``values`` (N,) over ``rows`` (M,), with intervals from the resamples ``weights`` (M, B).
+def _means(
+    values: Mapping[str, dict], rows: np.ndarray, weights: np.ndarray, fewest: int = 1
+) -> dict[str, dict[str, float]]:
+    """Shape -> means of its ``values`` (N,) over ``rows`` (M,), with intervals from the resamples ``weights`` (M, B),
+    NaN below ``fewest`` rows.
 
     All shapes at once: the weights are large, and each product reads all of them.
     """
     names = [(shape, name) for shape, of_shape in values.items() for name in of_shape]
     stack = np.stack([values[shape][name][rows] for shape, name in names])
     resampled = (stack @ weights) / np.maximum(weights.sum(axis=0), 1)
-    edges = np.percentile(resampled, [2.5, 97.5], axis=1).T.tolist()
+    edges = np.percentile(resampled, [2.5, 97.5], axis=1).T
+    edges = (edges if len(rows) >= fewest else np.full_like(edges, np.nan)).tolist()
     found: dict[str, dict[str, float]] = {shape: {} for shape in values}
     for (shape, name), mean, (low, high) in zip(names, stack.mean(axis=1).tolist(), edges, strict=True):
         found[shape] |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return found
 
 
-def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) -> Ranking:
-    """The classes that have pictures by the mean of ``drops`` (N,) over theirs."""
+def _rank_classes(drops: np.ndarray, whole: Predictions, weights: np.ndarray) -> Ranking | None:
+    """The classes that have enough pictures for an interval by the mean of ``drops`` (N,) over theirs; None without."""
     means, resampled = {}, {}
     for index, name in enumerate(whole.class_names):
         of_class = whole.y_true == index
-        if of_class.any():
+        if of_class.sum() >= metrics.FEWEST:
             own = weights[of_class]
             means[name] = float(drops[of_class].mean())
             resampled[name] = (drops[of_class] @ own) / np.maximum(own.sum(axis=0), 1)
-    return rank_resampled(means, resampled)
+    return rank_resampled(means, resampled) if means else None
 
 
 def _basic_interval(name: str, value: float, resampled: np.ndarray, least: float = -1.0) -> dict[str, float]:

@@ -24,8 +24,8 @@ class Estimate:
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return not self.low <= 0.0 <= self.high
+        """Whether the interval leaves out 0; one that is not known does not."""
+        return self.low > 0.0 or self.high < 0.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class Ranking:
 
     @property
     def positive(self) -> bool:
-        """Whether the first is above 0 by more than chance."""
-        first = self.values[self.first]
-        return first.beyond_chance and first.value > 0
+        """Whether any is above 0 by more than chance: one may be where the first, whose interval is wider, is not."""
+        return any(found.low > 0 for found in self.values.values())
 
     @property
     def tied(self) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ class Ranking:
     @property
     def decided(self) -> bool:
         """Whether the first is above 0, and above every other one, by more than chance."""
-        return self.positive and not self.tied
+        return self.values[self.first].low > 0 and not self.tied
 
 
 @lru_cache(maxsize=1)
@@ -139,9 +138,10 @@ def beyond_sentence(by_drop: Ranking, beyond: Ranking, noun: str, title: Callabl
     opening = "Compared with random masks of the same area, "
     if not beyond.positive:
         nearest = f"the {title(beyond.first)} {noun} comes nearest, {points(beyond.values[beyond.first])}"
+        does = "leads" if by_drop.tied else "costs most"
         return (
-            f"{opening}no {noun} costs more; {nearest}. That the {title(by_drop.first)} {noun} costs most may be due "
-            "to its size alone."
+            f"{opening}no {noun} costs more beyond chance; {nearest}. "
+            f"That the {title(by_drop.first)} {noun} {does} may be due to its size alone."
         )
     told = lead_sentence(beyond, noun, "costs most", opening, title)
     first, of_area = (f"the {title(one.first)} {noun}" for one in (by_drop, beyond))

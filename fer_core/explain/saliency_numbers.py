@@ -18,17 +18,13 @@ from fer_core.explain.action_units import PROTOTYPES, SCORES, prototype
 from fer_core.explain.ranking import Ranking, rank_resampled
 from fer_core.explain.saliency_study import SaliencyStudy
 from fer_core.metrics import FEWEST
-from fer_core.regions import ELSEWHERE, PLACES, agreeing, title
-from fer_core.wording import percent
+from fer_core.regions import ELSEWHERE, PLACES
 
 EVERY, RIGHT = "all pictures", "rightly recognised"
 SAME = {RIGHT: "recognise", EVERY: "take for the same expression"}
 ALL_CLASSES = "all"
 DRAWN_AT_ONCE = 64  # resamples whose weights are made float at a time: more leave the cache
 SHARE_COLUMNS = ("class", "region", "n", "share", "low", "high", "area", "lift", "lift_low", "lift_high", "prototype")
-OTHER_SCORES = {"pointing_game": "pointing game", "iou": "IoU", "cosine": "cosine"}
-JUDGED = {1: "more than an even map", 0: "no more than an even map", -1: "less than an even map"}
-PLACED = {1: "above an even map", 0: "no different from one", -1: "below one"}
 SCORE_COLUMNS = ("class", "score", "n", "value", "low", "high", "even", "lift", "lift_low", "lift_high")
 
 
@@ -40,7 +36,8 @@ class Disagreement:
         pictures: a row per picture, the least alike first: sample_id, class, predicted, similarity, prob_a, prob_b (of
             the true class, which the maps explain); ``a``, ``b`` (its rows in either study).
         mean, low, high: similarity over all of them.
-        shuffled: mean similarity of maps of *different* pictures of one class: what habit alone would give.
+        shuffled: mean similarity of maps of *different* pictures of one class: what habit alone would give; NaN where
+            there is but one picture of each.
     """
 
     pictures: pd.DataFrame
@@ -49,17 +46,6 @@ class Disagreement:
     high: float
     shuffled: float
     which: str = RIGHT
-
-    def words(self) -> list[str]:
-        """How alike the maps are, and how much of that comes from the picture itself."""
-        beyond = round(100 * self.mean, 1) - round(100 * self.shuffled, 1)
-        own = f"only the {beyond:.1f} points above that come" if beyond >= 0.1 else "nothing above that comes"
-        return [
-            f"On {len(self.pictures):,} pictures that both {SAME[self.which]}, their maps are {percent(self.mean)} "
-            f"alike {_bracket(self.low, self.high, len(self.pictures))}.",
-            f"Maps of two different pictures of one expression are already {percent(self.shuffled)} alike: {own} "
-            "from the picture itself.",
-        ]
 
 
 def share_rows(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> pd.DataFrame:
@@ -102,7 +88,10 @@ def lifts(study: SaliencyStudy, which: str = EVERY, n_boot: int = 1000) -> Ranki
     shares, areas = (part[chosen][:, inside].astype(np.float64) for part in (study.shares, study.areas))
     drawn = _ratio(*np.hsplit(_drawn(np.hstack([shares, areas]), n_boot), 2))
     found = _ratio(shares.mean(axis=0), areas.mean(axis=0))
-    covered = {PLACES[place]: at for at, place in enumerate(inside) if np.isfinite(found[at])}
+    known = np.isfinite(found) & np.isfinite(drawn).all(axis=0)  # a region in few pictures is in some resamples nowhere
+    covered = {PLACES[place]: at for at, place in enumerate(inside) if known[at]}
+    if not covered:
+        return None
     return rank_resampled(
         {region: float(found[at]) for region, at in covered.items()},
         {region: drawn[:, at] for region, at in covered.items()},
@@ -212,150 +201,6 @@ def method_rows(rows: Mapping[tuple[str, str], pd.DataFrame], score: str) -> pd.
     return table.loc[table["n"] > 0, ["run", "method", *SCORE_COLUMNS]].reset_index(drop=True)
 
 
-def method_grid(table: pd.DataFrame) -> pd.DataFrame:
-    """:func:`method_rows` as text, a row per run and a column per method: ``41.2 % [40.1 %, 42.3 %], n = 412``."""
-    told = [_told(row) + (f", n = {row['n']:,}" if row["n"] >= FEWEST else "") for row in table.to_dict("records")]
-    grid = table.assign(told=told).pivot(index="run", columns="method", values="told")
-    return grid.loc[table["run"].unique(), table["method"].unique()].fillna("")
-
-
-def verdict(
-    shares: pd.DataFrame, scores: pd.DataFrame, lifts: Ranking | None, grid: Sequence[int] | None = None
-) -> list[str]:
-    """What a study says, in sentences: where the model looks more than chance, and whether it agrees with FACS.
-
-    Args:
-        shares, scores, lifts: of :func:`share_rows`, :func:`score_rows` and :func:`lifts`.
-        grid: rows and columns of cells that the maps have, where they may be larger than a region.
-    """
-    if lifts is None:
-        n = int(shares.groupby("class")["n"].first().sum())
-        if n:
-            return [f"Maps with evidence: of {_pictures(n)} only, too few to say where they lie."]
-        return ["No map of this study has any evidence in it."]
-    told = [_lift_sentence(shares, lifts, grid)]
-    over_all = scores[scores["class"] == ALL_CLASSES].set_index("score")
-    mass = over_all.loc["relevance_mass"]
-    if not mass["n"]:
-        return told
-    told.append(
-        f"{_told(mass)} of the map lies in the parts of the face that carry the expression by FACS: "
-        f"{_judged(mass)} ({percent(mass['even'])})."
-    )
-    return [*told, _scores_sentence(over_all)] if mass["n"] >= FEWEST else told
-
-
-def strongest_sentence(shares: pd.DataFrame, grid: Sequence[int] | None = None) -> str:
-    """Where the mean map of each expression is strongest for the size of the place, where that is more than chance.
-
-    Args:
-        shares: of :func:`share_rows`.
-        grid: rows and columns of cells that the maps have, where they may be larger than a region.
-    """
-    cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
-    known = shares[(shares["region"] != ELSEWHERE) & (shares["n"] > 0) & shares["lift"].notna()]
-    if known.empty:
-        return "No map of this study has any evidence in it."
-    first = known.loc[known.groupby("class", sort=False)["lift"].idxmax()]
-    beyond = first[first["lift_low"] > 1]
-    places = []
-    for region, rows in sorted(beyond.groupby("region", sort=False), key=lambda one: -len(one[1])):
-        beside = _beside(region, rows["area"].mean() < cell)
-        places.append(f"the {title(region).lower()}{beside} for {_listed(rows['class'].tolist())}")
-    few = first.loc[first["n"] < FEWEST, "class"].tolist()
-    rest = first.loc[~first["class"].isin([*beyond["class"], *few]), "class"].tolist()
-    places += [f"no part by more than chance for {_listed(rest)}"] if rest else []
-    places += [f"too few maps to say for {_listed(few)}"] if few else []
-    return f"Strongest for its size: {'; '.join(places)}."
-
-
-def _beside(region: str, coarse: bool) -> str:
-    """What a region is named with where cells cannot tell it from its neighbours."""
-    return f" and what lies beside {agreeing(region, 'it', 'them')}" if coarse else ""
-
-
-def agreement_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
-    """Whether models put more of their maps where FACS places the expression than an even map would.
-
-    Args:
-        frames: model -> rows of :func:`score_rows` of one class, or of all.
-    """
-    mass = {run: rows.set_index("score").loc["relevance_mass"] for run, rows in frames.items()}
-    first = max(mass, key=lambda run: mass[run]["value"])
-    row = mass[first]
-    told = _told(row)
-    where = "in the parts of the face that carry the expression by FACS"
-    if len(mass) == 1:
-        return f"{told} of the map lies {where}: {_judged(row)} ({percent(row['even'])})."
-    above = sum(_against_even(of_run) > 0 for of_run in mass.values())
-    return (
-        f"{above} of {len(mass)} models have more of their map {where} than an even map would, beyond chance; the most "
-        f"has {first} with {told}, an even map {percent(row['even'])}."
-    )
-
-
-def _lift_sentence(shares: pd.DataFrame, lifts: Ranking, grid: Sequence[int] | None) -> str:
-    first, last = lifts.first, list(lifts.values)[-1]
-    rows = shares[(shares["region"] == first) & (shares["n"] > 0)]
-    share, area = (float((rows[column] * rows["n"]).sum() / rows["n"].sum()) for column in ("share", "area"))
-    tied = [f"the {title(region).lower()}" for region in lifts.tied]
-    ahead = f", ahead of {_listed(tied)} by no more than chance" if tied else ""
-    most, least = (lifts.values[region] for region in (first, last))
-    its, gets, it = agreeing(first, "its", "their"), agreeing(first, "gets", "get"), agreeing(first, "it", "them")
-    cell = 0.0 if grid is None else 1 / (grid[0] * grid[1])
-    gets = "get" if area < cell else gets
-    coarse = (
-        f" ({grid[0]} × {grid[1]} cells, each {percent(cell)} of the picture, do not tell {it} from {its} neighbours)"
-        if grid is not None and area < cell
-        else ""
-    )
-    return (
-        f"For {its} size the {title(first).lower()}{_beside(first, area < cell)} {gets} most of the map{coarse}"
-        f"{ahead}: {percent(share)} of it on {percent(area)} of the picture, "
-        f"{most.value:.2f} [{most.low:.2f}, {most.high:.2f}] times an even map; the {title(last).lower()} least "
-        f"({least.value:.2f} [{least.low:.2f}, {least.high:.2f}] times)."
-    )
-
-
-def _scores_sentence(over_all: pd.DataFrame) -> str:
-    """Whether the other scores say the same of the map as the relevance mass does."""
-    judged: dict[int, list[str]] = {1: [], 0: [], -1: []}
-    for score, name in OTHER_SCORES.items():
-        row = over_all.loc[score]
-        judged[_against_even(row)].append(f"{name} {percent(row['value'])} ({percent(row['even'])})")
-    said = "; ".join(f"{PLACED[sign]} {_listed(names)}" for sign, names in judged.items() if names)
-    one = len(judged[_against_even(over_all.loc["relevance_mass"])]) == len(OTHER_SCORES)
-    return f"The other scores {'agree' if one else 'do not all agree'} (in brackets an even map's): {said}."
-
-
-def _told(row: Mapping) -> str:
-    """A score with its interval."""
-    return f"{percent(row['value'])} {_bracket(row['low'], row['high'], row['n'])}"
-
-
-def _bracket(low: float, high: float, n: int) -> str:
-    """An interval over ``n`` pictures, or that there is none."""
-    return f"({_pictures(n)}, no interval)" if n < FEWEST else f"[{percent(low)}, {percent(high)}]"
-
-
-def _pictures(n: int) -> str:
-    return f"{n:,} picture{'' if n == 1 else 's'}"
-
-
-def _judged(row: Mapping) -> str:
-    return "too few to compare with an even map" if row["n"] < FEWEST else JUDGED[_against_even(row)]
-
-
-def _against_even(row: Mapping) -> int:
-    """1 where a score is above that of an even map by more than chance, -1 where it is below, else 0."""
-    return int(row["lift_low"] > 0) - int(row["lift_high"] < 0)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
 def empty_maps(study: SaliencyStudy) -> dict[str, float]:
     """Class -> share of its maps without any evidence, 0..1; classes without pictures are left out.
 
@@ -411,7 +256,8 @@ def disagreement(
         }
     )
     others = _others_of_class(labels, seed)
-    shuffled = float((maps_a * maps_b[others]).sum(axis=1).mean())
+    different = others != np.arange(len(others))
+    shuffled = float((maps_a * maps_b[others]).sum(axis=1)[different].mean()) if different.any() else float("nan")
     frame = frame.sort_values(["similarity", "sample_id"], ignore_index=True)
     return Disagreement(frame, float(similarity.mean()), float(low[0]), float(high[0]), shuffled, which)
 

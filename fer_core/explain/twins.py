@@ -187,7 +187,11 @@ def _private(network: "keras.Model") -> "keras.Model":
     import keras
 
     folded = fold_batch_normalization(network)
-    return keras.models.clone_model(network) if folded is network else folded
+    if folded is not network:
+        return folded
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _built(network: "keras.Model") -> dict:

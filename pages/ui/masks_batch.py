@@ -46,6 +46,7 @@ def show() -> None:
         )
         faces, origin = _of_dataset() if source == "dataset" else (_of_uploads(), "uploads")
         models = pick.models(MOST_MODELS)
+        pick.say_not_cut_out(models, source == "dataset")
         if not models:
             return
         choice = masks_choice.choose(faces[0].image if faces else None)  # the rectangle lies alike on every face

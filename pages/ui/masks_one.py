@@ -37,6 +37,7 @@ def show() -> None:
     with left:
         face = pick.face()
         models = pick.models(MOST_MODELS)
+        pick.say_not_cut_out(models, face is not None and face.label is not None)
         if face is None or not models:
             return
         view = state.choice("Ask", (HIDE, WORTH, PATCH), key="ask", widget=st.segmented_control, help=ASK_HELP)

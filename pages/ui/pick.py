@@ -1,5 +1,6 @@
 """Which models, and which face: the pickers that Saliency and Masks share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,16 @@ def models(most: int, *, networks_first: bool = False) -> list[str]:
         st.info("Choose a model.")
     widgets.say_settings(chosen, names)
     return chosen
+
+
+def say_not_cut_out(models: Sequence[str], from_dataset: bool) -> None:
+    """Of which ``models`` a dataset's picture is not what they were trained and measured on: faces cut out of them."""
+    cut = [name for name in models if (cache.run(name).run.get("config") or {}).get("faces")]
+    if from_dataset and cut:
+        st.caption(
+            f"{widgets.plain(', '.join(cut))}: trained and measured on faces cut out of the pictures. Here the picture "
+            "is shown as it is, so answers differ from the stored ones. An uploaded photo's faces are cut out."
+        )
 
 
 def face() -> Face | None:

@@ -70,6 +70,7 @@ def show() -> None:
         if face is not None:
             st.image(face.image, width=THUMBNAIL, caption=face.title, alt="The face, as the models get it")
         models = pick.models(most=2, networks_first=True)
+        pick.say_not_cut_out(models, face is not None and face.label is not None)
         method = choose_method(models)
         options = saliency_options.choose(method)
         if face is None or not models:
@@ -90,7 +91,7 @@ def show() -> None:
         for number, (column, model) in enumerate(zip(columns, models, strict=True), start=1):
             with column, widgets.page_errors():
                 shown.append(
-                    show_model(model, face, (method, options), wanted, look, f"layer{number}", wide=len(models) == 1)
+                    show_model(model, face, (method, options), wanted, look, layer_key(number), wide=len(models) == 1)
                 )
         found = [one for one in shown if one is not None]
         unfinished = []
@@ -160,8 +161,8 @@ def choose_layer(run_name: str, method: str, key: str) -> str | None:
         if not layers:
             return None
         default = OWN
-        titles = {OWN: f"each network's own: {_layer_words(own)}"}
-    titles |= {choice.name: _layer_words(choice) for choice in layers}
+        titles = {OWN: f"each network's own: {layer_words(own)}"}
+    titles |= {choice.name: layer_words(choice) for choice in layers}
     chosen = state.choice(
         "Layer",
         list(titles),
@@ -173,7 +174,12 @@ def choose_layer(run_name: str, method: str, key: str) -> str | None:
     return None if chosen == OWN else chosen
 
 
-def _layer_words(layer: LayerChoice) -> str:
+def layer_key(number: int) -> str:
+    """Key of the widget for the layer of the first or second model."""
+    return f"layer{number}"
+
+
+def layer_words(layer: LayerChoice) -> str:
     return f"{layer.name}, {layer.grid[0]} × {layer.grid[1]}"
 
 

@@ -85,7 +85,8 @@ def by_key(method: str, options: Mapping[str, object]) -> dict[str, object]:
 def words(method: str, options: Mapping[str, object]) -> dict[str, str]:
     """What the address has for ``options`` that are chosen by titles, by the keys of their widgets."""
     asked = {name: setting(method, name).titles for name in options}
-    return by_key(method, {name: titles[options[name]] for name, titles in asked.items() if titles})
+    known = {name: titles for name, titles in asked.items() if titles and options[name] in titles}
+    return by_key(method, {name: titles[options[name]] for name, titles in known.items()})
 
 
 def _key(method: str, name: str) -> str:

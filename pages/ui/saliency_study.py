@@ -8,17 +8,17 @@ from fer_core.artifacts import ENSEMBLE
 from fer_core.charts import saliency as charts
 from fer_core.charts.explain import COLORMAPS, colour_scale, contact_sheet
 from fer_core.charts.results import run_colours
-from fer_core.explain import saliency_numbers
+from fer_core.explain import saliency_numbers, saliency_sentences
 from fer_core.explain.action_units import EMFACS, GUIDE, MANUAL, PROTOTYPES, SCORES, words
 from fer_core.explain.faithfulness import grid_words
-from fer_core.explain.saliency import METHODS
+from fer_core.explain.saliency import METHODS, LayerChoice
 from fer_core.explain.saliency_numbers import ALL_CLASSES, EVERY, RIGHT
 from fer_core.explain.saliency_study import KIND
 from fer_core.pictures import answers_alike, has_gradients
 from fer_core.results import positions
 from fer_core.wording import percent
-from pages.ui import cache, cache_study, pick, saliency_checks, state, widgets
-from pages.ui.saliency_one import EXPLAINED, TRUE
+from pages.ui import cache, cache_study, pick, saliency_checks, saliency_options, state, widgets
+from pages.ui.saliency_one import EXPLAINED, OWN, TRUE, layer_key, layer_words
 
 VIEWS = ("Mean maps", "Facial regions", "Agreement with FACS", "Disagreement")
 AGREED = {RIGHT: "Both right", EVERY: "Same label, right or wrong"}
@@ -101,10 +101,11 @@ def _show_maps(names: dict[str, str], which: str) -> None:
         study = cache_study.study(name)
         means = study.means[int(which == RIGHT)]
         tops = means.max(axis=(1, 2))
+        shares = cache_study.shares(name, which)
         top = float(pd.Series(tops).max())  # without the NaN of classes that have no picture
         st.markdown(
             f"**{widgets.plain(run)}**, cells: {grid_words(tuple(study.record['grid']))} to tell eyes from mouth. "
-            f"**{saliency_numbers.strongest_sentence(cache_study.shares(name, which), study.record['grid'])}**"
+            f"**{saliency_sentences.strongest_sentence(shares, study.record['grid'], which)}**"
         )
         pictures = [charts.mean_map(one, top, colormap) for one in means]
         captions = [
@@ -131,8 +132,8 @@ def _show_regions(names: dict[str, str], which: str) -> None:
     for run, name in names.items():
         shares = cache_study.shares(name, which)
         rows, columns = cache_study.study(name).record["grid"]
-        first, *others = saliency_numbers.verdict(
-            shares, cache_study.scores(name, which), cache_study.lifts(name, which), (rows, columns)
+        first, *others = saliency_sentences.verdict(
+            shares, cache_study.scores(name, which), cache_study.lifts(name, which), (rows, columns), which
         )
         st.markdown(f"**{widgets.plain(run)}**: **{first}** {' '.join(others)}")
         if min(rows, columns) < FINE_GRID:
@@ -169,7 +170,7 @@ def _show_agreement(names: dict[str, str], which: str, label: str) -> None:
     if not n:
         st.info(f"There is no picture of this expression that {who} a map with evidence of.")
         return
-    st.markdown(f"**{widgets.plain(saliency_numbers.agreement_sentence(frames))}**")
+    st.markdown(f"**{widgets.plain(saliency_sentences.agreement_sentence(frames))}**")
     colours = run_colours([run.name for run in cache.runs()], frames)
     table = pd.concat([rows.assign(run=run) for run, rows in frames.items()], ignore_index=True)
     widgets.show_figure(charts.agreement(frames, colours), f"facs-{_of(names)}-{label}-{which.split()[0]}", table)
@@ -224,7 +225,7 @@ def _show_methods(records: list[dict], which: str, label: str) -> None:
         none = "There is no picture of this expression that all these studies have a map with evidence of."
         st.info(f"{none} {limits}" if same else "These studies have no map with evidence of this expression.")
         return
-    grid = saliency_numbers.method_grid(table).reset_index()
+    grid = saliency_sentences.method_grid(table).reset_index()
     wide = {name: st.column_config.Column(width="medium") for name in grid.columns.drop("run")}  # or cells are cut off
     widgets.show_table(grid, column_config=wide | {"run": st.column_config.Column("Model", pinned=True)})
     low, high = table["even"].min(), table["even"].max()
@@ -265,8 +266,8 @@ def _show_disagreement(records: list[dict], names: dict[str, str]) -> None:
         )
         which = state.choice("Pictures", list(AGREED), key="study-agreed", format_func=AGREED.get)
     found = cache_study.disagreement(names[first], names[second], which)
-    alike, expected = found.words()
-    st.markdown(f"**{alike}** {expected}")
+    alike, *expected = saliency_sentences.disagreement_words(found)
+    st.markdown(f"**{alike}** {' '.join(expected)}")
     label = state.choice(
         "Expression", [ALL_CLASSES, *dict.fromkeys(found.pictures["class"])], key="study-class", widget=st.pills
     )
@@ -320,16 +321,26 @@ def _show_pairs(rows: pd.DataFrame, name_a: str, name_b: str) -> np.ndarray:
             st.markdown(f"{widgets.plain(row.sample_id)}, {row[1]}{taken}: {percent(row.similarity)} alike")
             widgets.picture_grid([*own, *drawn], [*(["the picture"] * len(own)), *captions], width=MAP_WIDTH)
             if where is not None:
-                asked = (record, int(where[place]), [study.record["run"] for study in studies])
+                asked = (int(where[place]), [study.record for study in studies])
                 st.button("Look closer", key=f"closer-{row.sample_id}", help=CLOSER, on_click=_look_closer, args=asked)
     return contact_sheet([picture for line in lines for picture in line], len(lines[0]))
 
 
-def _look_closer(record: dict, place: int, runs: list[str]) -> None:
-    """Open one face with both models; for a button, whose callback runs before the widgets are drawn."""
+def _look_closer(place: int, records: list[dict]) -> None:
+    """Open one face with both models, explained as in their studies; for a button, whose callback runs before the
+    widgets are drawn.
+    """
+    record, method = records[0], records[0]["method"]
     chosen = {"scope": pick.ONE_FACE, "from": "dataset", "class": pick.EVERY_CLASS, "picture": place + 1}
-    chosen |= {"models": runs, "explain": TRUE} | {name: record[name] for name in ("dataset", "split", "method")}
-    titles = {"from": pick.SOURCES["dataset"], "method": METHOD_TITLES[record["method"]], "explain": EXPLAINED[TRUE]}
+    chosen |= {"models": [one["run"] for one in records], "explain": TRUE}
+    chosen |= {name: record[name] for name in ("dataset", "split", "method")}
+    titles = {"from": pick.SOURCES["dataset"], "method": METHOD_TITLES[method], "explain": EXPLAINED[TRUE]}
+    options = METHODS[method].options | record["options"]
+    chosen |= saliency_options.by_key(method, options)
+    titles |= saliency_options.words(method, options)
+    for number, one in enumerate(records if METHODS[method].takes_layer else [], start=1):
+        words_of_layer = layer_words(LayerChoice(one["layer"], tuple(one["grid"]))) if one["layer"] else ""
+        chosen[layer_key(number)], titles[layer_key(number)] = one["layer"] or OWN, words_of_layer
     state.choose(chosen, titles)
 
 
