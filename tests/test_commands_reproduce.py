@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import artifacts, datasets, job_log, jobs
 from fer_core.commands import pace, reproduce
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
@@ -245,6 +245,19 @@ def test_two_that_start_the_same_system_at_once_share_its_job(folder, monkeypatc
         reproduce._job("patil_cnn", "drawn", {"epochs": 3}, "")
 
 
+def test_a_job_that_was_to_discard_an_unfinished_training_goes_on_with_it(folder):
+    """``reproduce`` was never told to discard anything."""
+    leave_unfinished("patil_cnn")
+    path = jobs.jobs_dir() / "old"
+    path.mkdir(parents=True)
+    command = jobs.train_arguments("patil_cnn", "drawn")
+    discards = unfinished.stamp("patil_cnn", "drawn", 0)
+    jobs._write(jobs.Job(path, "patil_cnn", "drawn", {}, command, "", fresh=True, discards=discards))
+    job = reproduce._job("patil_cnn", "drawn", {}, "")
+    jobs.stop(job)
+    assert job.id == "old" and not job.fresh
+
+
 def test_a_training_that_ended_since_the_plan_is_not_done_again(folder):
     fingerprint = datasets.load("drawn").fingerprint
     store("patil_cnn")
@@ -274,7 +287,7 @@ def test_what_another_has_stored_while_it_waited_is_not_trained_again(folder):
     assert failures == {}
     (stored,), (job,) = artifacts.list_runs()[0], jobs.list_jobs()[0]
     assert (job.state, job.run) == ("finished", stored.name)
-    assert f"{stored.name} has been stored in the meantime." in jobs.log_tail(job)
+    assert f"{stored.name} has been stored in the meantime." in job_log.tail(job.path)
 
 
 @pytest.mark.slow
@@ -284,7 +297,7 @@ def test_a_training_that_was_asked_for_is_done_again(folder):
     deadline = time.monotonic() + WAIT_S
     while jobs.read(job.id).state in jobs.LIVE and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert len(artifacts.list_runs()[0]) == 2, jobs.log_tail(job)
+    assert len(artifacts.list_runs()[0]) == 2, job_log.tail(job.path)
 
 
 def test_dry_run_lists_and_trains_nothing(folder):

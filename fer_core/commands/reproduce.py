@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fer_core import datasets, jobs
+from fer_core import datasets, job_log, jobs
 from fer_core.artifacts import Run
 from fer_core.commands.pace import Expected, Pace, cost, expected_time, seconds_here
 from fer_core.commands.stored import finished_run, newest, runs_on, with_settings
@@ -211,7 +211,7 @@ def _train_all(
                 pace.learn(seconds_here(expected_time(models[number:], changes, runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
-                failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
+                failures[model] = "somebody stopped it." if job.state == "stopped" else job_log.failure(job.path)
                 bars.console.print(f"{model}: {job.state}")
         bars.update(whole, completed=len(models), left="")
     return failures
@@ -227,7 +227,9 @@ def _job(model: str, dataset: str, changes: dict, fingerprint: str) -> jobs.Job 
         return None
     try:
         options = {"queue": True, "unless_stored": True}
-        return jobs.resume(found[0], **options) if found else jobs.start(model, dataset, settings, **options)
+        if found:
+            return jobs.resume(found[0], keep=True, **options)
+        return jobs.start(model, dataset, settings, **options)
     except FerError:
         since = _unfinished(model, dataset, settings)  # another `reproduce` was quicker
         if since and since[0].state in jobs.LIVE:
