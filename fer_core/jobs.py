@@ -29,7 +29,7 @@ from fer_core.errors import ConfigError, FerError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
 from fer_core.training import memory, unfinished
-from fer_core.training.config import config_of_entry
+from fer_core.training.config import config_of_entry, needed_changes
 
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
 LIVE: tuple[str, ...] = STATES[:3]
@@ -135,10 +135,7 @@ def settings_changed(model: str, values: Mapping) -> dict:
     Raises:
         ModelError, ConfigError: unknown model or setting, or a value out of range.
     """
-    recipe = config_of_entry(spec(model)).to_dict()
-    changed = {name: value for name, value in values.items() if value != recipe.get(name, ...)}
-    config_of_entry(spec(model), changed)
-    return changed
+    return needed_changes(spec(model), values)
 
 
 def start(
@@ -227,7 +224,7 @@ def read(job_id: str) -> Job:
     """The job called ``job_id``.
 
     Raises:
-        RunError: there is none, or its ``job.json`` is damaged.
+        RunError: there is none, its ``job.json`` is damaged, or its model is no more.
     """
     path = jobs_dir() / job_id
     if Path(job_id).name != job_id or job_id in ("", "..") or not path.is_dir():
@@ -240,8 +237,8 @@ def read(job_id: str) -> Job:
         spec(job.model)
         if not isinstance(job.settings, dict):
             raise TypeError("settings are no object")
-    except (RunError, KeyError, TypeError) as error:
-        problem = error.problem if isinstance(error, RunError) else f"{path / 'job.json'} lacks something: {error}."
+    except (FerError, KeyError, TypeError) as error:
+        problem = error.problem if isinstance(error, FerError) else f"{path / 'job.json'} lacks something: {error}."
         raise RunError(problem, f"Delete the folder {path.name} in data/jobs to be rid of it.") from error
     return job
 
@@ -254,7 +251,7 @@ def list_jobs() -> tuple[list[Job], list[str]]:
         if path.is_dir() and not path.name.startswith("."):
             try:
                 found.append(read(path.name))
-            except (RunError, ConfigError) as error:
+            except FerError as error:
                 problems.append(str(error))
     return found, problems
 

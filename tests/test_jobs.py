@@ -442,14 +442,16 @@ def test_a_job_shows_no_other_jobs_curve(folder):
 
 def test_damaged_jobs_are_named_and_the_others_listed(busy):
     job = jobs.start("majority", "drawn", queue=True)
-    for name, text in {"a-broken": "{", "b-empty": "{}", "c-listless": "[]"}.items():
+    gone = (job.path / "job.json").read_text(encoding="utf-8").replace('"majority"', '"no-more"')
+    for name, text in {"a-broken": "{", "b-empty": "{}", "c-listless": "[]", "e-gone": gone}.items():
         (jobs.jobs_dir() / name).mkdir()
         (jobs.jobs_dir() / name / "job.json").write_text(text, encoding="utf-8")
     (jobs.jobs_dir() / "d-nothing").mkdir()
     (job.path / "progress.json").write_text("{", encoding="utf-8")
     found, problems = jobs.list_jobs()
     assert [other.id for other in found] == [job.id]
-    assert len(problems) == 4
+    assert len(problems) == 5
+    assert any("Unknown model 'no-more'" in problem for problem in problems)
     assert all("Delete the folder" in problem for problem in problems)
     assert "a-broken" in "".join(problems)
     assert jobs.progress(job) == {}
