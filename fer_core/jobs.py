@@ -102,10 +102,11 @@ class Job:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the process was last started, until it ended."""
+        """Seconds since the process was last started, or had its turn where it waited for that, until it ended."""
         files = [self.path / name for name in ("result.json", "progress.json", "log.txt")]
         end = time.time() if is_alive(self) else max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
-        return max(0.0, end - self.started)
+        begun = (self.path / "turn.json").stat().st_mtime if _has_turn(self) else self.started
+        return max(0.0, end - begun)
 
 
 def jobs_dir() -> Path:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,6 +171,26 @@ def test_time_left_counts_fits_and_follows_what_was_measured():
     assert left.left("first", 25.0, 0.75, 5.0, ["second"]) == pytest.approx(25 + 400 * 75 / 150)
     left.ended("first", 25.0, 0.25)
     assert left.left("second", None, 0.0, 0.0, []) == pytest.approx(200)
+
+
+def test_what_was_done_before_this_began_to_look_is_no_time_of_its_own(folder, monkeypatch):
+    """Joined at three quarters after 100 s, it took 20 s for the last quarter."""
+    told = []
+    looks = iter([("running", 90.0), ("running", 100.0), ("running", 110.0), ("finished", 120.0)])
+    shown = iter([{"what": "faces"}, {"share": 0.75, "time_left_s": 20.0}, {"share": 0.8, "time_left_s": 10.0}])
+
+    def read(job_id):
+        state, elapsed_s = next(looks)
+        return SimpleNamespace(id=job_id, state=state, elapsed_s=elapsed_s, run="stored")
+
+    monkeypatch.setattr(jobs, "read", read)
+    monkeypatch.setattr(jobs, "progress", lambda job: next(shown, {"share": 1.0}))
+    monkeypatch.setattr(reproduce, "_job", lambda *_: SimpleNamespace(id="joined"))
+    monkeypatch.setattr(reproduce, "_left", lambda *_: "")
+    monkeypatch.setattr(reproduce, "POLL_S", 0.0)
+    monkeypatch.setattr(pace.Pace, "ended", lambda self, *ended: told.append(ended))
+    assert reproduce._train_all(["patil_cnn"], "drawn", {}, {}, "") == {}
+    assert told == [("patil_cnn", 20.0, 0.25)]
 
 
 def test_time_left_of_a_stage_is_not_taken_for_that_of_the_training():

@@ -326,6 +326,15 @@ def test_a_job_that_had_its_turn_takes_the_room_before_it_tells_its_progress(que
         jobs.wait_for_turn(again.path)
 
 
+def test_the_time_of_a_job_begins_with_its_turn(queued):
+    job = jobs._write(dataclasses.replace(queued("1-waited"), started=time.time() - 3600))
+    assert job.elapsed_s >= 3600
+    jobs.wait_for_turn(job.path)
+    assert job.elapsed_s < 60
+    again = jobs._write(dataclasses.replace(queued("1-waited"), started=time.time() - 3600))
+    assert again.elapsed_s >= 3600, "that turn was another process's"
+
+
 def test_a_process_that_ignores_the_request_is_killed(folder):
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
     stubborn = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)

@@ -187,14 +187,15 @@ def _train_all(
                 continue
             bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
             task = bars.add_task(model, total=1.0, left="starting")
-            first = None  # share of the epochs that was done when this began to look
+            first, since = 0.0, None  # share of the epochs that was done when they were first seen, and seconds before
             try:
                 while (job := jobs.read(job.id)).state in jobs.LIVE:
                     shown = jobs.progress(job)
                     bars.update(task, completed=shown.get("share", 0.0), left=_left(shown, job.state))
                     in_epochs = bool(shown) and "what" not in shown
                     share, own_left = (shown.get(name) if in_epochs else None for name in ("share", "time_left_s"))
-                    first = share if first is None else first
+                    if since is None and share is not None:
+                        first, since = share, job.elapsed_s
                     elapsed = job.elapsed_s if job.state == "running" else 0.0
                     all_left = pace.left(model, own_left, share or 0.0, elapsed, models[number:])
                     about = "at most about" if _may_end_early(models[number - 1 :], changes) else "about"
@@ -207,7 +208,7 @@ def _train_all(
             if job.state == "finished" and not jobs.progress(job):
                 bars.console.print(f"{model}: {job.run} has been stored while it waited")
             elif job.state == "finished":
-                pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
+                pace.ended(model, job.elapsed_s - (since or 0.0), 1.0 - first)
                 pace.learn(seconds_here(expected_time(models[number:], changes, runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
