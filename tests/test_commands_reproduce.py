@@ -113,6 +113,19 @@ def test_time_is_expected_by_the_runs_there_are(folder):
     }
 
 
+def test_a_head_takes_as_long_as_its_features(folder):
+    """Its epochs take seconds, whose number hardly counts; runs that tell nothing else tell nothing."""
+    store("mobilenetv2_frozen", wall_time_s=30.0)
+    models = ["mobilenetv2_frozen", "patil_cnn"]
+    runs = artifacts.list_runs()[0]
+    assert pace.seconds_here(pace.expected_time(models, {}, runs)) == dict.fromkeys(models)
+    epochs = spec("mobilenetv2_frozen")["recipe"]["epochs"]
+    store("mobilenetv2_frozen", {"seed": 1}, wall_time_s=1230.0, features_s=1200.0, epochs=epochs // 2)
+    for changes in ({}, {"epochs": 2 * epochs}):
+        found = pace.expected_time(models[:1], changes, artifacts.list_runs()[0])
+        assert pace.seconds_here(found) == {"mobilenetv2_frozen": pytest.approx(1230.0)}
+
+
 def test_runs_of_this_machine_tell_the_time_before_those_of_others(folder, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     own = environment()["machine"]
@@ -173,8 +186,9 @@ def test_time_left_counts_fits_and_follows_what_was_measured():
     assert left.left("second", None, 0.0, 0.0, []) == pytest.approx(200)
 
 
-def test_what_was_done_before_this_began_to_look_is_no_time_of_its_own(folder, monkeypatch):
-    """Joined at three quarters after 100 s, it took 20 s for the last quarter."""
+@pytest.mark.parametrize(("model", "counted"), [("patil_cnn", [("patil_cnn", 20.0, 0.25)]), ("vgg16_frozen", [])])
+def test_what_was_done_before_this_began_to_look_is_no_time_of_its_own(folder, monkeypatch, model, counted):
+    """Joined at three quarters after 100 s, it took 20 s for the rest; of a head that is not all the time it took."""
     told = []
     looks = iter([("running", 90.0), ("running", 100.0), ("running", 110.0), ("finished", 120.0)])
     shown = iter([{"what": "faces"}, {"share": 0.75, "time_left_s": 20.0}, {"share": 0.8, "time_left_s": 10.0}])
@@ -189,8 +203,8 @@ def test_what_was_done_before_this_began_to_look_is_no_time_of_its_own(folder, m
     monkeypatch.setattr(reproduce, "_left", lambda *_: "")
     monkeypatch.setattr(reproduce, "POLL_S", 0.0)
     monkeypatch.setattr(pace.Pace, "ended", lambda self, *ended: told.append(ended))
-    assert reproduce._train_all(["patil_cnn"], "drawn", {}, {}, "") == {}
-    assert told == [("patil_cnn", 20.0, 0.25)]
+    assert reproduce._train_all([model], "drawn", {}, {}, "") == {}
+    assert told == counted
 
 
 def test_time_left_of_a_stage_is_not_taken_for_that_of_the_training():
