@@ -32,7 +32,7 @@ KINDS: dict[str, Kind] = {
     "backbones": Kind(
         "outputs of frozen backbones, for training heads and for sweeps over them",
         ("work/features", "sweeps/*/trials/features"),
-        r"[0-9a-f]{16}-[0-9a-f]{16}\.npy",
+        r"[0-9a-f]{16}-[0-9a-f]{16}\.(npy|json)",
     ),
     "landmarks": Kind("five landmarks per picture, for SVMs and studies", ("features",), r"landmarks\.npz"),
     "face_crops": Kind("aligned faces, for trainings on them", ("face_crops/*",), r"[0-9a-f]{32}\.npy"),

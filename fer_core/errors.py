@@ -7,6 +7,7 @@
     ├── DatasetError         a dataset, or a row of it, cannot be used
     ├── ModelError           a model name, its weights or its input do not fit
     ├── RunError             a run directory is missing, incomplete or contradicts itself
+    │   └── WriteError       the disk refuses what was to be kept
     └── ConfigError          a setting has a value that makes no sense
 
 Pages and the command line catch ``FerError`` and show ``str(error)``; anything else is a bug.
@@ -41,6 +42,10 @@ class ModelError(FerError):
 
 class RunError(FerError):
     """A run directory is missing, incomplete or contradicts itself."""
+
+
+class WriteError(RunError):
+    """The disk refuses what was to be kept: it is full, or may not be written."""
 
 
 class ConfigError(FerError):

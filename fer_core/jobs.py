@@ -9,7 +9,6 @@ it ends. Its state is found out anew each time, from the files and from whether 
 import dataclasses
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -30,17 +29,14 @@ from fer_core.errors import ConfigError, FerError, RunError
 from fer_core.models.specs import spec
 from fer_core.storage import read_json, to_json, write_text
 from fer_core.training import memory, unfinished
-from fer_core.training.config import config_of_entry
+from fer_core.training.config import config_of_entry, needed_changes
 
 STATES: tuple[str, ...] = ("waiting", "starting", "running", "stopped", "failed", "finished")
 LIVE: tuple[str, ...] = STATES[:3]
 FOLDER_VARIABLE = "FER_JOB_DIR"
 LAUNCH_S = 5.0  # between writing job.json and knowing the process
-LOG_TAIL_BYTES = 64 * 1024
 OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")  # settings that `train` has an option for
 _PROJECT = Path(__file__).resolve().parent.parent
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_OF_ABSL = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} [\d:.]+ +\d+ |\d{4}-\d\d-\d\d [\d:.]+: [IWE] ")
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,7 @@ class Job:
         queued: the process waits for its turn before it trains.
         stopped: somebody asked it to stop.
         fresh: it was to discard an unfinished training of the model before it begins.
+        discards: what tells that training, see ``unfinished.stamp``.
         unless_stored: it ends without training where, once its turn comes, another has stored just such a run.
     """
 
@@ -73,6 +70,7 @@ class Job:
     queued: bool = False
     stopped: bool = False
     fresh: bool = False
+    discards: str = ""
     unless_stored: bool = False
 
     @property
@@ -104,10 +102,11 @@ class Job:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the process was last started, until it ended."""
+        """Seconds since the process was last started, or had its turn where it waited for that, until it ended."""
         files = [self.path / name for name in ("result.json", "progress.json", "log.txt")]
         end = time.time() if is_alive(self) else max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
-        return max(0.0, end - self.started)
+        begun = (self.path / "turn.json").stat().st_mtime if _has_turn(self) else self.started
+        return max(0.0, end - begun)
 
 
 def jobs_dir() -> Path:
@@ -137,10 +136,7 @@ def settings_changed(model: str, values: Mapping) -> dict:
     Raises:
         ModelError, ConfigError: unknown model or setting, or a value out of range.
     """
-    recipe = config_of_entry(spec(model)).to_dict()
-    changed = {name: value for name, value in values.items() if value != recipe.get(name, ...)}
-    config_of_entry(spec(model), changed)
-    return changed
+    return needed_changes(spec(model), values)
 
 
 def start(
@@ -175,7 +171,8 @@ def start(
         _refuse_without_room(model, dataset, settings, queue)
         path = _new_folder(f"{created.replace('-', '').replace(':', '').replace('T', '-')}-{model}")
         options = {"queued": queue, "fresh": fresh, "unless_stored": unless_stored}
-        return _launch(Job(path, model, dataset, settings, command, created, **options))
+        job = Job(path, model, dataset, settings, command, created, **options)
+        return _launch(dataclasses.replace(job, discards=_to_discard(job) if fresh else ""))
 
 
 def stop(job: Job, grace_s: float = 5.0) -> Job:
@@ -196,11 +193,14 @@ def stop(job: Job, grace_s: float = 5.0) -> Job:
     return job
 
 
-def resume(job: Job, *, queue: bool = False, unless_stored: bool = False) -> Job:
+def resume(job: Job, *, queue: bool = False, unless_stored: bool = False, keep: bool = False) -> Job:
     """Start the process of a stopped or failed job again; it goes on after the last epoch that was kept.
+
+    A training that it was to discard is discarded only if it still is as it was then.
 
     Args:
         queue, unless_stored: as for :func:`start`.
+        keep: discard nothing.
 
     Raises:
         ConfigError: it is running or finished, there is no room for it, or an unfinished training with other settings
@@ -214,7 +214,7 @@ def resume(job: Job, *, queue: bool = False, unless_stored: bool = False) -> Job
             raise ConfigError(f"{job.id} is finished.", "Start a new training.")
         _refuse_double(job.model, job.dataset, job.settings)
         _refuse_without_room(job.model, job.dataset, job.settings, queue)
-        fresh = job.fresh and not _has_trained(job)  # what it was to discard is gone then
+        fresh = job.fresh and not keep and not _has_trained(job) and job.discards == _to_discard(job)
         _refuse_other_settings(job.model, job.dataset, job.settings, fresh)
         (job.path / "progress.json").unlink(missing_ok=True)
         options = {"queued": queue, "fresh": fresh, "unless_stored": unless_stored}
@@ -225,7 +225,7 @@ def read(job_id: str) -> Job:
     """The job called ``job_id``.
 
     Raises:
-        RunError: there is none, or its ``job.json`` is damaged.
+        RunError: there is none, its ``job.json`` is damaged, or its model is no more.
     """
     path = jobs_dir() / job_id
     if Path(job_id).name != job_id or job_id in ("", "..") or not path.is_dir():
@@ -238,8 +238,8 @@ def read(job_id: str) -> Job:
         spec(job.model)
         if not isinstance(job.settings, dict):
             raise TypeError("settings are no object")
-    except (RunError, KeyError, TypeError) as error:
-        problem = error.problem if isinstance(error, RunError) else f"{path / 'job.json'} lacks something: {error}."
+    except (FerError, KeyError, TypeError) as error:
+        problem = error.problem if isinstance(error, FerError) else f"{path / 'job.json'} lacks something: {error}."
         raise RunError(problem, f"Delete the folder {path.name} in data/jobs to be rid of it.") from error
     return job
 
@@ -252,7 +252,7 @@ def list_jobs() -> tuple[list[Job], list[str]]:
         if path.is_dir() and not path.name.startswith("."):
             try:
                 found.append(read(path.name))
-            except (RunError, ConfigError) as error:
+            except FerError as error:
                 problems.append(str(error))
     return found, problems
 
@@ -298,29 +298,6 @@ def history(job: Job) -> pd.DataFrame | None:
         return unfinished.history(job.model, job.dataset, job.seed) if _has_work_dir(job) else None
     except FerError:
         return None
-
-
-def log_tail(job: Job, lines: int = 20) -> str:
-    """The last ``lines`` lines that the process printed, without colours, overwritten bars and what absl says."""
-    try:
-        with open(job.path / "log.txt", "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    kept = [line.rsplit("\r", 1)[-1].rstrip() for line in _ANSI.sub("", text).replace("\r\n", "\n").split("\n")]
-    return "\n".join([line for line in kept if line and not _OF_ABSL.match(line)][-lines:])
-
-
-def failure(job: Job) -> str:
-    """Why a failed job failed: the error and its remedy from the end of its log."""
-    lines = log_tail(job, 40).splitlines()
-    starts = [at for at, line in enumerate(lines) if line.startswith("Error: ")]
-    if starts:
-        return " ".join([lines[starts[-1]].removeprefix("Error: "), *lines[starts[-1] + 1 :]])
-    if any(line.startswith("Traceback") for line in lines):
-        return lines[-1]
-    return "The process ended without a word: it was killed, or the machine was short of memory or went off."
 
 
 def is_alive(job: Job) -> bool:
@@ -425,6 +402,10 @@ def _has_work_dir(job: Job) -> bool:
     if any((other.model, other.dataset, other.seed) == same and _has_trained(other) for other in later):
         return False
     return not unfinished.other_settings(job.model, job.dataset, job.settings, pictures=False)
+
+
+def _to_discard(job: Job) -> str:
+    return unfinished.stamp(job.model, job.dataset, job.seed)
 
 
 def _has_trained(job: Job) -> bool:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fer_core.errors import RunError
+from fer_core.errors import RunError, WriteError
 
 LIBRARIES: tuple[str, ...] = ("numpy", "tensorflow", "keras", "scikit-learn", "jax", "torch")
 
@@ -48,7 +48,7 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 under a temporary name, then rename: readers see the old file or the new one.
 
     Raises:
-        RunError: the disk refuses.
+        WriteError: the disk refuses.
     """
     write_atomically(path, lambda file: file.write(text.encode()))
 
@@ -57,7 +57,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Let ``write`` fill a file under a temporary name, then rename it to ``path``; its folder is made if need be.
 
     Raises:
-        RunError: the disk refuses.
+        WriteError: the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -66,7 +66,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
             write(file)
         temporary.replace(path)
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error}.", "Free disk space or mend its permissions.") from error
+        raise WriteError(f"{path} cannot be written: {error}.", "Free disk space or mend its permissions.") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from fer_core import jobs
+from fer_core import job_log, jobs
 from fer_core.charts import results as result_charts
 from fer_core.errors import ConfigError, FerError
 from fer_core.labels import KNOWN_NAMES
@@ -91,7 +91,7 @@ def show_job(job_id: str) -> None:
             show_buttons(job, now)
         with st.container():
             show_progress(job, now, history)
-        log = jobs.log_tail(job)
+        log = job_log.tail(job.path)
         if log:
             with st.expander("Log", expanded=history is None):
                 st.code(log, language=None, height=260)
@@ -105,7 +105,7 @@ def show_progress(job: jobs.Job, now: str, history: pd.DataFrame | None) -> None
     """The bar with the time left, or how it ended."""
     shown = jobs.progress(job)
     if now == "failed":
-        st.error(widgets.plain(jobs.failure(job)), icon=":material/error:")
+        st.error(widgets.plain(job_log.failure(job.path)), icon=":material/error:")
     elif now == "waiting":
         st.info("Waits for another training to end.", icon=":material/hourglass_empty:")
     elif now == "starting" or (now == "running" and "share" not in shown):

@@ -17,6 +17,7 @@ from fer_core.models import features
 CACHED = {
     "backbones": {
         "work/features/0123456789abcdef-fedcba9876543210.npy": 3_000_000,
+        "work/features/0123456789abcdef-fedcba9876543210.json": 20,  # how long they took
         "sweeps/s/trials/features/0123456789abcdef-0123456789abcdef.npy": 500_000,
     },
     "landmarks": {"features/landmarks.npz": 200_000},
@@ -115,7 +116,7 @@ def test_command_lists_and_deletes_nothing_unasked(folder):
     assert shown.exit_code == 0, shown.output
     rows = {line.split()[1]: line for line in shown.output.splitlines() if line.startswith("│")}
     assert list(rows) == list(caches.KINDS)
-    assert all(part in rows["backbones"] for part in (" 2 ", "3.5 MB", date.fromtimestamp(USED).isoformat()))
+    assert all(part in rows["backbones"] for part in (" 3 ", "3.5 MB", date.fromtimestamp(USED).isoformat()))
     assert "landmarks" not in cache("backbones").output
     refused = cache("--clear", input="n\n")
     assert refused.exit_code == 1 and "Delete 3.7 MB?" in refused.output

@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_core import artifacts, datasets, jobs
+from fer_core import artifacts, datasets, job_log, jobs
 from fer_core.commands import pace, reproduce
 from fer_core.errors import ConfigError
 from fer_core.models.specs import MODELS, spec
@@ -112,6 +113,19 @@ def test_time_is_expected_by_the_runs_there_are(folder):
     }
 
 
+def test_a_head_takes_as_long_as_its_features(folder):
+    """Its epochs take seconds, whose number hardly counts; runs that tell nothing else tell nothing."""
+    store("mobilenetv2_frozen", wall_time_s=30.0)
+    models = ["mobilenetv2_frozen", "patil_cnn"]
+    runs = artifacts.list_runs()[0]
+    assert pace.seconds_here(pace.expected_time(models, {}, runs)) == dict.fromkeys(models)
+    epochs = spec("mobilenetv2_frozen")["recipe"]["epochs"]
+    store("mobilenetv2_frozen", {"seed": 1}, wall_time_s=1230.0, features_s=1200.0, epochs=epochs // 2)
+    for changes in ({}, {"epochs": 2 * epochs}):
+        found = pace.expected_time(models[:1], changes, artifacts.list_runs()[0])
+        assert pace.seconds_here(found) == {"mobilenetv2_frozen": pytest.approx(1230.0)}
+
+
 def test_runs_of_this_machine_tell_the_time_before_those_of_others(folder, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     own = environment()["machine"]
@@ -170,6 +184,27 @@ def test_time_left_counts_fits_and_follows_what_was_measured():
     assert left.left("first", 25.0, 0.75, 5.0, ["second"]) == pytest.approx(25 + 400 * 75 / 150)
     left.ended("first", 25.0, 0.25)
     assert left.left("second", None, 0.0, 0.0, []) == pytest.approx(200)
+
+
+@pytest.mark.parametrize(("model", "counted"), [("patil_cnn", [("patil_cnn", 20.0, 0.25)]), ("vgg16_frozen", [])])
+def test_what_was_done_before_this_began_to_look_is_no_time_of_its_own(folder, monkeypatch, model, counted):
+    """Joined at three quarters after 100 s, it took 20 s for the rest; of a head that is not all the time it took."""
+    told = []
+    looks = iter([("running", 90.0), ("running", 100.0), ("running", 110.0), ("finished", 120.0)])
+    shown = iter([{"what": "faces"}, {"share": 0.75, "time_left_s": 20.0}, {"share": 0.8, "time_left_s": 10.0}])
+
+    def read(job_id):
+        state, elapsed_s = next(looks)
+        return SimpleNamespace(id=job_id, state=state, elapsed_s=elapsed_s, run="stored")
+
+    monkeypatch.setattr(jobs, "read", read)
+    monkeypatch.setattr(jobs, "progress", lambda job: next(shown, {"share": 1.0}))
+    monkeypatch.setattr(reproduce, "_job", lambda *_: SimpleNamespace(id="joined"))
+    monkeypatch.setattr(reproduce, "_left", lambda *_: "")
+    monkeypatch.setattr(reproduce, "POLL_S", 0.0)
+    monkeypatch.setattr(pace.Pace, "ended", lambda self, *ended: told.append(ended))
+    assert reproduce._train_all([model], "drawn", {}, {}, "") == {}
+    assert told == counted
 
 
 def test_time_left_of_a_stage_is_not_taken_for_that_of_the_training():
@@ -245,6 +280,19 @@ def test_two_that_start_the_same_system_at_once_share_its_job(folder, monkeypatc
         reproduce._job("patil_cnn", "drawn", {"epochs": 3}, "")
 
 
+def test_a_job_that_was_to_discard_an_unfinished_training_goes_on_with_it(folder):
+    """``reproduce`` was never told to discard anything."""
+    leave_unfinished("patil_cnn")
+    path = jobs.jobs_dir() / "old"
+    path.mkdir(parents=True)
+    command = jobs.train_arguments("patil_cnn", "drawn")
+    discards = unfinished.stamp("patil_cnn", "drawn", 0)
+    jobs._write(jobs.Job(path, "patil_cnn", "drawn", {}, command, "", fresh=True, discards=discards))
+    job = reproduce._job("patil_cnn", "drawn", {}, "")
+    jobs.stop(job)
+    assert job.id == "old" and not job.fresh
+
+
 def test_a_training_that_ended_since_the_plan_is_not_done_again(folder):
     fingerprint = datasets.load("drawn").fingerprint
     store("patil_cnn")
@@ -274,7 +322,7 @@ def test_what_another_has_stored_while_it_waited_is_not_trained_again(folder):
     assert failures == {}
     (stored,), (job,) = artifacts.list_runs()[0], jobs.list_jobs()[0]
     assert (job.state, job.run) == ("finished", stored.name)
-    assert f"{stored.name} has been stored in the meantime." in jobs.log_tail(job)
+    assert f"{stored.name} has been stored in the meantime." in job_log.tail(job.path)
 
 
 @pytest.mark.slow
@@ -284,7 +332,7 @@ def test_a_training_that_was_asked_for_is_done_again(folder):
     deadline = time.monotonic() + WAIT_S
     while jobs.read(job.id).state in jobs.LIVE and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert len(artifacts.list_runs()[0]) == 2, jobs.log_tail(job)
+    assert len(artifacts.list_runs()[0]) == 2, job_log.tail(job.path)
 
 
 def test_dry_run_lists_and_trains_nothing(folder):

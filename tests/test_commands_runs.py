@@ -1,7 +1,10 @@
 """`runs` and `evaluate` on the command line: right numbers, clear words, exit codes that scripts can trust."""
 
+import errno
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ from fer_core import artifacts, datasets, metrics
 from fer_core.commands import evaluate as evaluate_command
 from fer_core.commands import runs as runs_command
 from fer_core.datasets.split import Dataset, Split
-from fer_core.errors import DatasetError, RunError
+from fer_core.errors import ConfigError, DatasetError, RunError
 from fer_core.labels import CLASS_NAMES
 from fer_core.models import registry
 from fer_core.predictions import Predictions
@@ -184,6 +187,23 @@ def test_evaluate_predicts_and_measures(folder, tmp_path):
     frame = pd.read_csv(saved)
     assert (frame["true"] == frame["predicted"]).mean() == pytest.approx(14 / 21)
     np.testing.assert_allclose(frame.filter(like="p_").sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_evaluate_refuses_a_file_that_cannot_be_written_before_the_work(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_command, "predict", lambda *_: pytest.fail("predicted all the same"))
+    for save in (tmp_path / "nowhere" / "saved.csv", tmp_path):
+        result = call_evaluate("tiny-net", "--split", "val", "--save", str(save))
+        assert isinstance(result.exception, ConfigError) and f"{save} cannot be written" in str(result.exception)
+
+
+def test_a_disk_that_fills_during_evaluate_is_told_in_words(folder, tmp_path, monkeypatch):
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = call_evaluate("tiny-net", "--split", "val", "--save", str(tmp_path / "saved.csv"))
+    assert isinstance(result.exception, ConfigError) and "No space left" in str(result.exception)
+    assert not (tmp_path / "saved.csv").exists(), "looking whether it can be written left nothing behind"
 
 
 def test_evaluate_maps_classes_by_name(folder):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_core import artifacts, datasets, jobs, machine
+from fer_core import artifacts, datasets, job_log, jobs, machine
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError, DatasetError, ModelError, RunError
 from fer_core.models.specs import spec
@@ -49,7 +49,7 @@ def busy(folder):
 def wait_until(job, *states):
     deadline = time.monotonic() + WAIT_S
     while jobs.read(job.id).state not in states:
-        assert time.monotonic() < deadline, f"{jobs.read(job.id).state}:\n{jobs.log_tail(job)}"
+        assert time.monotonic() < deadline, f"{jobs.read(job.id).state}:\n{job_log.tail(job.path)}"
         time.sleep(0.1)
     return jobs.read(job.id)
 
@@ -94,7 +94,7 @@ def test_a_job_trains_and_names_its_run(folder):
     job = wait_until(job, "finished")
     run = artifacts.find_run(job.run)
     assert (run.model, run.dataset) == ("majority", "drawn")
-    assert "Stored in" in jobs.log_tail(job)
+    assert "Stored in" in job_log.tail(job.path)
     assert jobs.history(job) is None
     frame = jobs.jobs_frame(jobs.list_jobs()[0])
     assert frame[["job", "state", "run"]].to_dict("records") == [{"job": job.id, "state": "finished", "run": run.name}]
@@ -211,7 +211,7 @@ def test_a_failed_job_says_what_its_log_ends_with(busy, folder):
     datasets.remove("few")
     busy()
     job = wait_until(job, "failed")
-    assert jobs.failure(job).startswith("There is no registered dataset 'few'. Register one")
+    assert job_log.failure(job.path).startswith("There is no registered dataset 'few'. Register one")
 
 
 def test_unknown_datasets_are_refused_before_anything_starts(folder):
@@ -222,17 +222,17 @@ def test_unknown_datasets_are_refused_before_anything_starts(folder):
 
 def test_failures_are_read_from_the_end_of_the_log(tmp_path):
     job = jobs.Job(tmp_path, "compact", "drawn", {}, (), "")
-    assert "killed" in jobs.failure(job)
+    assert "killed" in job_log.failure(job.path)
     (tmp_path / "log.txt").write_text(
         "epoch 1\nTraceback (most recent call last):\n  File x\nValueError: no\n", encoding="utf-8"
     )
-    assert jobs.failure(job) == "ValueError: no"
+    assert job_log.failure(job.path) == "ValueError: no"
     (tmp_path / "log.txt").write_text(
         "Error: old.\nanew\n\x1b[31mError: The loss became nan.\x1b[0m\nLower it.\n", encoding="utf-8"
     )
-    assert jobs.failure(job) == "The loss became nan. Lower it."
+    assert job_log.failure(job.path) == "The loss became nan. Lower it."
     (tmp_path / "log.txt").write_bytes(b"10 %\r50 %\r\xff 100 %\nlast\n")
-    assert jobs.log_tail(job, 5) == "\ufffd 100 %\nlast"
+    assert job_log.tail(job.path, 5) == "\ufffd 100 %\nlast"
     (tmp_path / "log.txt").write_text(
         "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
         "E0000 00:00:1764231021.406183   12034 cuda_platform.cc:51] failed call to cuInit: CUDA error 303\n"
@@ -240,7 +240,7 @@ def test_failures_are_read_from_the_end_of_the_log(tmp_path):
         "Epoch 1\nF0000 00:00:1764231021.4 12034 x.cc:1] Check failed\n",
         encoding="utf-8",
     )
-    assert jobs.log_tail(job) == "Epoch 1\nF0000 00:00:1764231021.4 12034 x.cc:1] Check failed"
+    assert job_log.tail(job.path) == "Epoch 1\nF0000 00:00:1764231021.4 12034 x.cc:1] Check failed"
 
 
 def test_a_job_survives_its_parent(busy, folder):
@@ -324,6 +324,15 @@ def test_a_job_that_had_its_turn_takes_the_room_before_it_tells_its_progress(que
     assert again.state == "waiting", "its last process had a turn, this one has not"
     with pytest.raises(TimeoutError):
         jobs.wait_for_turn(again.path)
+
+
+def test_the_time_of_a_job_begins_with_its_turn(queued):
+    job = jobs._write(dataclasses.replace(queued("1-waited"), started=time.time() - 3600))
+    assert job.elapsed_s >= 3600
+    jobs.wait_for_turn(job.path)
+    assert job.elapsed_s < 60
+    again = jobs._write(dataclasses.replace(queued("1-waited"), started=time.time() - 3600))
+    assert again.elapsed_s >= 3600, "that turn was another process's"
 
 
 def test_a_process_that_ignores_the_request_is_killed(folder):
@@ -414,6 +423,18 @@ def test_an_unfinished_training_goes_on_with_its_own_settings_only(folder):
         assert unfinished.other_settings("compact", "drawn") == "settings that cannot be read"
 
 
+def test_resumed_it_discards_only_what_it_was_to_discard(busy):
+    """Somebody may have gone on with that from a terminal since."""
+    leave_unfinished()
+    job = jobs.stop(jobs.start("compact", "drawn", queue=True, fresh=True))
+    job = jobs.stop(jobs.resume(job, queue=True))
+    assert job.fresh, "it is as it was"
+    file = unfinished.folder("compact", "drawn", 0) / "history.csv"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))  # as after one more epoch
+    job = jobs.resume(job, queue=True)
+    assert not job.fresh and "--fresh" not in command_of(job)
+
+
 def test_a_job_shows_no_other_jobs_curve(folder):
     leave_unfinished()
     first = write_job("a", 1.0)
@@ -430,14 +451,16 @@ def test_a_job_shows_no_other_jobs_curve(folder):
 
 def test_damaged_jobs_are_named_and_the_others_listed(busy):
     job = jobs.start("majority", "drawn", queue=True)
-    for name, text in {"a-broken": "{", "b-empty": "{}", "c-listless": "[]"}.items():
+    gone = (job.path / "job.json").read_text(encoding="utf-8").replace('"majority"', '"no-more"')
+    for name, text in {"a-broken": "{", "b-empty": "{}", "c-listless": "[]", "e-gone": gone}.items():
         (jobs.jobs_dir() / name).mkdir()
         (jobs.jobs_dir() / name / "job.json").write_text(text, encoding="utf-8")
     (jobs.jobs_dir() / "d-nothing").mkdir()
     (job.path / "progress.json").write_text("{", encoding="utf-8")
     found, problems = jobs.list_jobs()
     assert [other.id for other in found] == [job.id]
-    assert len(problems) == 4
+    assert len(problems) == 5
+    assert any("Unknown model 'no-more'" in problem for problem in problems)
     assert all("Delete the folder" in problem for problem in problems)
     assert "a-broken" in "".join(problems)
     assert jobs.progress(job) == {}
@@ -452,7 +475,7 @@ def test_a_network_is_stopped_and_goes_on_where_it_was(folder):
     job = jobs.start("ugwu_depth_3", "drawn", settings)
     deadline = time.monotonic() + 200
     while (jobs.history(job) is None or len(jobs.history(job)) < 2) and time.monotonic() < deadline:
-        assert jobs.read(job.id).state in jobs.LIVE, jobs.log_tail(job)
+        assert jobs.read(job.id).state in jobs.LIVE, job_log.tail(job.path)
         time.sleep(0.05)
     shown = jobs.progress(jobs.read(job.id))
     assert jobs.read(job.id).state == "running"

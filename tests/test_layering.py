@@ -44,6 +44,7 @@ LEVELS: dict[str, int] = {
     "caches": 3,
     "machine": 1,
     "reporting": 2,
+    "job_log": 1,
     "jobs": 6,
     "pictures": 6,
     "commands": 7,

@@ -272,6 +272,15 @@ def test_folds_keep_subjects_together(train, values, monkeypatch):
         svm.search(arguments, values[0], train.y_true, subjects=np.array(["S001", "S002"] * 70))
 
 
+def test_components_fit_the_smallest_training_part(monkeypatch):
+    """A subject with most of the pictures leaves few to fit on where it is held out."""
+    monkeypatch.setitem(svm.GRID, "linear", {"C": [0.01]})
+    points = np.random.default_rng(0).normal(size=(30, 18))
+    who = np.repeat(["S001", "S002", "S003"], [20, 5, 5])
+    found = svm.search({"kernel": "linear", "components": 15}, points, np.arange(30) % 2, subjects=who)
+    assert found["accuracy"].between(0, 1).all() and len(found) == 1
+
+
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_fits_are_told_before_each_of_them_and_change_nothing(kernel, train, values):
     """scikit-learn's own pipeline is the oracle; what is kept is its own machine."""

@@ -344,10 +344,13 @@ def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monke
     again = load_classifier(run).predict_proba(drawn["test"].images)
     np.testing.assert_allclose(again, run.predictions("test").pred_probs, atol=2e-3)
 
-    cached = sorted((tmp_path / "work" / "features").iterdir())
+    cached = sorted((tmp_path / "work" / "features").glob("*.npy"))
     assert len(cached) == 2
+    assert run.run["features_s"] > 0
+    spent = run.history()["seconds"].sum() + run.run["features_s"]
+    assert run.run["wall_time_s"] == pytest.approx(spent, abs=0.2)
     monkeypatch.setenv("FER_DATA_DIR", str(tmp_path))
-    assert list(caches.kept("backbones").files) == cached
+    assert list(caches.kept("backbones").files) == sorted((tmp_path / "work" / "features").iterdir())
     times = [file.stat().st_mtime_ns for file in cached]
     training.train("mobilenetv2_frozen", drawn, **settings)
     assert [file.stat().st_mtime_ns for file in cached] == times  # the second training computes none
@@ -358,6 +361,29 @@ def test_head_on_cached_features_equals_the_whole_network(drawn, tmp_path, monke
     training.train("mobilenetv2_frozen", drawn, **settings)
     for file, values in zip(cached, whole, strict=True):
         np.testing.assert_array_equal(np.load(file), values)
+
+
+def test_how_long_features_took_is_kept_beside_them(drawn, tmp_path):
+    """A training that goes on after a kill takes them from the cache, and its time is told all the same."""
+    import keras
+
+    from fer_core.training import frozen
+
+    changes = {"augmentation": "none", "mixup": 0.0, "sizes": [], "input_size": 16}
+    config = recipe("compact", changes | {"arguments": {"width": 8, "stages": [1]}})
+
+    def features_s():
+        keras.utils.set_random_seed(0)
+        return frozen.head_task("compact", drawn["train"], drawn["val"], config, tmp_path, lambda _: None).features_s
+
+    assert features_s() is not None
+    told = sorted(tmp_path.glob("*.json"))
+    assert len(told) == 2 and all(json.loads(file.read_text(encoding="utf-8"))["seconds"] > 0 for file in told)
+    for file in told:
+        file.write_text('{"seconds": 100.0}', encoding="utf-8")
+    assert features_s() == 200.0
+    told[0].unlink()
+    assert features_s() is None, "features that are older than this"
 
 
 @pytest.mark.slow

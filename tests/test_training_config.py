@@ -1,11 +1,16 @@
 """Settings of trainings: what makes no sense is refused, and changes of a recipe are of what they name alone."""
 
+import shlex
 from dataclasses import asdict, replace
 
 import pytest
 
+from fer_core import jobs
+from fer_core.commands.train import parse_settings
 from fer_core.errors import ConfigError
-from fer_core.training.config import Augmentation, TrainConfig
+from fer_core.models.specs import spec
+from fer_core.training import run as training
+from fer_core.training.config import Augmentation, TrainConfig, config_of_entry, needed_changes
 from fer_core.training.run import recipe
 
 
@@ -60,6 +65,31 @@ def test_a_change_of_augmentation_leaves_the_rest_of_it_as_the_recipe_has_it():
     assert recipe("compact", {"augmentation": "none"}).augmentation == Augmentation()
     stored = TrainConfig.from_dict({"augmentation": {"flip": 0.5}})
     assert stored.augmentation == Augmentation(flip=0.5), "what is stored is the whole of it"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_size": 64, "sizes": [[32, 8], [44, 4]]},  # the recipe's own, which 64 alone would scale
+        {"input_size": 10, "sizes": [[10, 12]]},  # scaled, the recipe's would be too small
+        {"epochs": 6, "sizes": [[44, 6]]},
+    ],
+)
+def test_sizes_are_named_where_the_other_changes_do_not_imply_them(changes):
+    """Else a job, a run's command and that of a sweep's best trial would train others."""
+    entry = spec("vgg16")
+    config = config_of_entry(entry, changes)
+    assert needed_changes(entry, config.to_dict()) == needed_changes(entry, changes) == changes
+    assert jobs.settings_changed("vgg16", changes) == changes
+    told = shlex.split(training._retrain_command("vgg16", "fer2013", config))
+    assert recipe("vgg16", parse_settings([word for word in told if "=" in word])) == config
+
+
+def test_sizes_that_follow_from_the_others_are_not_named():
+    entry = spec("vgg16")
+    for changes in ({}, {"epochs": 6}, {"input_size": 64}):
+        assert needed_changes(entry, config_of_entry(entry, changes).to_dict()) == changes
+    assert needed_changes(entry, {"sizes": entry["recipe"]["sizes"]}) == {}
 
 
 def test_an_unknown_augmentation_is_named_with_those_there_are():

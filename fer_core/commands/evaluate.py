@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress
 
 from fer_core import artifacts, metrics
+from fer_core.commands.output import check_writable, write
 from fer_core.commands.tables import metrics_table, print_table
 from fer_core.datasets.split import Split
 from fer_core.errors import DatasetError
@@ -34,6 +35,7 @@ def evaluate(
     from fer_core.models.registry import load_classifier
     from fer_core.training.preparation import as_evaluated
 
+    check_writable(save)
     run = artifacts.find_run(name)
     config = run.run.get("config") or {}
     seen = {setting: config.get(setting) for setting in ("faces", "mask")}
@@ -49,7 +51,7 @@ def evaluate(
     for table in metrics_table(metrics.evaluate(predictions), f"{run.name} on {dataset or run.dataset} {split}"):
         print_table(table)
     if save:
-        to_frame(predictions).to_csv(save, index=False)
+        write(save, to_frame(predictions).to_csv(index=False))
         typer.echo(f"Predictions written to {save}")
 
 

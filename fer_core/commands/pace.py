@@ -31,8 +31,13 @@ def cost(model: str, changes: Mapping | None = None) -> float:
         return 0.0
     config = config_of_entry(entry, changes)
     side = config.input_size or entry["input_size"]
-    passes = 1 if config.trainable_layers == 0 else config.epochs
+    passes = 1 if head_alone(model, changes) else config.epochs
     return float(entry["channels"] * sum(config.size_at(epoch, side) ** 2 for epoch in range(passes)))
+
+
+def head_alone(model: str, changes: Mapping | None = None) -> bool:
+    """Whether only a head is trained, which takes no time beside the features that it is trained on."""
+    return spec(model)["family"] == "network" and config_of_entry(spec(model), changes).trainable_layers == 0
 
 
 def expected_time(models: Iterable[str], changes: Mapping, runs: Iterable[Run]) -> dict[str, Expected | None]:
@@ -126,6 +131,10 @@ def _rate(run: Run) -> float | None:
             return seconds or None
         settings = TrainConfig.from_dict(config or {}).to_dict()
         done = (run.run.get("epochs") or settings["epochs"]) / settings["epochs"]  # patience may have ended it early
+        if head_alone(run.model, settings):
+            if run.run.get("features_s") is None:  # its time is that of the epochs alone
+                return None
+            done = 1.0
         return seconds / (cost(run.model, settings) * done) if seconds else None
     except FerError:  # a model or a setting that is no more
         return None

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fer_core import artifacts, pictures
+from fer_core.commands.output import check_writable, write
 from fer_core.commands.tables import percent, print_table
 from fer_core.errors import ConfigError, FerError
 from fer_core.pictures import PictureResult
@@ -38,7 +39,7 @@ def predict(
     A picture that cannot be read is named on the error stream and the others go on; the exit code is then 1.
     """
     chosen = _format(format, output)
-    _check_writable(output)
+    check_writable(output)
     run = artifacts.find_run(model) if model else pictures.default_run(artifacts.list_runs()[0])
     results = _classify(paths, run)
     _write(results, run.name, chosen, output)
@@ -89,17 +90,6 @@ def _format(format: Format | None, output: Path | None) -> Format:
     return Format(suffix)
 
 
-def _check_writable(output: Path | None) -> None:
-    """Before the work, not after it."""
-    if output is None:
-        return
-    try:
-        with output.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror}.", "Name another file.") from error
-
-
 def _write(results: list[PictureResult], run_name: str, format: Format, output: Path | None) -> None:
     if format == Format.table and output is None:
         print_table(_table(results, run_name))
@@ -108,7 +98,7 @@ def _write(results: list[PictureResult], run_name: str, format: Format, output: 
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        write(output, text)
         typer.echo(f"Written to {output}", err=True)
 
 

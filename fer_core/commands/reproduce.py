@@ -9,9 +9,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from fer_core import datasets, jobs
+from fer_core import datasets, job_log, jobs
 from fer_core.artifacts import Run
-from fer_core.commands.pace import Expected, Pace, cost, expected_time, seconds_here
+from fer_core.commands.pace import Expected, Pace, cost, expected_time, head_alone, seconds_here
 from fer_core.commands.stored import finished_run, newest, runs_on, with_settings
 from fer_core.commands.tables import print_table
 from fer_core.commands.train import parse_settings
@@ -187,16 +187,18 @@ def _train_all(
                 continue
             bars.console.print(f"{number} of {len(models)}: {model}, job {job.id}")
             task = bars.add_task(model, total=1.0, left="starting")
-            first = None  # share of the epochs that was done when this began to look
+            head = head_alone(model, changes)  # its epochs say nothing of the time that its features take
+            first, since = 0.0, None  # share of the epochs that was done when they were first seen, and seconds before
             try:
                 while (job := jobs.read(job.id)).state in jobs.LIVE:
                     shown = jobs.progress(job)
                     bars.update(task, completed=shown.get("share", 0.0), left=_left(shown, job.state))
                     in_epochs = bool(shown) and "what" not in shown
                     share, own_left = (shown.get(name) if in_epochs else None for name in ("share", "time_left_s"))
-                    first = share if first is None else first
+                    if since is None and share is not None:
+                        first, since = share, job.elapsed_s
                     elapsed = job.elapsed_s if job.state == "running" else 0.0
-                    all_left = pace.left(model, own_left, share or 0.0, elapsed, models[number:])
+                    all_left = pace.left(model, own_left, 1.0 if head else share or 0.0, elapsed, models[number:])
                     about = "at most about" if _may_end_early(models[number - 1 :], changes) else "about"
                     bars.update(whole, completed=number - 1, left=duration(all_left, f"all of them: {about} "))
                     time.sleep(POLL_S)
@@ -207,11 +209,12 @@ def _train_all(
             if job.state == "finished" and not jobs.progress(job):
                 bars.console.print(f"{model}: {job.run} has been stored while it waited")
             elif job.state == "finished":
-                pace.ended(model, job.elapsed_s, 1.0 - (first or 0.0))
+                if not head:
+                    pace.ended(model, job.elapsed_s - (since or 0.0), 1.0 - first)
                 pace.learn(seconds_here(expected_time(models[number:], changes, runs_on(fingerprint))))
                 bars.console.print(f"{model}: stored in {job.run} after {job.elapsed_s / 60:.1f} min")
             else:
-                failures[model] = "somebody stopped it." if job.state == "stopped" else jobs.failure(job)
+                failures[model] = "somebody stopped it." if job.state == "stopped" else job_log.failure(job.path)
                 bars.console.print(f"{model}: {job.state}")
         bars.update(whole, completed=len(models), left="")
     return failures
@@ -227,7 +230,9 @@ def _job(model: str, dataset: str, changes: dict, fingerprint: str) -> jobs.Job 
         return None
     try:
         options = {"queue": True, "unless_stored": True}
-        return jobs.resume(found[0], **options) if found else jobs.start(model, dataset, settings, **options)
+        if found:
+            return jobs.resume(found[0], keep=True, **options)
+        return jobs.start(model, dataset, settings, **options)
     except FerError:
         since = _unfinished(model, dataset, settings)  # another `reproduce` was quicker
         if since and since[0].state in jobs.LIVE:

@@ -238,11 +238,12 @@ def search(
     if draws is not None and draws < 1:
         raise ConfigError(f"Cannot draw {draws} settings.", "Draw 1 or more.")
     kernel = settings(arguments)["kernel"]
-    pipeline = svm_pipeline(arguments, (len(values) * (folds - 1) // folds, values.shape[1]), seed, calibrated=False)
-    space = _space(kernel, unit_gamma(pipeline, values), at_random=draws is not None)
-    tried = list(ParameterGrid(space) if draws is None else ParameterSampler(space, draws, random_state=seed))
     kind = StratifiedKFold if subjects is None else StratifiedGroupKFold
     cut = list(kind(folds, shuffle=True, random_state=seed).split(values, y_true, subjects))
+    smallest = min(len(fitted) for fitted, _ in cut)  # subjects have different numbers of pictures
+    pipeline = svm_pipeline(arguments, (smallest, values.shape[1]), seed, calibrated=False)
+    space = _space(kernel, unit_gamma(pipeline, values), at_random=draws is not None)
+    tried = list(ParameterGrid(space) if draws is None else ParameterSampler(space, draws, random_state=seed))
     rows, total = [], len(tried) * folds
     for place, setting in enumerate(tried):
         done = place * folds

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from fer_core.errors import ConfigError, FerError, RunError
+from fer_core.errors import ConfigError, FerError, RunError, WriteError
 from fer_core.training.unfinished import begun
 
 
@@ -99,7 +99,7 @@ class WorkDirectory:
             write(temporary)
             os.replace(temporary, file)
         except OSError as error:
-            raise RunError(
+            raise WriteError(
                 f"{file} cannot be written: {error}.", "Free disk space and run the command again."
             ) from error
         finally:

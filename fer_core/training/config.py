@@ -234,6 +234,21 @@ def config_of_entry(entry: Mapping, changes: Mapping | None = None) -> TrainConf
     return TrainConfig.from_dict(recipe | changes)
 
 
+def needed_changes(entry: Mapping, changes: Mapping) -> dict:
+    """Those of ``changes`` of the recipe of ``entry`` that differ from it, with ``sizes`` where these are not implied.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range.
+    """
+    wanted, own = config_of_entry(entry, changes), config_of_entry(entry).to_dict()
+    needed = {name: value for name, value in changes.items() if name != "sizes" and value != own[name]}
+    try:
+        implied = config_of_entry(entry, needed).sizes
+    except ConfigError:  # scaled, the recipe's would be too small, or too large
+        implied = None
+    return needed if implied == wanted.sizes else needed | {"sizes": wanted.sizes}
+
+
 def merged_augmentation(before: Mapping, changed: object) -> object:
     """``before`` with what ``changed`` names; all of it off where that is :data:`NONE`."""
     if changed == NONE:

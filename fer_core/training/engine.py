@@ -29,8 +29,9 @@ CALIBRATION_BATCHES = 40
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: weights of the serving network, one history row per epoch, and seconds spent.
+    """What a training leaves: weights of the serving network, one history row per epoch, and seconds of the epochs.
 
+    ``features_s`` are those of features that were computed before them, see :class:`Task`.
     ``train_accuracy`` is known where measuring it costs nothing: for heads on features that are at hand.
     """
 
@@ -38,6 +39,7 @@ class Trained:
     history: list[dict]
     wall_time_s: float
     train_accuracy: float | None = None
+    features_s: float | None = None
 
 
 def learning_rate_at(step: int, total: int, warmup: int, config: TrainConfig) -> float:
@@ -77,7 +79,8 @@ def train_network(
     if task.seen:
         parts, y_true = task.seen
         accuracy = _judged(_answers(task.network, kept, parts), y_true)["val_accuracy"]
-    return Trained(task.serving_weights(kept), rows, sum(row["seconds"] for row in rows), accuracy)
+    seconds = sum(row["seconds"] for row in rows)
+    return Trained(task.serving_weights(kept), rows, seconds, accuracy, task.features_s)
 
 
 def _fit(task: Task, n: int, config: TrainConfig, work: WorkDirectory, on_progress) -> list[dict]:

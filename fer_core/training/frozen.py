@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import keras
 import numpy as np
 
 from fer_core.datasets.split import Split, picture_digests
-from fer_core.errors import ConfigError
+from fer_core.errors import ConfigError, RunError
 from fer_core.models.backbones import load_imagenet
 from fer_core.models.preprocess import preprocess
 from fer_core.models.registry import build_network
 from fer_core.models.specs import spec
-from fer_core.storage import write_atomically
+from fer_core.storage import read_json, to_json, write_atomically, write_text
 from fer_core.training.batches import Batch, class_weights, smoothed, steps_per_epoch
 from fer_core.training.config import Augmentation, TrainConfig
 from fer_core.training.precision import policy
@@ -57,11 +58,12 @@ def head_task(
         load_imagenet(network, (entry["arguments"] | config.arguments)["backbone"])
     pooled = keras.Model(network.inputs, network.get_layer("pool").output)
     identity = _identity(pooled, size, config.equalize)
-    inputs, outputs = [], []
+    inputs, outputs, seconds = [], [], []
     for what, split in (("training", train), ("validation", val)):
         report = reporter(f"features of {what} pictures", config.epochs, on_progress)
         inputs.append(features(pooled, split, config.equalize, cache, identity, report))
         outputs.append(split.y_true)
+        seconds.append(_seconds(_place(cache, split, identity)))
     head = _head(network)
 
     def batches(epoch: int) -> Iterator[Batch]:
@@ -78,6 +80,7 @@ def head_task(
         size_at=lambda epoch: size,
         serving_weights=serving_weights,
         seen=([inputs[0]], outputs[0]),
+        features_s=None if None in seconds else round(sum(seconds), 1),
     )
 
 
@@ -86,22 +89,35 @@ def features(
 ) -> np.ndarray:
     """Pooled features float32 (N, D) of ``split``, from the cache if they are there, else computed and kept.
 
-    A damaged file in the cache is replaced.
+    A damaged file in the cache is replaced. How long they took stands beside them.
     """
-    pictures = hashlib.sha256("".join(picture_digests(split.images).tolist()).encode()).hexdigest()[:16]
-    path = cache / f"{pictures}-{identity}.npy"
+    path = _place(cache, split, identity)
     stored = _stored(path, (len(split), pooled.output_shape[-1]))
     if stored is not None:
         return stored
     _, height, width, channels = pooled.input_shape
-    parts = []
+    parts, started = [], time.monotonic()
     for start in range(0, len(split), CHUNK):
         pixels = preprocess(split.images[start : start + CHUNK], (height, width), channels, equalize)
         parts.append(np.asarray(pooled.predict(pixels, batch_size=64, verbose=0), np.float32))
         report(start + len(pixels), len(split))
     found = np.concatenate(parts)
+    write_text(path.with_suffix(".json"), to_json({"seconds": time.monotonic() - started}))
     write_atomically(path, lambda file: np.save(file, found))
     return found
+
+
+def _place(cache: Path, split: Split, identity: str) -> Path:
+    pictures = hashlib.sha256("".join(picture_digests(split.images).tolist()).encode()).hexdigest()[:16]
+    return cache / f"{pictures}-{identity}.npy"
+
+
+def _seconds(path: Path) -> float | None:
+    """How long the features in ``path`` took; None where they are older than that is kept."""
+    try:
+        return float(read_json(path.with_suffix(".json"))["seconds"])
+    except (RunError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _stored(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

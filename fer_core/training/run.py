@@ -19,7 +19,7 @@ from fer_core.models.arguments import ESTIMATOR_ARGUMENTS
 from fer_core.models.registry import CHUNK
 from fer_core.models.specs import spec
 from fer_core.predictions import Classifier, Predictions
-from fer_core.training.config import TrainConfig, config_of_entry
+from fer_core.training.config import TrainConfig, config_of_entry, needed_changes
 from fer_core.training.recipes import PICTURES, network_of
 from fer_core.training.task import reporter, staged
 from fer_core.training.unfinished import what_is_trained
@@ -133,7 +133,8 @@ def _train_network(model, dataset, config, work_path, fresh, ship_weights, root,
         "spec": network_of(model, config),
         "retrain": _retrain_command(model, dataset.name, config),
         "backend": keras.backend.backend(),
-        "wall_time_s": round(trained.wall_time_s, 1),
+        "wall_time_s": round(trained.wall_time_s + (trained.features_s or 0.0), 1),
+        "features_s": trained.features_s,
         "train_accuracy": train_accuracy,
         "param_count": int(network.count_params()),
     }
@@ -244,12 +245,11 @@ def _record(model: str, dataset: Dataset, seed: int, config: dict) -> dict:
 
 def _retrain_command(model: str, dataset: str, config: TrainConfig) -> str:
     """The command that trains the same again: what differs from the recipe is named."""
-    own, given = recipe(model).to_dict(), config.to_dict()
     words = [f"python -m fer_core train {model} {dataset}"]
     words += [
         f"--set {key}={shlex.quote(json.dumps(value, separators=(',', ':')))}"
-        for key, value in given.items()
-        if value != own[key] and key != "seed"
+        for key, value in needed_changes(spec(model), config.to_dict()).items()
+        if key != "seed"
     ]
     return " ".join(words + ([f"--seed {config.seed}"] if config.seed else []))
 

@@ -11,7 +11,7 @@ from fer_core import artifacts
 from fer_core.errors import RunError
 from fer_core.models.specs import spec
 from fer_core.storage import environment, read_json, to_json, write_text
-from fer_core.training.config import config_of_entry
+from fer_core.training.config import needed_changes
 from fer_core.training.sweep_trials import trials_frame
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, read
 
@@ -90,11 +90,7 @@ def best_settings(frame: pd.DataFrame, record: Mapping) -> tuple[int, str, dict]
     params = {name: int(value) if _whole(record["space"][name]) else value for name, value in params.items()}
     model = params.get(MODEL, record["model"])
     sweep = Sweep(record["name"], model, record["dataset"], record["fingerprint"], {}, 1, settings=record["settings"])
-    made, own = config_of(sweep, params).to_dict(), config_of_entry(spec(model)).to_dict()
-    settings = {name: value for name, value in made.items() if value != own[name]}
-    without_sizes = {name: value for name, value in settings.items() if name != "sizes"}
-    implied = config_of_entry(spec(model), without_sizes).to_dict() == made  # they follow epochs and input_size
-    return int(row["trial"]), model, without_sizes if implied else settings
+    return int(row["trial"]), model, needed_changes(spec(model), config_of(sweep, params).to_dict())
 
 
 def _whole(parameter: Mapping) -> bool:

@@ -10,6 +10,7 @@ train and val, never test.
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,11 @@ import pandas as pd
 
 from fer_core import metrics
 from fer_core.datasets.split import Dataset
-from fer_core.errors import FerError
+from fer_core.errors import FerError, WriteError
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, grid, locked, read, sweeps_dir
 from fer_core.training.task import LossError
 
+JOURNAL = "journal.log"
 DEATHS = "deaths"  # of a trial: the epochs it had when its process was last found dead, and how often in a row
 MOST_DEATHS = 3
 AGAIN = "again"  # of a trial: the number of the failed one whose settings it tries again
@@ -54,6 +56,10 @@ def work(
 
     Returns:
         The trials that this process has ended, failed ones too.
+
+    Raises:
+        WriteError: the disk refuses; the trial at work goes on after its last epoch the next time.
+        RunError: there is no such sweep, or its study is damaged.
     """
     import keras
 
@@ -76,10 +82,13 @@ def trials_frame(name: str) -> pd.DataFrame:
     Failed ones that have been tried again, or are about to be, are left out.
 
     Raises:
-        RunError: there is no such sweep.
+        RunError: there is no such sweep, or its study is damaged.
     """
+    from fer_core.training.sweep_journal import stored
+
     sweep = read(name)
-    rows, trials = [], _study(sweep).get_trials(deepcopy=False)
+    study = stored(sweep.name, sweeps_dir() / sweep.name / JOURNAL)
+    rows, trials = [], study.get_trials(deepcopy=False) if study else []
     replaced = _tried_again(trials)
     for trial in trials:
         if trial.number in replaced:
@@ -94,16 +103,12 @@ def trials_frame(name: str) -> pd.DataFrame:
 
 def _study(sweep: Sweep):
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = str(sweeps_dir() / sweep.name / "journal.log")
-    storage = optuna.storages.JournalStorage(JournalFileBackend(file, lock_obj=JournalFileOpenLock(file)))
+    from fer_core.training.sweep_journal import opened
+
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4) if sweep.prune else optuna.pruners.NopPruner()
     with locked(sweeps_dir() / sweep.name / "lock"):
-        return optuna.create_study(
-            study_name=sweep.name, storage=storage, direction="maximize", load_if_exists=True, pruner=pruner
-        )
+        return opened(sweep.name, sweeps_dir() / sweep.name / JOURNAL, pruner)
 
 
 def _try_again(study, sweep: Sweep) -> None:
@@ -221,8 +226,9 @@ def _train(study, sweep: Sweep, trial, dataset: Dataset, on_progress: Callable) 
     except _Pruned:
         result = {"epochs": len(seconds), "seconds": round(sum(seconds.values()), 1)}
         state = TrialState.PRUNED
-    except KeyboardInterrupt:
-        trial.set_user_attr(DEATHS, {})  # somebody stopped it; it would have gone on
+    except (KeyboardInterrupt, WriteError):
+        with suppress(WriteError):
+            trial.set_user_attr(DEATHS, {})  # it would have gone on, and does so the next time
         raise
     except FerError as error:
         result, state = {"error": str(error), "diverged": isinstance(error, LossError)}, TrialState.FAIL

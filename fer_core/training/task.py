@@ -62,6 +62,7 @@ class Task:
         serving_weights: weights of ``network`` -> weights of the network that is kept.
         seen: inputs of all training pictures, in parts, and their labels, where they are at hand, to measure what was
             learnt.
+        features_s: seconds that features took that are computed once, whoever computed them; None where nobody knows.
         pictures: the training split that ``batches`` are made of, and their channels; None for features.
     """
 
@@ -71,6 +72,7 @@ class Task:
     size_at: Callable[[int], int]
     serving_weights: Callable[[list[np.ndarray]], list[np.ndarray]]
     seen: tuple[Iterable[np.ndarray], np.ndarray] | None = None
+    features_s: float | None = None
     pictures: tuple[Split, int] | None = None
 
 

@@ -24,6 +24,15 @@ def begun(path: Path) -> bool:
     return any((path / name).exists() for name in ("history.csv", "state.npz"))
 
 
+def stamp(model: str, dataset: str, seed: int) -> str:
+    """What tells an unfinished training from another, and from itself some epochs later; empty where there is none."""
+    work = folder(model, dataset, seed)
+    if not begun(work):
+        return ""
+    files = [work / name for name in ("settings.json", "history.csv", "state.npz")]
+    return " ".join(str(file.stat().st_mtime_ns) for file in files if file.exists())
+
+
 def history(model: str, dataset: str, seed: int) -> pd.DataFrame | None:
     """A row per finished epoch, or None before the first one."""
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from playwright.sync_api import expect
 
-from fer_core import artifacts, jobs
+from fer_core import artifacts, job_log, jobs
 from tests.conftest import build_workshop
 from tests.e2e import server
 from tests.e2e.visits import expect_no_exception, overflow, visit
@@ -55,7 +55,7 @@ def held(job):
 def wait_for_first_epoch(job):
     deadline = time.monotonic() + LONG_MS / 1000
     while jobs.history(job) is None:
-        assert time.monotonic() < deadline and jobs.is_alive(job), jobs.log_tail(job)
+        assert time.monotonic() < deadline and jobs.is_alive(job), job_log.tail(job.path)
         time.sleep(0.05)
 
 
