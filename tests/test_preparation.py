@@ -9,7 +9,7 @@ from fer_core import caches, masks
 from fer_core.datasets.split import Dataset, Split
 from fer_core.errors import ConfigError
 from fer_core.training.config import TrainConfig
-from fer_core.training.preparation import only_classes, prepare
+from fer_core.training.preparation import held_out, only_classes, prepare
 
 NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -53,6 +53,28 @@ def test_contempt_can_be_one_of_the_classes():
 def test_one_class_is_no_classification(classes):
     with pytest.raises(ConfigError, match="at least two"):
         prepare(dataset(), TrainConfig(classes=classes))
+
+
+def test_copies_stay_on_one_side_of_a_hold_out_whatever_their_labels():
+    labels = [0] * 30 + [3] * 30
+    train = split(labels, "train", 1)
+    images = train.images.copy()
+    images[1:30:2] = images[0:30:2]  # every picture of the first class twice
+    images[31] = images[0]  # and one of them, once more, labelled otherwise
+    train = replace(train, images=images)
+    for seed in range(5):
+        fitted, watched = held_out(train, 0.2, seed)
+        assert len(fitted) + len(watched) == 60
+        assert not set(fitted.images[:, 0, 0].tolist()) & set(watched.images[:, 0, 0].tolist())
+        assert all(6 <= count <= 8 for count in np.bincount(watched.y_true)[[0, 3]])
+
+
+def test_a_class_of_copies_alone_stays_with_the_fitted():
+    train = split([0] * 4 + [3] * 10, "train", 1)
+    images = train.images.copy()
+    images[:4] = images[0]
+    fitted, watched = held_out(replace(train, images=images), 0.25, 0)
+    assert (fitted.y_true == 0).sum() == 4 and set(watched.y_true.tolist()) == {3}
 
 
 def test_copies_leave_the_training_pictures_and_only_them():

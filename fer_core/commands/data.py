@@ -208,11 +208,14 @@ def _print_left_out(left_out: list[datasets.LeftOut], limit: int | None, total: 
     for where, reason in left_out[:limit]:
         where = where if where.isprintable() else repr(where)  # names in archives may hold control characters
         typer.echo(f"  {where}: {reason}")
-    hidden = left_out[len(left_out[:limit]) :]
+    hidden, kept = left_out[len(left_out[:limit]) :], len(left_out)
     if hidden:
         kinds = Counter(_kind(reason) for _, reason in hidden).most_common(3)
         shown = ", ".join(f"{count:,} x {kind}" for kind, count in kinds)
-        typer.echo(f"  and {len(hidden):,} more, such as {shown} (--all lists them)")
+        listed = "them" if kept == total else f"the first {kept:,} of all"
+        typer.echo(f"  and {total - kept + len(hidden):,} more, such as {shown} (--all lists {listed})")
+    elif kept < total:
+        typer.echo(f"  and {total - kept:,} more, which are counted but not kept")
 
 
 def _kind(reason: str) -> str:

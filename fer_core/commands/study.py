@@ -1,5 +1,6 @@
 """``python -m fer_core study``: what stored runs do on whole splits. What its commands share."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -207,6 +208,7 @@ def evaluated_split(run: Run, name: str) -> Split:
 def work_of(run: Run, split: Split, settings: Mapping) -> Path:
     """The folder for the parts of an unfinished study of ``run``; ``settings`` are what its answers also depend on."""
     about = {"run": run.name, "weights": sha256(run.weights_path), "fingerprint": split.fingerprint}
+    about |= {"ids": hashlib.sha256("\n".join(split.sample_ids.tolist()).encode()).hexdigest()}  # parts go by position
     return resumable.work_folder(datasets.data_dir() / "work" / "studies", {**about, **settings})
 
 

@@ -97,7 +97,7 @@ def write(folder: Path, spool: Spool, reader: Reader, info: dict, progress: Prog
         for start in range(0, len(order), _CHUNK):
             chunk = order[start : start + _CHUNK]
             digests[chunk] = picture_digests(np.stack([spool.picture(pixels, at, shape) for at in chunk]))
-            progress("Comparing pictures", start, len(order))
+            progress("Comparing pictures", start + len(chunk), len(order))
         if reader.subject_of is None:
             splits, made = splitting.complete(spool.splits, labels, digests)
         else:

@@ -5,6 +5,7 @@ Covers the FER2013 releases on Kaggle (``train|test/<class>/PrivateTest_123.jpg`
 whatever folder it lies in; every other file where the nearest split folder above it says.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from fer_core import images
 from fer_core.datasets.reading import REPORT_EVERY, PictureFiles, Progress, Reader, Sample, parse_usage_name
-from fer_core.datasets.tree import LeftOut, Tree
+from fer_core.datasets.tree import DAMAGE, LeftOut, Tree
 from fer_core.labels import CLASS_NAMES, canonical_name, is_class_name
 
 SPLIT_FOLDERS: dict[str, str] = {
@@ -72,17 +73,32 @@ class ClassFolders(Reader):
 
     def _without_copies(self, members: list[Member]) -> list[Member]:
         """Leave out a root that repeats another one file by file, as Oheix's images/images does."""
-        roots: dict[str, dict[str, int]] = {}
+        roots: dict[str, dict[str, str]] = {}
         for member in members:
-            roots.setdefault(member.root, {})[member.below] = self.tree.size(member.name)
+            roots.setdefault(member.root, {})[member.below] = member.name
         kept: list[str] = []
         for root in sorted(roots, key=lambda root: (-len(roots[root]), len(root), root)):
-            twin = next((other for other in kept if roots[root].items() <= roots[other].items()), None)
+            twin = next((other for other in kept if self._repeats(roots[root], roots[other])), None)
             if twin is None:
                 kept.append(root)
             else:
                 self.notes.append(f"{root or '.'} repeats files of {twin or '.'} and was not read twice.")
         return [member for member in members if member.root in kept]
+
+    def _repeats(self, files: dict[str, str], others: dict[str, str]) -> bool:
+        """Whether each of ``files`` (name below its root -> member) stands among ``others`` too, byte for byte."""
+        size = self.tree.size
+        if not all(below in others and size(name) == size(others[below]) for below, name in files.items()):
+            return False
+        return all(self._digest(name) == self._digest(others[below]) for below, name in files.items())
+
+    def _digest(self, name: str) -> bytes:
+        """Of the bytes of a member; of its name where these cannot be read, so that it is like no other."""
+        try:
+            with self.tree.open(name) as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        except DAMAGE:
+            return name.encode()
 
     def _without_strays(self, members: list[Member]) -> list[Member]:
         """Where there are split folders, leave out pictures that lie in none."""

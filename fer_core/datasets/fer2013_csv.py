@@ -142,6 +142,7 @@ def _image(cell: str) -> np.ndarray:
     """uint8 (48, 48) of 2,304 numbers with blanks between."""
     if cell.encode("utf-8", "replace").translate(None, b" 0123456789"):  # the common case is quick
         _refuse_words(cell)
+        cell = " ".join(cell.split())  # blanks that NumPy does not take for any
     pixels = np.fromstring(cell, dtype=np.int64, sep=" ")
     if pixels.size != SIDE * SIDE:
         raise _BadRow(f"{pixels.size:,} pixels; expected {SIDE * SIDE:,}")

@@ -1,7 +1,7 @@
 """Files below a folder or inside a zip archive, listed and opened the same way; nothing is ever unpacked to disk.
 
-Member names are relative, with ``/`` between the parts. What must not be read (archives inside archives, absolute
-names, ``..``) is never listed but noted in ``problems``.
+Member names are relative, with ``/`` between the parts, and :func:`printable`. What must not be read (archives inside
+archives, absolute names, ``..``) is never listed but noted in ``problems``.
 """
 
 import os
@@ -49,6 +49,11 @@ class Tree(Protocol):
     def size(self, name: str) -> int: ...
 
 
+def printable(name: Path | str) -> str:
+    """``name`` as text that can be stored and shown: bytes that are no UTF-8, as of an old disk, become escapes."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
 def open_tree(path: Path | str) -> Tree:
     """Look at ``path`` and list what is in it.
 
@@ -80,7 +85,7 @@ class FileTree:
     """A single file."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.source = path, str(path)
+        self.path, self.source = path, printable(path)
         self.names, self.problems = [path.name], []
 
     def open(self, name: str) -> BinaryIO:
@@ -94,9 +99,10 @@ class FolderTree:
     """The regular files below a folder, hidden ones left aside."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.source = path, str(path)
+        self.path, self.source = path, printable(path)
         self.problems: list[LeftOut] = []
-        self.names = sorted(_limited(self._walk(), self.source))
+        self._files = {printable(name): name for name in _limited(self._walk(), self.source)}
+        self.names = sorted(self._files)
 
     def _walk(self) -> Iterator[str]:
         for folder, subfolders, files in os.walk(self.path):
@@ -106,19 +112,19 @@ class FolderTree:
                 if not _is_litter(file):
                     name = (relative / file).as_posix()
                     if _is_archive(file):
-                        self.problems.append(_inner_archive(name))
+                        self.problems.append(_inner_archive(printable(name)))
                     else:
                         yield name
 
     def open(self, name: str) -> BinaryIO:
-        path = self.path / name
+        path = self.path / self._files[name]
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise OSError("not a regular file")
         return open(path, "rb")
 
     def size(self, name: str) -> int:
         try:
-            return (self.path / name).stat().st_size
+            return (self.path / self._files[name]).stat().st_size
         except OSError:  # a link that leads nowhere; opening it says so
             return 0
 
@@ -127,7 +133,7 @@ class ZipTree:
     """The members of a zip archive, read in place."""
 
     def __init__(self, path: Path) -> None:
-        self.source = str(path)
+        self.source = printable(path)
         self.problems: list[LeftOut] = []
         try:
             self.archive = zipfile.ZipFile(path)

@@ -136,9 +136,10 @@ def masked(split: Split, region: str) -> Split:
 
 
 def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Split off ``share`` of each class, at least one picture of it: (the rest, the share).
+    """Split off ``share`` of each class, at least one picture of it unless all are equal: (the rest, the share).
 
-    Where ids name subjects (CK+), whole subjects are split off, with about that share of each class.
+    Pictures that are equal pixel by pixel never part, so that nothing is watched that was fitted. Where ids name
+    subjects (CK+), whole subjects are split off, with about that share of each class.
 
     Raises:
         ConfigError: a class has a single picture.
@@ -151,6 +152,7 @@ def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
         return train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))
     rng = np.random.default_rng([seed, 7])
     chosen = np.zeros(len(train), bool)
+    copies = _copies(train)
     for label in np.unique(train.y_true):
         where = np.flatnonzero(train.y_true == label)
         if len(where) < 2:
@@ -158,8 +160,24 @@ def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
                 f"{train.class_names[label]} has one training picture; holdout needs two.", "Set holdout to 0."
             )
         count = min(max(1, round(share * len(where))), len(where) - 1)
-        chosen[rng.permutation(where)[:count]] = True
+        held = int(chosen[where].sum())  # copies of pictures of other classes
+        for position in rng.permutation(where):
+            if held >= count:
+                break
+            equal = copies.get(int(position), [position])
+            own = int((train.y_true[equal] == label).sum())
+            if not chosen[position] and held + own < len(where):  # some of the class is left to fit
+                chosen[equal] = True
+                held += own
     return train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
+
+
+def _copies(train: Split) -> dict[int, np.ndarray]:
+    """Position of each picture that stands in ``train`` several times -> the positions of all of them."""
+    digests = picture_digests(train.images)
+    _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[group] > 1)
+    return {int(position): repeated[group[repeated] == group[position]] for position in repeated}
 
 
 def oversampled(train: Split, seed: int) -> Split:
