@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -294,9 +295,13 @@ def write_run(
     runs = base / "runs"
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        if not replace:
-            record["name"] = _free_name(runs, record["name"])
-        return write_directory(runs / record["name"], fill)
+        if replace:
+            return write_directory(runs / record["name"], fill)
+        wanted = record["name"]
+        while True:
+            record["name"] = _free_name(runs, wanted)
+            with suppress(FileExistsError):  # another training of that name ended in between
+                return write_directory(runs / record["name"], fill, replace=False)
     except OSError as error:
         raise RunError(f"{runs} cannot be written: {error}.", "Free disk space or mend its permissions.") from error
 

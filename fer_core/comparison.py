@@ -82,7 +82,8 @@ def paired_bootstrap(
 ) -> Difference:
     """Difference of one of :data:`metrics.METRICS` with its 95 % percentile interval and two-sided p.
 
-    Both classifiers are resampled together. p is twice the smaller share of resamples on either side of zero, counted
+    That of ECE, which resampling pushes upwards, has its basic interval, and the p that goes with it. Both classifiers
+    are resampled together. p is twice the smaller share of resamples on either side of zero, counted
     with the observed one: 2 (1 + #) / (n_boot + 1), at most 1 (Davison and Hinkley 1997, section 4.2).
 
     Raises:
@@ -212,10 +213,13 @@ def _difference(a: Predictions, b: Predictions, metric: str, weights: np.ndarray
     measure = metrics.METRICS[metric]
     value_a, value_b = measure(a), measure(b)
     resampled = measure(a, weights) - measure(b, weights)
+    difference = value_a - value_b
     edges = metrics.interval(resampled)
-    if edges is None or not np.isfinite(value_a - value_b):
+    if edges is None or not np.isfinite(difference):
         raise RunError(f"{metric} is undefined on the {len(a)} shared pictures.", "Compare on more classes.")
     finite = resampled[np.isfinite(resampled)]
+    if metric == "ece":  # resampling pushes it upwards, that of the better calibrated one most
+        edges, finite = metrics.basic_interval(difference, resampled), 2 * difference - finite
     rarer = min((finite <= 0).sum(), (finite >= 0).sum())
     p_value = min(1.0, 2.0 * (1.0 + rarer) / (len(finite) + 1.0))
-    return Difference(metric, len(a), value_a, value_b, value_a - value_b, *edges, float(p_value))
+    return Difference(metric, len(a), value_a, value_b, difference, *edges, float(p_value))

@@ -1,5 +1,6 @@
 """From a picture file to classified faces, and what was found as rows and as JSON. Page and command line share it."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,7 @@ def expand(paths: Iterable[Path]) -> tuple[list[Path], list[tuple[Path, ImageErr
     files: dict[Path, None] = {}
     problems = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
             files[path] = None
             continue
         below = sorted(file for file in path.rglob("*") if _is_candidate(file, path))

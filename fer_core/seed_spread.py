@@ -15,6 +15,7 @@ from fer_core.artifacts import Run
 
 MEASURES: tuple[str, ...] = ("accuracy", "macro_f1")
 STATISTICS: tuple[str, ...] = ("mean", "sd", "low", "high")
+DRAWS_NOTHING = ("majority", "hog_logistic")  # their trainings from several seeds are one, and spread by no luck
 
 
 class Luck(NamedTuple):
@@ -38,7 +39,7 @@ def seed_rows(groups: Iterable[Sequence[Run]], split: str) -> pd.DataFrame:
 
     Args:
         groups: as :func:`fer_core.training.seeds.groups` gives them. Runs without results on ``split`` are left out,
-            and groups of which fewer than two are left.
+            those of models that draw nothing, and groups of which fewer than two are left.
 
     Returns:
         Columns model, dataset, seeds (text), n (trainings), and of each of :data:`MEASURES` ``<measure>_mean``,
@@ -81,7 +82,7 @@ def luck(groups: Iterable[Sequence[Run]], split: str) -> list[Luck]:
 
 
 def _measured(groups: Iterable[Sequence[Run]], split: str) -> list[list[Run]]:
-    left = [[run for run in group if split in run.splits] for group in groups]
+    left = [[run for run in group if split in run.splits and run.model not in DRAWS_NOTHING] for group in groups]
     return [group for group in left if len(group) > 1]
 
 

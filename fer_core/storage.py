@@ -1,5 +1,6 @@
 """Plain files: JSON without NaN, checksums, directories that appear whole or not at all, and where we run."""
 
+import errno
 import hashlib
 import json
 import math
@@ -72,11 +73,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_directory(target: Path, fill: Callable[[Path], None]) -> Path:
+def write_directory(target: Path, fill: Callable[[Path], None], replace: bool = True) -> Path:
     """Let ``fill`` write into a hidden directory beside ``target``, then rename it to ``target``.
 
     Nothing stays behind on any failure; what a killed process left is removed by the next call for the same target.
-    A ``target`` that exists is replaced.
+    A ``target`` that exists is replaced, or, without ``replace``, stays as it is.
+
+    Raises:
+        FileExistsError: ``target`` exists and is not to be replaced, even if it has come up in the meantime.
     """
     _sweep(target)
     temporary = target.parent / f".{target.name}.{os.getpid()}"
@@ -84,15 +88,25 @@ def write_directory(target: Path, fill: Callable[[Path], None]) -> Path:
     try:
         temporary.mkdir()
         fill(temporary)
-        if target.exists():
+        if replace and target.exists():
             target.rename(replaced)
-        temporary.rename(target)
+        _rename(temporary, target)
     finally:
         if replaced.exists() and not target.exists():
             replaced.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
     return target
+
+
+def _rename(folder: Path, target: Path) -> None:
+    """Rename a folder that is not empty; no system does so onto another one that is not empty."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise FileExistsError(error.errno, "a folder of that name has come up", str(target)) from error
+        raise
 
 
 def _sweep(target: Path) -> None:

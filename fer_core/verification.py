@@ -93,7 +93,11 @@ def _member_differences(run: Run) -> list[str]:
     differences = []
     if run.weights_path is not None:
         keys = ("run", "weights_sha256", "weight")
-        if read_json(run.weights_path).get("members") != [{key: one[key] for key in keys} for one in told]:
+        try:
+            named = read_json(run.weights_path).get("members")
+        except RunError as error:
+            return [error.problem]
+        if named != [{key: one[key] for key in keys} for one in told]:
             differences.append("weights.json names other members than run.json.")
     for one in told:
         try:

@@ -1,5 +1,7 @@
 """Which model is best, and is the difference more than chance? Results table, and runs side by side."""
 
+import zlib
+
 import pandas as pd
 import streamlit as st
 
@@ -89,7 +91,7 @@ def pick_runs(board: pd.DataFrame, runs: list[Run], split: str, dataset: str) ->
     event = widgets.show_table(
         board,
         column_config=table_columns([column[3:] for column in board if column.startswith("f1_")]),
-        key=f"results-{dataset}-{split}",
+        key=f"results-{dataset}-{split}-{zlib.crc32(','.join(names).encode()):08x}",  # rows go by number in this list
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": [names.index(name) for name in wanted]}},
@@ -136,8 +138,8 @@ def show_differences(chosen: list[Run], split: str, colours: dict[str, str]) -> 
     figure = charts.metric_differences(frame, a, b, colours)
     widgets.show_figure(figure, f"difference-{a}-{b}-{split}", frame)
     st.caption(
-        "A minus B with 95 % paired bootstrap intervals; an interval that leaves out 0 is more than chance. "
-        "↓ marks metrics where lower is better."
+        "A minus B with 95 % paired bootstrap intervals (of ECE a basic one); an interval that leaves out 0 is more "
+        "than chance. ↓ marks metrics where lower is better."
     )
     if len(names) > 2:
         st.subheader("All pairs, accuracy")

@@ -67,6 +67,8 @@ def test_mean_by_hand_whatever_the_order_of_samples_and_classes(tmp_path):
     swapped = predictions(found.pred_probs[:, [0, 2, 1]])
     swapped.save(run.path / "predictions_test.npz")
     assert any("not the mean of the members'" in told for told in verify_run(run))
+    run.weights_path.write_text("{", encoding="utf-8")
+    assert [told for told in verify_run(run) if "weights.json is no JSON" in told], "and does not raise"
 
 
 def test_weights_are_chosen_on_val():

@@ -122,6 +122,21 @@ def test_all_metrics_are_compared_on_the_same_resamples():
     assert frame.loc["ece", "low"] == alone.low
 
 
+def test_resampling_does_not_push_the_interval_of_a_difference_in_calibration():
+    """One is calibrated, one off by 5 points: resampling raises the error of the first more than that of the other."""
+    rng, n = np.random.default_rng(0), 2000
+    share = rng.uniform(0.5, 0.95, n)
+    y_true = (rng.random(n) < share).astype(int)
+    a, b = (Predictions(IDS[:n], y_true, np.column_stack([1 - one, one]), ("x", "y")) for one in (share, share - 0.05))
+    weights, ece = metrics.resamples(n, 400), metrics.METRICS["ece"]
+    pushed = (ece(a, weights) - ece(b, weights)).mean() - (ece(a) - ece(b))
+    assert pushed > 0.002
+    found, turned = (comparison.paired_bootstrap(*pair, "ece", n_boot=400) for pair in ((a, b), (b, a)))
+    assert (found.low + found.high) / 2 == pytest.approx(found.difference - pushed, abs=0.001)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+    assert (found.p_value < 0.05) == (found.high < 0)
+
+
 def test_the_better_run_is_named_whichever_way_a_metric_points():
     frame = comparison.differences(drawn(1, skill=3), drawn(2, skill=0.5), n_boot=100).set_index("metric")["better"]
     assert (frame[["accuracy", "macro_f1", "log_loss", "brier_score", "mean_fpr"]] == "a").all()

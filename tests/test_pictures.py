@@ -1,6 +1,7 @@
 """Files to rows: what `predict` and the Home page share, and the command itself."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 from fer_core import artifacts, pictures
 from fer_core.charts import faces as charts
 from fer_core.commands import predict as predict_command
-from fer_core.errors import ImageError, ModelError
+from fer_core.commands.output import check_writable
+from fer_core.errors import ConfigError, ImageError, ModelError
 from fer_core.faces import SMALL, Face, FaceCrop
 from fer_core.labels import CLASS_NAMES
 from fer_core.models import registry
@@ -94,6 +96,37 @@ def test_folders_are_searched_and_files_taken_as_they_are(folder):
     (folder / "empty").mkdir()
     files, ((path, error),) = pictures.expand([folder / "empty"])
     assert (files, path.name, isinstance(error, ImageError)) == ([], "empty", True)
+
+
+def test_a_path_that_cannot_even_be_looked_up_is_left_to_reading(folder):
+    unheard = folder / ("x" * 300)  # Path.is_dir raises on it, as below a folder that may not be entered
+    files, problems = pictures.expand([folder / "pictures", unheard])
+    assert [file.name for file in files] == ["bright.jpg", "dark.png", unheard.name] and not problems
+    with pytest.raises(ConfigError, match="cannot be written"):
+        check_writable(unheard)
+
+
+def test_names_stand_in_the_table_as_they_are():
+    names = ["holiday [old]/a.jpg", "a [x/b [/c].jpg", "[red]b.jpg"]
+    probabilities = np.full((1, 7), 1 / 7, np.float32)
+    crops = (FaceCrop(1, grey(10), FACE),)
+    results = [pictures.PictureResult(name, (9, 9), crops, probabilities, CLASS_NAMES) for name in names]
+    table = predict_command._text(results, "run", predict_command.Format.table)
+    assert all(name in table for name in names)
+
+
+def test_a_file_that_is_no_utf8_in_name_is_classified_and_written_with_escapes(run, folder):
+    odd = folder / "pictures" / os.fsdecode(b"caf\xe9.jpg")
+    try:
+        odd.write_bytes((folder / "pictures" / "bright.jpg").read_bytes())
+    except OSError:
+        pytest.skip("This file system takes no such name.")
+    for form in ("csv", "json"):
+        target = folder / f"faces.{form}"
+        target.write_text("old")
+        result = run(folder / "pictures", "--output", target)
+        assert result.exit_code == 0, result.output
+        assert "udce9.jpg" in target.read_text(encoding="utf-8")
 
 
 def test_rows_and_records_hold_the_same():

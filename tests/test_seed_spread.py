@@ -46,6 +46,12 @@ def test_runs_without_results_on_the_split_do_not_count(tmp_path):
     assert seed_spread.luck(groups[:1], "test") == [] and seed_spread.seed_rows([], "test").empty
 
 
+def test_models_that_draw_nothing_do_not_make_luck_look_small(tmp_path):
+    groups = [group(tmp_path, "a", [0.70, 0.72]), group(tmp_path, "hog_logistic", [0.4, 0.4, 0.4])]
+    assert seed_spread.luck(groups, "test") == seed_spread.luck(groups[:1], "test")
+    assert seed_spread.luck(groups[1:], "test") == []
+
+
 def test_committed_trainings_are_the_groups():
     found = seeds.groups(artifacts.list_runs(PROJECT / "artifacts")[0])
     table = seed_spread.seed_rows(found, "test").set_index("model")

@@ -27,6 +27,21 @@ def test_a_full_disk_keeps_the_old_file_and_names_it(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_directory_that_comes_up_meanwhile_is_not_replaced_unless_asked(tmp_path):
+    target = tmp_path / "run"
+
+    def fill(folder):
+        (folder / "mine").touch()
+        target.mkdir(exist_ok=True)
+        (target / "theirs").touch()  # another process was quicker
+
+    with pytest.raises(FileExistsError):
+        storage.write_directory(target, fill, replace=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"] and (target / "theirs").is_file()
+    storage.write_directory(target, fill)
+    assert [path.name for path in target.iterdir()] == ["mine"]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="cannot be written"):

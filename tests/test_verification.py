@@ -172,6 +172,19 @@ def test_changed_missing_and_unlisted_weights_are_noticed(run):
     assert "no weights_sha256" in verify_run(change(run, forget))[0]
 
 
+def test_one_run_that_cannot_be_checked_does_not_keep_the_others_from_it(run, monkeypatch):
+    from fer_core.commands import runs as command
+
+    def broken(run, weights):
+        raise RunError("weights.json is no JSON.", "Restore it.")
+
+    monkeypatch.setattr(command, "_verify", broken)
+    monkeypatch.setattr(artifacts, "list_runs", lambda: ([run, run], []))
+    result = CliRunner().invoke(app, ["runs", "verify"])
+    assert result.exit_code == 1
+    assert "2 runs verified, 2 differences." in result.output and result.output.count("Restore it.") == 2
+
+
 def test_weights_that_were_stripped_are_no_difference(run):
     checksum = run.run["weights_sha256"]
     result = CliRunner().invoke(

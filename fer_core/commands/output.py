@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fer_core.errors import ConfigError
+from fer_core.storage import write_text
 
 
 def check_writable(path: Path | None) -> None:
@@ -13,8 +14,8 @@ def check_writable(path: Path | None) -> None:
     """
     if path is None:
         return
-    there = path.exists()
     try:
+        there = path.exists()
         with path.open("a", encoding="utf-8"):
             pass
         if not there:
@@ -24,13 +25,16 @@ def check_writable(path: Path | None) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write UTF-8.
+    """Write UTF-8, the whole of it or nothing: what was there stays where the disk refuses.
 
     Raises:
-        ConfigError: the disk refuses.
+        ConfigError, WriteError: the disk refuses.
     """
+    if path.is_file():
+        write_text(path, text)
+        return
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")  # what is no file, as /dev/stdout, has no other to take its place
     except OSError as error:
         raise _refusal(path, error) from error
 

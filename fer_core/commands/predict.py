@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -15,6 +16,7 @@ from fer_core.commands.output import check_writable, write
 from fer_core.commands.tables import percent, print_table
 from fer_core.errors import ConfigError, FerError
 from fer_core.pictures import PictureResult
+from fer_core.wording import printable
 
 
 class Format(StrEnum):
@@ -56,13 +58,14 @@ def _classify(paths: list[Path], run: artifacts.Run) -> list[PictureResult]:
         task = progress.add_task("Starting TensorFlow", total=len(files))
         classifier = _predictor(run)
         for file in files:
-            progress.update(task, description=file.name[-30:])
+            name = printable(file)
+            progress.update(task, description=escape(name[-30:]))
             try:
-                results.append(pictures.classify(pictures.read(file, name=str(file)), classifier))
+                results.append(pictures.classify(pictures.read(file, name=name), classifier))
             except FerError as error:
-                results.append(pictures.failure(str(file), error, classifier.class_names))
+                results.append(pictures.failure(name, error, classifier.class_names))
             progress.advance(task)
-    results += [pictures.failure(str(path), error, run.class_names) for path, error in problems]
+    results += [pictures.failure(printable(path), error, run.class_names) for path, error in problems]
     for result in results:
         if result.error is not None:
             typer.echo(f"error: {result.error}", err=True)
@@ -122,5 +125,5 @@ def _table(results: list[PictureResult], run_name: str) -> Table:
             order = (-probabilities).argsort()
             best, after = (f"{result.class_names[k]} {percent(float(probabilities[k]))}" for k in order[:2])
             box = ", ".join(map(str, crop.face.box)) if crop.face else "-"
-            table.add_row(result.name, str(crop.number), best, after, box, crop.note)
+            table.add_row(escape(result.name), str(crop.number), best, after, box, escape(crop.note))
     return table

@@ -73,7 +73,10 @@ def verify(
     """Recompute every stored number; exit with 1 and say what differs if anything does."""
     runs, problems = ([artifacts.find_run(name)], []) if name else artifacts.list_runs()
     for run in runs:
-        differences, notes = _verify(run, weights)
+        try:
+            differences, notes = _verify(run, weights)
+        except FerError as error:
+            differences, notes = [str(error)], []
         problems += [f"{run.name}: {difference}" for difference in differences]
         typer.echo(f"{'differs' if differences else 'ok':8}{run.name}{''.join(f' ({note})' for note in notes)}")
     for problem in problems:

@@ -1,7 +1,7 @@
 """Files below a folder or inside a zip archive, listed and opened the same way; nothing is ever unpacked to disk.
 
-Member names are relative, with ``/`` between the parts, and :func:`printable`. What must not be read (archives inside
-archives, absolute names, ``..``) is never listed but noted in ``problems``.
+Member names are relative, with ``/`` between the parts, and printable (:func:`fer_core.wording.printable`). What must
+not be read (archives inside archives, absolute names, ``..``) is never listed but noted in ``problems``.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from fer_core.errors import DatasetError
+from fer_core.wording import printable
 
 MAX_MEMBERS = 2_000_000
 # A zip may not blow up beyond these: fer2013.csv packs 1:4, real pictures hardly at all.
@@ -47,11 +48,6 @@ class Tree(Protocol):
     def open(self, name: str) -> BinaryIO: ...
 
     def size(self, name: str) -> int: ...
-
-
-def printable(name: Path | str) -> str:
-    """``name`` as text that can be stored and shown: bytes that are no UTF-8, as of an old disk, become escapes."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def open_tree(path: Path | str) -> Tree:
