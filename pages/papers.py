@@ -101,7 +101,8 @@ def show_numbers(paper: reported.Paper) -> pd.DataFrame:
         metric = state.choice("Metric", names, key="metric", default=default, format_func=reported.label)
     rows = reported.of_metric(frame, metric)
     name = f"{paper.key}-{metric}-{split}"
-    widgets.show_figure(charts.reported_against_measured(rows, reported.label(metric)), name, rows)
+    figure = charts.reported_against_measured(rows, reported.label(metric), whole=metric == "param_count")
+    widgets.show_figure(figure, name, rows)
     show_summary(paper, frame)
     st.caption(paper.split_reason)
     widgets.show_table(
@@ -124,7 +125,8 @@ def show_commands(paper: reported.Paper, rows: pd.DataFrame) -> None:
     """How to train what is open, to copy."""
     commands = reported.open_commands(paper.key, rows)
     if commands:
-        told = f"{len(commands)} command{'s' * (len(commands) != 1)} that train what is open"
+        one = len(commands) == 1
+        told = f"{len(commands)} command{'' if one else 's'} that train{'s' if one else ''} what is open"
         with st.expander(told, expanded=len(commands) <= FEW_COMMANDS):
             st.code("\n".join(commands), language="bash")
 
@@ -207,9 +209,10 @@ def show_curves(paper: reported.Paper, frame: pd.DataFrame, runs: list[Run]) -> 
     if not names:
         st.info("No run of these systems has passes, so there is no curve yet.", icon=":material/show_chart:")
         return
-    chosen = state.choices("Runs", names, key="curves", default=names[:FEW_CURVES]) or names[:1]
+    most = len(result_charts.PALETTE)
+    chosen = state.choices("Runs", names, key="curves", default=names[:FEW_CURVES], max_selections=most) or names[:1]
     table = pd.concat([histories[name].assign(run=name) for name in chosen])
-    colours = result_charts.run_colours(chosen)
+    colours = result_charts.run_colours(names, chosen)
     figure = result_charts.learning_curves({name: histories[name] for name in chosen}, colours)
     widgets.show_figure(figure, f"{paper.key}-learning-curves", table)
 

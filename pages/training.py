@@ -239,7 +239,7 @@ def choose_fresh(model: str, dataset: str, seed: int, settings: dict) -> tuple[b
     differs = unfinished.other_settings(model, dataset, settings)
     if not done and not differs:
         return False, ""
-    name = f"An unfinished training of {model} with seed {seed} has {done} epochs behind it"
+    name = f"An unfinished training of {model} with seed {seed} has {done} epoch{'s' * (done != 1)} behind it"
     if differs:
         st.warning(f"{name}, with other settings: {differs}. Choose those to go on with it, or discard it.")
     else:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_core.training.augmentation import augment, warps
+from fer_core.models.preprocess import preprocess
+from fer_core.training.augmentation import augment, reduced, warps
 from fer_core.training.config import Augmentation
 
 
@@ -90,3 +91,25 @@ def test_shifts_leave_the_other_changes_as_they_were():
         other.uniform(low, high, 6)
     other.random(6)  # flips
     assert rng.random() == other.random()
+
+
+@pytest.mark.parametrize(("side", "size"), [(224, 44), (512, 48), (100, 48), (110, 96)])
+def test_large_pictures_are_averaged_as_in_prediction(side, size):
+    """Noise of single pixels and a slope: what is skipped instead of averaged would leave all of the noise."""
+    rng = np.random.default_rng(0)
+    slope = np.linspace(60, 180, side)[None, :, None]
+    images = np.clip(slope + rng.normal(0, 30, (6, side, side)), 0, 255).astype(np.uint8)
+    trained = augment(images, size, Augmentation(), rng)[..., 0]
+    asked = preprocess(images, (size, size), 1)[..., 0]
+
+    def noise(found):
+        return (found - found.mean(axis=(0, 1))).std()
+
+    assert noise(trained) == pytest.approx(noise(asked), rel=0.35)
+    np.testing.assert_allclose(trained.mean(axis=(0, 1)), asked.mean(axis=(0, 1)), atol=3)
+
+
+def test_only_much_larger_pictures_are_reduced_first(pictures):
+    assert reduced(pictures[..., None], 32, Augmentation()).shape == (*pictures.shape, 1)
+    wide = np.zeros((2, 480, 640, 3), np.uint8)
+    assert reduced(wide, 48, Augmentation()).shape == (2, 53, 70, 3)

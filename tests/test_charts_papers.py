@@ -93,3 +93,10 @@ def test_counts_have_no_decimals():
     html = charts.style_differences(table, whole=True).to_html()
     assert html.count("3,931,975<") == 2
     assert "background-color" not in html
+
+
+def test_counts_are_whole_in_the_hover(frame):
+    for whole, form in ((True, ",.0f"), (False, ".4f")):
+        figure = charts.reported_against_measured(frame, "parameters", whole)
+        templates = [trace.hovertemplate for trace in figure.data if trace.hovertemplate]
+        assert len(templates) > 1 and all(f"%{{x:{form}}}" in template for template in templates)

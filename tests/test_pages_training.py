@@ -388,6 +388,17 @@ def test_a_sweep_is_shown_with_its_best_trial(folder):
     assert len(app.get("plotly_chart")) == 2
 
 
+def test_a_sweep_of_this_machine_is_not_hidden_by_an_exported_one_of_its_name(folder):
+    export_sweep()
+    rates = {"learning_rate": sweeps.Parameter(low=1e-3, high=1e-1, log=True)}
+    sweeps.open_sweep(sweeps.Sweep("try", "wide", "drawn", "f", rates, 4, sampler="random"))
+    app = open_page(view="Sweeps")
+    assert app.selectbox(key="sweep").options == ["try (on this machine)", "try"]
+    assert "No trial of wide on drawn is complete yet" in text(app)
+    app.selectbox(key="sweep").set_value("try").run()
+    assert "trial 1 with **60.0 %** on val" in text(app)
+
+
 def test_a_sweep_of_this_machine_is_shown_as_it_goes_on(folder):
     rates = {"learning_rate": sweeps.Parameter(low=1e-3, high=1e-1, log=True)}
     sweeps.open_sweep(sweeps.Sweep("live", "compact", "drawn", "f", rates, 4, sampler="random"))

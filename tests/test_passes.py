@@ -63,3 +63,12 @@ def test_min_delta_is_that_of_keras_early_stopping(monitor):
                     break
             ended.add(epoch)
     assert len(ended) > 4, "some stop early, some late, some never"
+
+
+def test_patience_waits_for_the_last_size():
+    """Weights that never saw it would be served at it."""
+    config = TrainConfig(epochs=10, patience=2, sizes=[[32, 6], [44, 4]])
+    rows = [{"size": 32, "val_accuracy": value, "val_loss": 1.0} for value in (0.4, 0.3, 0.3, 0.3, 0.3, 0.3)]
+    assert not any(_out_of_patience(rows[:count], config) for count in range(1, 7))
+    rows += [{"size": 44, "val_accuracy": value, "val_loss": 1.0} for value in (0.35, 0.3, 0.3)]
+    assert [_out_of_patience(rows[:count], config) for count in (7, 8, 9)] == [False, False, True]

@@ -286,11 +286,11 @@ def test_bounds_of_the_mean_fpr_hold_for_any_predictions(table):
 def test_claims_that_the_tables_contradict_are_found():
     ugwu = sentences("ugwu_rafdb", kind="claim")
     assert any("0.1525 for cnn:learning_rate=0.001" in s and "0.0027 for cnn:learning_rate=0.01" in s for s in ugwu)
-    assert any("0.7774 for cnn:batch_size=2048" in s and "0.8035 for cnn:batch_size=128" in s for s in ugwu)
     assert any("0.1015 for cnn:depth=4" in s and "0.0841 for cnn:depth=3" in s for s in ugwu)
     assert any("0.7947 for cnn:depth=4" in s and "0.7956 for cnn:depth=5" in s for s in ugwu)
     assert any("validation loss is 1.1369 for cnn:depth=4, and 1.0095 for cnn:depth=5 (" in s for s in ugwu)
-    assert len(ugwu) == 6
+    assert not any("batch_size=2048" in s for s in ugwu), "the smallest discrepancy is all that the text claims of it"
+    assert len(ugwu) == 5
     kumar = sentences("kumar_ukken", kind="claim")
     assert any("0.6031 for VGG16_modified, and 0.6131 for VGG16_mod_face" in s for s in kumar)
     (better,) = [s for s in kumar if "MobileNetV2 and VGG16 showed better" in s]  # true of macro F1, not of accuracy

@@ -310,6 +310,8 @@ def test_the_command_tells_whether_any_trial_has_finished(folder, fits):
     mended = run()
     assert mended.exit_code == 0 and "All: 2 complete." in mended.output and "again" not in mended.output
     assert run().exit_code == 0, "nothing was left to do"
+    more = run("--trials", "20")
+    assert more.exit_code == 0 and sweeps.read("drawn-compact").trials == 2, "a grid has no more than it has"
 
 
 @pytest.mark.slow
@@ -337,6 +339,11 @@ def test_export_holds_the_finished_trials_and_their_conditions(folder):
     assert record["states"] == {"complete": 4}
     assert record["space"]["learning_rate"]["log"] is True
     assert {"machine", "versions", "git_commit", "date", "fingerprint"} <= set(record)
+    assert sweep_export.export("s")[0] == table, "once more, as it is the same sweep"
+    conditions = table.with_suffix(".json")
+    conditions.write_text(conditions.read_text().replace('"compact"', '"wide"'), encoding="utf-8")
+    with pytest.raises(RunError, match="hold another sweep called s"):
+        sweep_export.export("s")
     table.write_text("trial,state\n", encoding="utf-8")
     with pytest.raises(RunError, match=r"s\.csv lacks discrepancy"):
         sweep_export.read_export("s")

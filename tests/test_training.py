@@ -17,7 +17,7 @@ from fer_core import artifacts
 from fer_core.datasets import synthetic
 from fer_core.errors import ConfigError, DatasetError, RunError
 from fer_core.models.specs import MODELS, spec
-from fer_core.training.batches import class_weights, epoch_batches, steps_per_epoch
+from fer_core.training.batches import class_weights, epoch_batches, mixed, steps_per_epoch
 from fer_core.training.config import TrainConfig, rescale_sizes
 from fer_core.training.run import recipe, train, without_effect
 from tests.conftest import NARROW
@@ -85,6 +85,17 @@ def test_an_epoch_shows_every_picture_once_with_its_own_label(drawn):
     assert [known[image.tobytes()] for image in seen] == targets.argmax(axis=1).tolist()
     np.testing.assert_allclose(targets.max(axis=1), 0.9 + 0.1 / 7, rtol=1e-6)
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_mixed_pictures_count_by_the_weight_of_each_class():
+    """Mixed are the weighted losses: of a pair at one half, half of either weight, whatever the other one's is."""
+    targets, weights = np.eye(2, dtype=np.float32), np.array([0.5, 5.0], np.float32)
+    found, of_pair = mixed(targets, weights, np.float32(0.5), np.array([1, 0]))
+    np.testing.assert_allclose(found * of_pair[:, None], [[0.25, 2.5], [0.25, 2.5]], rtol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    unweighted, none = mixed(targets, None, np.float32(0.25), np.array([1, 0]))
+    np.testing.assert_allclose(unweighted, [[0.25, 0.75], [0.75, 0.25]])
+    assert none is None
 
 
 def test_mixup_blends_pictures_and_targets_until_the_last_epochs(drawn):

@@ -3,10 +3,13 @@
 import ast
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
+
+from pages.ui import widgets
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 # Who calls Streamlit's own: the widgets, and those whose figures are controls.
@@ -90,3 +93,20 @@ def test_pages_show_tables_and_figures_by_the_shared_widgets(name):
         if isinstance(node, ast.Attribute) and node.attr == name and getattr(node.value, "id", "") == "st"
     }
     assert callers <= DIRECT[name]
+
+
+def test_time_left_goes_by_work_that_takes_time(monkeypatch):
+    """What was done before comes at once, and says nothing of how long the remainder takes."""
+    now, told = [100.0], []
+    bar = SimpleNamespace(progress=lambda share, text: told.append(text))
+    monkeypatch.setattr(widgets, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(widgets, "st", SimpleNamespace(progress=lambda share, text: bar))
+    report = widgets.progress_bar()
+    for done in range(5):
+        now[0] += 0.01
+        report("kept", done, 10)
+    now[0] += 20
+    report("asking", 5, 10)
+    now[0] += 20
+    report("asking", 6, 10)
+    assert told == ["kept"] * 5 + ["asking, 100 s left", "asking, 80 s left"]

@@ -24,14 +24,16 @@ GROUNDS: dict[int, str] = {
 }
 
 
-def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
+def reported_against_measured(frame: pd.DataFrame, label: str, whole: bool = False) -> go.Figure:
     """A line per system: reported values as open diamonds, measured ones with their 95 % intervals.
 
     Args:
         frame: rows of ``reported.comparison_table`` for one metric: system, run, model, reported, measured, low, high,
             inside, better, same_data, differs_from_recipe.
         label: of the value axis.
+        whole: whether the values are counts.
     """
+    form = ",.0f" if whole else ".4f"
     frame = frame.assign(line=[_line(row) for row in frame.itertuples()], verdict=[*map(_verdict, frame.itertuples())])
     lines = list(dict.fromkeys(frame["line"]))
     row_height = max(40, 10 + 16 * max((line.count("<br>") + 1 for line in lines), default=1))
@@ -47,7 +49,7 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
         mode="markers",
         marker={"symbol": "diamond-open", "size": 11, "color": GREY, "line": {"width": 2}},
         customdata=frame["where"],
-        hovertemplate="%{x:.4f} in %{customdata}<extra>reported</extra>",
+        hovertemplate=f"%{{x:{form}}} in %{{customdata}}<extra>reported</extra>",
     )
     # A value reported twice gives a run two rows but one point: inside if any of the reported values is.
     points = frame[frame["measured"].notna()].sort_values("verdict", key=lambda of: of.map([*VERDICTS].index))
@@ -70,7 +72,8 @@ def reported_against_measured(frame: pd.DataFrame, label: str) -> go.Figure:
                 mode="markers",
                 marker={"symbol": symbol, "size": 11, "color": colour},
                 customdata=rows[["run", "difference"]].assign(differs=rows["differs_from_recipe"].map(_other_settings)),
-                hovertemplate="%{x:.4f} (%{customdata[1]:+.4f})%{customdata[2]}<extra>%{customdata[0]}</extra>",
+                hovertemplate=f"%{{x:{form}}} (%{{customdata[1]:+{form}}})%{{customdata[2]}}"
+                "<extra>%{customdata[0]}</extra>",
             )
     order = {"autorange": "reversed", "categoryorder": "array", "categoryarray": lines, "title": None}
     figure.update_layout(

@@ -57,8 +57,10 @@ def run(
     data = datasets.load(dataset)
     changes = parse_settings(setting or []) | ({"epochs": epochs} if epochs is not None else {})
     drawn_from = sweeps.parse_space(space or [])
-    if trials is None:
-        trials = len(sweeps.grid(drawn_from)) if sampler == "grid" else 20
+    if sampler == "grid":
+        whole = len(sweeps.grid(drawn_from))
+        trials = whole if trials is None else min(trials, whole)
+    trials = 20 if trials is None else trials
     sweep = sweeps.Sweep(
         name=name or f"{dataset}-{model}",
         model=model,

@@ -7,6 +7,7 @@ from fer_core.training.config import Augmentation
 
 SHRUNK = 0.9  # below this scale a warp skips pixels that it should average
 BLUR = 0.6  # pixels, standard deviation of the blur that averages them before
+TOO_LARGE, ENOUGH = 2.0, 1.1  # pixels of a picture per pixel of the result; a small blur cannot average more
 
 
 def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -25,6 +26,7 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     """
     if images.ndim == 3:
         images = images[..., None]
+    images = reduced(images, size, settings)
     n, height, width, channels = images.shape
     matrices = warps(n, height, width, size, settings, rng)
     out = np.empty((n, size, size, channels), np.float32)
@@ -41,6 +43,21 @@ def augment(images: np.ndarray, size: int, settings: Augmentation, rng: np.rando
     if settings.erase:
         _erase(out, settings.erase, rng)
     return out
+
+
+def reduced(images: np.ndarray, size: int, settings: Augmentation) -> np.ndarray:
+    """uint8 (N, H, W, C) that are much larger than ``size``, averaged to little more than a warp needs of them.
+
+    As pictures are made smaller in prediction, so that a network is trained on what it is asked about. Others are
+    returned as they are.
+    """
+    height, width, channels = images.shape[1:]
+    ratio = min(height, width) * settings.crop / size
+    if ratio <= TOO_LARGE:
+        return images
+    height, width = (max(1, round(side * ENOUGH / ratio)) for side in (height, width))
+    found = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack(found).reshape(len(images), height, width, channels)
 
 
 def warps(n: int, height: int, width: int, size: int, settings: Augmentation, rng: np.random.Generator) -> np.ndarray:

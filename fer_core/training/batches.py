@@ -72,10 +72,19 @@ def _batch(split, where, config, epoch, size, channels, weights, rng) -> Batch:
         share = np.float32(rng.beta(config.mixup, config.mixup))
         partner = rng.permutation(len(where))
         images = share * images + (1 - share) * images[partner]
-        targets = share * targets + (1 - share) * targets[partner]
-        if sample_weight is not None:
-            sample_weight = share * sample_weight + (1 - share) * sample_weight[partner]
+        targets, sample_weight = mixed(targets, sample_weight, share, partner)
     return images, targets, sample_weight
+
+
+def mixed(targets, sample_weight, share, partner):
+    """Targets (N, K) and weights (N,), or None, of pictures mixed with their partners: arrays of NumPy or of JAX.
+
+    Mixed are the weighted losses, so that each picture's class counts by its own weight.
+    """
+    if sample_weight is None:
+        return share * targets + (1 - share) * targets[partner], None
+    own, others = share * sample_weight, (1 - share) * sample_weight[partner]
+    return (own[:, None] * targets + others[:, None] * targets[partner]) / (own + others)[:, None], own + others
 
 
 def with_channels(images: np.ndarray, channels: int) -> np.ndarray:

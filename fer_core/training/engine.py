@@ -324,4 +324,6 @@ def _judged(probabilities: np.ndarray, y_true: np.ndarray) -> dict:
 def _out_of_patience(rows: list[dict], config: TrainConfig) -> bool:
     if not config.patience or not rows:
         return False
+    if len(rows) <= sum(epochs for _, epochs in config.sizes[:-1]):  # the size that is served is not trained at yet
+        return False
     return len(rows) - 1 - last_improved(rows, config.monitor, config.min_delta) >= config.patience

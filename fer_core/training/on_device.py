@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from fer_core.models.preprocess import equalize
-from fer_core.training.augmentation import BLUR, SHRUNK, erased_boxes, warps
-from fer_core.training.batches import MIXUP_ENDS, class_weights, steps_per_epoch, with_channels
+from fer_core.training.augmentation import BLUR, SHRUNK, erased_boxes, reduced, warps
+from fer_core.training.batches import MIXUP_ENDS, class_weights, mixed, steps_per_epoch, with_channels
 from fer_core.training.config import TrainConfig
 from fer_core.training.task import Task, check_loss
 
@@ -97,6 +97,7 @@ class DevicePasses:
         train, self._channels = task.pictures
         images = equalize(train.images, config.equalize)
         images = images[..., None] if images.ndim == 3 else with_channels(images, self._channels)
+        images = reduced(images, max(map(task.size_at, range(config.epochs))), config.augmentation)
         self._task, self._config, self._shape = task, config, images.shape
         k = len(train.class_names)
         weights = class_weights(train.y_true, k)[train.y_true] if config.class_weight else None
@@ -180,9 +181,7 @@ class DevicePasses:
         if draw.share is not None:
             share, partners = draw.share, draw.partners
             pixels = share * pixels + (1 - share) * pixels[partners]
-            targets = share * targets + (1 - share) * targets[partners]
-            if sample_weight is not None:
-                sample_weight = share * sample_weight + (1 - share) * sample_weight[partners]
+            targets, sample_weight = mixed(targets, sample_weight, share, partners)
         return pixels, targets, sample_weight
 
     def _pass(self, state, data, draws: Draws, size: int):

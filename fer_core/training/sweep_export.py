@@ -1,6 +1,7 @@
 """Finished sweeps among the artifacts: ``sweeps/<name>.csv``, a row per trial, and its conditions as ``.json``."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -16,17 +17,23 @@ from fer_core.training.sweep_trials import trials_frame
 from fer_core.training.sweeps import MODEL, RESULTS, Sweep, config_of, read
 
 FINISHED = ("complete", "pruned", "fail")
+IDENTITY = ("model", "dataset", "fingerprint", "space", "settings", "sampler")  # what tells sweeps of one name apart
 
 
 def export(name: str) -> tuple[Path, Path]:
     """Write the finished trials of a sweep as ``sweeps/<name>.csv`` of the artifacts, and its conditions as ``.json``.
 
     Raises:
-        RunError: there is no such sweep, or no trial of it is complete.
+        RunError: there is no such sweep, no trial of it is complete, or the artifacts hold another one of its name.
     """
     frame, record = current(name)
     if record["best_trial"] is None:
         raise RunError(f"No trial of {name} is complete yet.", "Let the sweep run first.")
+    if name in exported() and not same(record, read_export(name)[1]):
+        raise RunError(
+            f"The artifacts hold another sweep called {name}.",
+            f"Move {name}.csv and {name}.json out of artifacts/sweeps first, or sweep again with another --name.",
+        )
     kept = frame[frame["state"].isin(FINISHED)]
     record |= {"states": kept["state"].value_counts().to_dict(), "date": date.today().isoformat()} | environment()
     folder = artifacts.root() / "sweeps"
@@ -48,6 +55,12 @@ def current(name: str) -> tuple[pd.DataFrame, dict]:
     best = None if complete.empty else int(frame.loc[complete.idxmax(), "trial"])
     states = frame["state"].value_counts().to_dict()
     return frame, dataclasses.asdict(sweep) | {"best_trial": best, "states": states, "split": "val"}
+
+
+def same(record: Mapping, other: Mapping) -> bool:
+    """Whether two conditions are of one sweep, however many trials of it have finished."""
+    one, two = (json.loads(to_json({field: each.get(field) for field in IDENTITY})) for each in (record, other))
+    return one == two
 
 
 def exported() -> list[str]:

@@ -5,11 +5,13 @@ import streamlit as st
 
 from fer_core import jobs
 from fer_core.charts import training as charts
+from fer_core.errors import FerError
 from fer_core.training import sweep_export
 from fer_core.wording import percent
 from pages.ui import cache, state, widgets
 
 LOOK_EVERY_S = 5.0
+HERE = " (on this machine)"
 COMMAND = (
     "python -m fer_core sweep run compact fer2013 --trials 20 --epochs 8 "
     "--space learning_rate=1e-3..3e-1:log --space batch_size=64,128,256"
@@ -19,15 +21,28 @@ COMMAND = (
 def show() -> None:
     """Choose a sweep and see it; one that is not exported yet is read anew every few seconds."""
     exported, own = cache.sweep_names()
-    names = [*exported, *(name for name in own if name not in exported)]
+    here = {f"{name}{HERE}" if name in exported else name: name for name in own if _is_news(name, exported)}
+    names = [*here, *(name for name in exported if name not in here)]
     if not names:
         widgets.empty_state("No sweep yet. This command varies two settings:", COMMAND)
         return
     name = state.choice("Sweep", names, key="sweep")
-    if name in exported:
-        _show_exported(name)
+    if name in here:
+        st.fragment(_show_own, run_every=LOOK_EVERY_S)(here[name])
     else:
-        st.fragment(_show_own, run_every=LOOK_EVERY_S)(name)
+        _show_exported(name)
+
+
+def _is_news(name: str, exported: list[str]) -> bool:
+    """Whether a sweep of this machine is another one than the exported one of its name, or has gone on since."""
+    if name not in exported:
+        return True
+    try:
+        frame, record = cache.own_sweep(name)
+        kept, of_kept = cache.sweep(name)
+    except FerError:  # shown where it is chosen
+        return True
+    return not sweep_export.same(record, of_kept) or int(frame["state"].isin(sweep_export.FINISHED).sum()) != len(kept)
 
 
 def _show_exported(name: str) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 24  # pictures on one page of a gallery
 PNG_SCALE = 2
+AT_ONCE_S = 0.5
 MOST_STYLED = 5000  # rows of a table whose cells are written one by one
 TOOLBAR_HEIGHT, TITLE_HEIGHT = 36, 24  # pixels
 TOOLS_LEFT_OUT = ("lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d")  # zooming by drag, reset and PNG stay
@@ -240,11 +241,15 @@ def page_window(number: int, page_size: int = PAGE_SIZE) -> slice:
 def progress_bar() -> Callable[[str, int, int], None]:
     """A bar that a long task of the library reports to: what is done, how much of it, out of how much."""
     bar, started = st.progress(0.0, "Starting ..."), time.monotonic()
+    begun = started, 0.0  # time and share from which on work takes time: what comes at once was done before
 
     def report(what: str, done: int, total: int) -> None:
-        share = min(max(done / total, 0.0), 1.0) if total else 0.0
-        passed = time.monotonic() - started
-        left = f", {passed / share - passed:.0f} s left" if share > 0.02 else ""
+        nonlocal begun
+        share, now = min(max(done / total, 0.0), 1.0) if total else 0.0, time.monotonic()
+        if now - started < AT_ONCE_S:
+            begun = now, share
+        here = share - begun[1]
+        left = f", {(now - begun[0]) / here * (1 - share):.0f} s left" if here > 0.02 else ""
         bar.progress(share, f"{what}{left}")
 
     return report

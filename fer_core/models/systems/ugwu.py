@@ -1,7 +1,8 @@
 """Ugwu, "Deep Learning-based Facial Expression Recognition using the RAF-DB Dataset": one CNN and four sweeps.
 
 Printed: 128 x 128 colour, Adam, batch size 64, shear 0.2 degrees, zoom 0.2, flips; the last epoch counts. ``depth`` is
-read as the number of all convolutions, as the text has it; the caption of table 3 calls it that of additional ones.
+read as the number of all convolutions, as the comments in the code of figure 4 count them. The text says both: that
+number before table 3, and that of additional ones below it.
 
 The paper zooms by Keras' ``zoom_range``, which draws the zooms of x and y apart and repeats the nearest pixel beyond
 the border. Here a zoom is one draw for both axes, so that faces keep their shape, and borders are reflected.
