@@ -136,7 +136,7 @@ def masked(split: Split, region: str) -> Split:
 
 
 def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Split off ``share`` of each class, at least one picture of it unless all are equal: (the rest, the share).
+    """Split off ``share`` of each class, at least one picture of it unless all have copies: (the rest, the share).
 
     Pictures that are equal pixel by pixel never part, so that nothing is watched that was fitted. Where ids name
     subjects (CK+), whole subjects are split off, with about that share of each class.
@@ -152,23 +152,22 @@ def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
         return train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))
     rng = np.random.default_rng([seed, 7])
     chosen = np.zeros(len(train), bool)
-    copies = _copies(train)
-    for label in np.unique(train.y_true):
-        where = np.flatnonzero(train.y_true == label)
-        if len(where) < 2:
-            raise ConfigError(
-                f"{train.class_names[label]} has one training picture; holdout needs two.", "Set holdout to 0."
-            )
-        count = min(max(1, round(share * len(where))), len(where) - 1)
-        held = int(chosen[where].sum())  # copies of pictures of other classes
-        for position in rng.permutation(where):
-            if held >= count:
+    copies, counts = _copies(train), np.bincount(train.y_true, minlength=len(train.class_names))
+    for label in np.flatnonzero(counts == 1):
+        raise ConfigError(
+            f"{train.class_names[label]} has one training picture; holdout needs two.", "Set holdout to 0."
+        )
+    wanted = np.minimum(np.maximum(np.rint(share * counts).astype(int), 1), counts - 1)
+    held = np.zeros_like(counts)
+    for label in np.flatnonzero(counts):
+        for position in rng.permutation(np.flatnonzero(train.y_true == label)):
+            if held[label] >= wanted[label]:
                 break
             equal = copies.get(int(position), [position])
-            own = int((train.y_true[equal] == label).sum())
-            if not chosen[position] and held + own < len(where):  # some of the class is left to fit
+            more = np.bincount(train.y_true[equal], minlength=len(counts))
+            if not chosen[position] and (held + more <= wanted)[more > 0].all():
                 chosen[equal] = True
-                held += own
+                held += more
     return train.take(np.flatnonzero(~chosen)), train.take(np.flatnonzero(chosen))
 
 
