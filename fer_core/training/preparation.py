@@ -153,10 +153,9 @@ def held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
     rng = np.random.default_rng([seed, 7])
     chosen = np.zeros(len(train), bool)
     copies, counts = _copies(train), np.bincount(train.y_true, minlength=len(train.class_names))
-    for label in np.flatnonzero(counts == 1):
-        raise ConfigError(
-            f"{train.class_names[label]} has one training picture; holdout needs two.", "Set holdout to 0."
-        )
+    if 1 in counts:
+        alone = train.class_names[counts.tolist().index(1)]
+        raise ConfigError(f"{alone} has one training picture; holdout needs two.", "Set holdout to 0.")
     wanted = np.minimum(np.maximum(np.rint(share * counts).astype(int), 1), counts - 1)
     held = np.zeros_like(counts)
     for label in np.flatnonzero(counts):
