@@ -204,7 +204,7 @@ def show_model(
         map_place, words_place = st.container(), st.container(width=WORDS if wide else "stretch")
     with words_place:
         layer = choose_layer(run_name, method, key)
-    with map_place, st.spinner("Explaining ..."):
+    with st.spinner("Explaining ..."):  # below: an empty place beside the words has no width to show it in
         asked = Asked(face.image, names.index(target), method, layer, options)
         found = cache.saliency(run_name, *asked)
     stem = "-".join(filter(None, (face.slug, run_name, method, layer, slug(options), target)))
